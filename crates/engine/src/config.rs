@@ -1,0 +1,38 @@
+//! Knobs shared by both sides, with the names and defaults of the JS server.
+
+use crate::time::Duration;
+
+/// Limits and times of a session. One `Config` is shared by all sessions of a server.
+///
+/// A client takes `ping_interval` and `ping_timeout` from the server's handshake; until that arrives, it waits for it
+/// as long as both together.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Time between two heartbeats. Default 25 s. Shorter finds dead peers sooner and costs a packet each way.
+    pub ping_interval: Duration,
+    /// How long an answer to a heartbeat may take. Default 20 s. Too short disconnects slow phones.
+    pub ping_timeout: Duration,
+    /// How long an upgrade to another transport may take before it is given up; polling goes on. Default 10 s. Messages
+    /// and heartbeats may be held back this long, so keep it below `ping_timeout`.
+    pub upgrade_timeout: Duration,
+    /// Longest message or polling body accepted from the peer, in bytes. Default 1,000,000. [EIO4 "handshake"]
+    /// Announced to clients; the driver enforces it while it reads.
+    pub max_payload: usize,
+    /// Whether a polling session is offered the upgrade to WebSocket, and may take it. Default true.
+    pub allow_upgrades: bool,
+    /// Whether a polling session that is offered upgrades is offered WebTransport too. Default false.
+    pub webtransport: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_millis(25_000),
+            ping_timeout: Duration::from_millis(20_000),
+            upgrade_timeout: Duration::from_millis(10_000),
+            max_payload: 1_000_000,
+            allow_upgrades: true,
+            webtransport: false,
+        }
+    }
+}

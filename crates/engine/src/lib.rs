@@ -1,0 +1,45 @@
+//! Engine.IO and WebSocket framing without I/O.
+//!
+//! A [`Session`] is one Engine.IO connection, seen from either side. It is fed with what happened outside (`handle_*`,
+//! with the time as an argument), told what the application wants (plain verbs), and asked what to do next (`poll_*`);
+//! it owns no socket, reads no clock, rolls no dice and knows no executor.
+//!
+//! **One invariant:** after every input, drain `poll_event` and `poll_transmit` before the next input.
+//! No method blocks, allocates without bound, or panics on any input of the peer.
+
+pub mod time;
+mod sid;
+mod error;
+mod config;
+mod packet;
+pub mod ws;
+mod encoded;
+pub mod payload;
+pub mod payload_v3;
+pub mod handshake;
+mod session;
+
+pub use config::Config;
+pub use encoded::{Encoded, TextBuffer};
+pub use error::{CloseReason, ProtocolError};
+pub use packet::{Message, Packet};
+pub use session::{Event, Lane, Session};
+pub use sid::Sid;
+
+/// Which end of a connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The end which opened the connection; masks its WebSocket frames.
+    Client,
+    /// The end which accepted it.
+    Server,
+}
+
+/// Revision of the Engine.IO protocol that a session speaks (`EIO` in the query).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revision {
+    /// `EIO=3`: Socket.IO 1.x and 2.x clients.
+    V3,
+    /// `EIO=4`: Socket.IO 3.x and 4.x clients.
+    V4,
+}

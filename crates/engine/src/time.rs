@@ -1,0 +1,10 @@
+//! The types of time. The cores never read a clock: the caller passes `now`.
+
+pub use std::time::{Duration, Instant};
+
+/// `now + wait`, where a wait too long for the clock means a century.
+pub(crate) fn after(now: Instant, wait: Duration) -> Instant {
+    now.checked_add(wait.min(CENTURY)).unwrap_or(now)
+}
+
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
