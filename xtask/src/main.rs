@@ -1,0 +1,59 @@
+//! The chores of the project. `cargo xtask` lists them.
+
+mod shell;
+mod workspace;
+mod install;
+mod settings;
+mod rust_source;
+mod layers;
+mod supply;
+mod demo;
+mod conformance;
+mod steps;
+
+use std::process::ExitCode;
+
+use crate::shell::{Failure, Result};
+use crate::workspace::Workspace;
+
+const HELP: &str = "\
+cargo xtask demo [ARGS]          build the demo page and run the server with it; ARGS go to `sockeye serve`
+cargo xtask test                 everything that must hold before a change is taken
+    --list                       name the steps
+    --only a,b  --skip a,b       some of them
+cargo xtask layers               only: files and crates use what is below them, files are short
+cargo xtask supply               only: licences, sources and versions of what we build on
+cargo xtask conformance [FILTER] only: official clients and raw bytes against our server
+    --reference                  the same against the official server, to prove the tests themselves
+
+What is missing (npm packages, Node.js, Chromium, Python packages) is installed; a second run finds it there.";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\n{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[String]) -> Result {
+    let (chore, rest) = match words.split_first() {
+        None => ("help", words),
+        Some((chore, rest)) => (chore.as_str(), rest),
+    };
+    match chore {
+        "demo" => demo::run(&Workspace::load()?, rest),
+        "test" => steps::run(&Workspace::load()?, rest),
+        "layers" => layers::check(&Workspace::load()?),
+        "supply" => supply::check(&Workspace::load()?),
+        "conformance" => conformance::run(&Workspace::load()?, rest),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        unknown => Err(Failure::new(format!("there is no chore `{unknown}`\n\n{HELP}"))),
+    }
+}

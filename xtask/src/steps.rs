@@ -1,0 +1,140 @@
+//! `cargo xtask test`: everything that must hold before a change is taken, in the order of how soon it fails.
+
+use std::time::{Duration, Instant};
+
+use crate::shell::{self, Failure, Result};
+use crate::workspace::Workspace;
+use crate::{conformance, demo, install, layers, supply};
+
+/// One part of the test: its name for `--only` and `--skip`, what it shows, and how.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&Workspace) -> Result,
+}
+
+const STEPS: [Step; 10] = [
+    Step { name: "fmt", about: "the code is formatted", run: fmt },
+    Step { name: "layers", about: "files and crates use only what is below them", run: layers::check },
+    Step { name: "supply", about: "licences, sources and versions of what we build on", run: supply::check },
+    Step { name: "web", about: "the page type-checks and builds", run: demo::build_page },
+    Step { name: "clippy", about: "no lint is broken", run: clippy },
+    Step { name: "build", about: "programs and tests build", run: build },
+    Step { name: "rust", about: "unit, integration and documentation tests", run: rust },
+    Step { name: "doc", about: "the documentation builds without a warning", run: doc },
+    Step {
+        name: "conformance",
+        about: "official clients and raw bytes against our server",
+        run: |workspace| conformance::run(workspace, &[]),
+    },
+    Step { name: "e2e", about: "the demo in a real browser", run: e2e },
+];
+
+/// `words`: `--only a,b`, `--skip a,b`, `--list`; nothing runs everything.
+pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result {
+    if words.iter().any(|word| word == "--list") {
+        for step in &STEPS {
+            println!("{:<12} {}", step.name, step.about);
+        }
+        return Ok(());
+    }
+    let chosen = choose(words)?;
+    let mut done: Vec<(&str, Duration)> = Vec::new();
+    for (number, step) in chosen.iter().enumerate() {
+        println!("\n── {}/{} {}: {}", number + 1, chosen.len(), step.name, step.about);
+        let start = Instant::now();
+        let result = (step.run)(workspace);
+        done.push((step.name, start.elapsed()));
+        if let Err(failure) = result {
+            summary(&done, Some(step.name));
+            let again = format!("run it again with: cargo xtask test --only {}", step.name);
+            return Err(Failure::new(format!("step `{}` failed: {failure}\n{again}", step.name)));
+        }
+    }
+    summary(&done, None);
+    Ok(())
+}
+
+fn choose(words: &[String]) -> Result<Vec<&'static Step>> {
+    let mut chosen: Vec<&Step> = STEPS.iter().collect();
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        let list = rest.next().ok_or_else(|| Failure::new(format!("`{word}` wants names of steps; see --list")))?;
+        let names: Vec<&str> = list.split(',').collect();
+        if let Some(unknown) = names.iter().find(|name| !STEPS.iter().any(|step| step.name == **name)) {
+            return Err(Failure::new(format!("there is no step `{unknown}`; see --list")));
+        }
+        match word.as_str() {
+            "--only" => chosen.retain(|step| names.contains(&step.name)),
+            "--skip" => chosen.retain(|step| !names.contains(&step.name)),
+            _ => return Err(Failure::new(format!("`{word}` is none of --only, --skip, --list"))),
+        }
+    }
+    Ok(chosen)
+}
+
+fn summary(done: &[(&str, Duration)], failed: Option<&str>) {
+    println!("\n── summary");
+    for (name, time) in done {
+        let verdict = if Some(*name) == failed { "FAILED" } else { "ok" };
+        println!("{name:<12} {:>7.1} s  {verdict}", time.as_secs_f32());
+    }
+    let total: Duration = done.iter().map(|(_, time)| *time).sum();
+    println!("{:<12} {:>7.1} s", "total", total.as_secs_f32());
+}
+
+fn fmt(workspace: &Workspace) -> Result {
+    shell::run(&mut shell::cargo(&workspace.root, ["fmt", "--all", "--check"]))
+}
+
+fn clippy(workspace: &Workspace) -> Result {
+    let args = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    shell::run(&mut shell::cargo(&workspace.root, args))
+}
+
+/// Built once, with the features of the tests, for the steps that follow.
+fn build(workspace: &Workspace) -> Result {
+    shell::run(&mut shell::cargo(&workspace.root, ["build", "--workspace", "--bins", "--tests"]))
+}
+
+fn rust(workspace: &Workspace) -> Result {
+    shell::run(&mut shell::cargo(&workspace.root, ["test", "--workspace", "--quiet"]))
+}
+
+fn doc(workspace: &Workspace) -> Result {
+    let mut cargo = shell::cargo(&workspace.root, ["doc", "--no-deps", "--workspace", "--quiet"]);
+    shell::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn e2e(workspace: &Workspace) -> Result {
+    let web = workspace.root.join("web");
+    install::npm_packages(workspace, &web)?;
+    let chromium = install::chromium(workspace)?;
+    build(workspace)?;
+    let mut test = install::node_command(workspace, &web, "node", &["e2e/demo.mjs"])?;
+    shell::run(test.env("SOCKEYE_BIN", workspace.program("sockeye")).env("CHROMIUM", chromium))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(words: &str) -> Result<Vec<&'static str>> {
+        let words: Vec<String> = words.split_whitespace().map(String::from).collect();
+        Ok(choose(&words)?.iter().map(|step| step.name).collect())
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name_and_keep_their_order() {
+        assert_eq!(names("").map(|all| all.len()).ok(), Some(STEPS.len()));
+        assert_eq!(names("--only rust,fmt").ok(), Some(vec!["fmt", "rust"]));
+        assert!(names("--skip rust").is_ok_and(|rest| rest.len() == STEPS.len() - 1 && !rest.contains(&"rust")));
+    }
+
+    #[test]
+    fn wrong_words_are_refused() {
+        for wrong in ["--only", "--only nothing", "--never rust"] {
+            assert!(names(wrong).is_err(), "{wrong}");
+        }
+    }
+}
