@@ -1,57 +1,366 @@
-//! permessage-deflate.                                                                                     [RFC 7692]
+//! permessage-deflate: negotiation, compression, decompression.                                            [RFC 7692]
+//!
+//! By default each message is compressed on its own ("no context takeover"): the state is then the thread's and not the
+//! connection's, an idle connection keeps none of it, and one compressed frame serves all receivers. A context that lives
+//! as long as its connection compresses similar messages better and costs about 380 KB to send and 48 KB to receive.
 
 use std::cell::RefCell;
 
-use flate2::{Decompress, FlushDecompress, Status};
+use bytes::Bytes;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::Error;
+use crate::Role;
+
+use super::extensions::{Extensions, Malformed};
+use super::partial::growth;
+use super::{Error, Opcode, encode};
+
+/// What this end wants of permessage-deflate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether the server compresses each message on its own. Default true.
+    pub server_no_context_takeover: bool,
+    /// Whether the client compresses each message on its own. Default true.
+    pub client_no_context_takeover: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { server_no_context_takeover: true, client_no_context_takeover: true }
+    }
+}
+
+/// What both ends agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Params {
+    /// The server compresses each message on its own. [RFC 7692 §7.1.1.1]
+    pub server_no_context_takeover: bool,
+    /// The client compresses each message on its own. [RFC 7692 §7.1.1.2]
+    pub client_no_context_takeover: bool,
+    /// The server refers back at most this power of two of bytes: 9 to 15. [RFC 7692 §7.1.2.1]
+    pub server_max_window_bits: u8,
+}
+
+/// How hard to compress: 1 (fastest) to 9 (smallest). Default 6, as in the JS server.
+///
+/// A chat message of 187 bytes takes about 3 µs at level 1 and 6 µs at level 6, which makes it 15 % smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(u8);
+
+impl Level {
+    /// The level, brought into the range 1 to 9.
+    pub fn new(level: u8) -> Self {
+        Self(level.clamp(1, 9))
+    }
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self(6)
+    }
+}
+
+impl Options {
+    /// The value of `Sec-WebSocket-Extensions` with which a client offers this.
+    pub fn offer(&self) -> String {
+        value(self.server_no_context_takeover, self.client_no_context_takeover, MAX_BITS)
+    }
+
+    /// A server's choice among the offers in one header line: the first it can keep. [RFC 7692 §5]
+    pub(super) fn accept(&self, header: &[u8]) -> Result<Option<Params>, Malformed> {
+        let mut extensions = Extensions::new(header);
+        let mut chosen = None;
+        while let Some(name) = extensions.extension()? {
+            let offer = Offered::read(&mut extensions)?;
+            if chosen.is_none() && name.eq_ignore_ascii_case(NAME) {
+                chosen = offer.and_then(|offer| self.accept_offer(&offer));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// A client's check of the server's answer in one header line: `None` if there is no extension in it, an error if
+    /// there is anything else than what was offered. [RFC 7692 §7.1]
+    pub(super) fn confirm(header: &[u8]) -> Result<Option<Params>, Malformed> {
+        let mut extensions = Extensions::new(header);
+        let Some(name) = extensions.extension()? else { return Ok(None) };
+        let answer = Offered::read(&mut extensions)?.filter(|_| name.eq_ignore_ascii_case(NAME)).ok_or(Malformed)?;
+        // Only an offer may leave the width to the other end, and we never offer the client's.
+        if answer.client_bits || extensions.extension()?.is_some() {
+            return Err(Malformed);
+        }
+        Ok(Some(Params {
+            server_no_context_takeover: answer.server_no_context,
+            client_no_context_takeover: answer.client_no_context,
+            server_max_window_bits: answer.server_bits.unwrap_or(MAX_BITS),
+        }))
+    }
+
+    fn accept_offer(&self, offer: &Offered) -> Option<Params> {
+        let server_max_window_bits = offer.server_bits.unwrap_or(MAX_BITS);
+        // zlib cannot compress with a window of 2^8 bytes.
+        (server_max_window_bits > 8).then_some(Params {
+            server_no_context_takeover: self.server_no_context_takeover || offer.server_no_context,
+            client_no_context_takeover: self.client_no_context_takeover || offer.client_no_context,
+            server_max_window_bits,
+        })
+    }
+}
+
+impl Params {
+    /// The value of `Sec-WebSocket-Extensions` with which a server accepts.
+    pub fn answer(&self) -> String {
+        value(self.server_no_context_takeover, self.client_no_context_takeover, self.server_max_window_bits)
+    }
+}
+
+/// The parameters of one offer or answer.
+#[derive(Default)]
+struct Offered {
+    server_no_context: bool,
+    client_no_context: bool,
+    server_bits: Option<u8>,
+    client_bits: bool,
+}
+
+impl Offered {
+    /// Reads all parameters of an extension; `None` if one is unknown, invalid or there twice. [RFC 7692 §7.1]
+    fn read(extensions: &mut Extensions) -> Result<Option<Self>, Malformed> {
+        let mut offered = Some(Self::default());
+        while let Some((name, parameter)) = extensions.parameter()? {
+            offered = offered.and_then(|offered| offered.with(name, parameter.as_deref()));
+        }
+        Ok(offered)
+    }
+
+    fn with(mut self, name: &[u8], parameter: Option<&[u8]>) -> Option<Self> {
+        let bits = parameter.map(window_bits);
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("server_no_context_takeover") {
+            (bits.is_none() && !std::mem::replace(&mut self.server_no_context, true)).then_some(self)
+        } else if is("client_no_context_takeover") {
+            (bits.is_none() && !std::mem::replace(&mut self.client_no_context, true)).then_some(self)
+        } else if is("server_max_window_bits") {
+            let bits = bits??;
+            self.server_bits.replace(bits).is_none().then_some(self)
+        } else if is("client_max_window_bits") {
+            (bits != Some(None) && !std::mem::replace(&mut self.client_bits, true)).then_some(self)
+        } else {
+            None
+        }
+    }
+}
+
+/// The compressing half of a connection.
+#[derive(Debug)]
+pub struct Deflater {
+    level: Level,
+    bits: u8,
+    /// The context, if it lives as long as the connection.
+    own: Option<Box<Compress>>,
+}
+
+impl Deflater {
+    /// Compresses what `role` sends, as agreed.
+    pub fn new(params: &Params, role: Role, level: Level) -> Self {
+        let (alone, bits) = match role {
+            Role::Client => (params.client_no_context_takeover, MAX_BITS),
+            Role::Server => (params.server_no_context_takeover, params.server_max_window_bits),
+        };
+        let bits = bits.clamp(9, MAX_BITS);
+        Self { level, bits, own: (!alone).then(|| Box::new(compressor(level, bits))) }
+    }
+
+    /// Whether frames made by [`compress`] may be sent on this connection. If not, each must be made by
+    /// [`deflate`](Self::deflate), and sent in that order.
+    pub fn takes_shared_frames(&self) -> bool {
+        self.own.is_none() && self.bits == MAX_BITS
+    }
+
+    /// The payload for a frame with RSV1. `None` if compression does not pay: then send the message as it is.
+    pub fn deflate(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
+        match &mut self.own {
+            // What a context has seen must be sent, small or not: the next message may refer to it.
+            Some(own) => deflate_message(own, payload),
+            None => deflate_alone(payload, self.level, self.bits),
+        }
+    }
+}
+
+/// A server's whole frame, valid for every connection whose [`Deflater::takes_shared_frames`]. `None` if compression
+/// does not pay: then send the message as it is.
+pub fn compress(payload: &[u8], opcode: Opcode, level: Level) -> Option<Bytes> {
+    let body = deflate_alone(payload, level, MAX_BITS)?;
+    let mut frame = Vec::new();
+    encode(&mut frame, opcode, true, &body);
+    Some(Bytes::from(frame))
+}
 
 /// The decompressing half of a connection.
 #[derive(Debug)]
 pub struct Inflater(Option<Box<Decompress>>);
 
-thread_local! {
-    /// Serves all connections whose peers compress each message on its own.
-    static SHARED: RefCell<Decompress> = RefCell::new(Decompress::new(false));
-}
-
 impl Inflater {
-    /// Decompresses a message of no more than `limit` bytes.
+    /// Decompresses what `role` receives, as agreed.
+    pub fn new(params: &Params, role: Role) -> Self {
+        let alone = match role {
+            Role::Client => params.server_no_context_takeover,
+            Role::Server => params.client_no_context_takeover,
+        };
+        // The widest window, whatever was agreed: it reads them all, and narrower ones take as much memory.
+        Self((!alone).then(|| Box::new(Decompress::new(false))))
+    }
+
+    /// Decompresses a message of no more than `limit` bytes; a longer one stops there.
     pub(super) fn inflate(&mut self, compressed: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
-        let mut out = Vec::new();
         match &mut self.0 {
-            Some(own) => inflate_message(own, compressed, limit, &mut out)?,
-            None => SHARED.with_borrow_mut(|shared| {
+            Some(own) => Inflation::new(own, limit).message(compressed),
+            None => INFLATER.with_borrow_mut(|shared| {
                 shared.reset(false);
-                inflate_message(shared, compressed, limit, &mut out)
-            })?,
+                Inflation::new(shared, limit).lone_message(compressed)
+            }),
         }
-        Ok(out)
     }
 }
 
-fn inflate_message(state: &mut Decompress, compressed: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Error> {
-    inflate_part(state, compressed, limit, out)?;
-    inflate_part(state, &TAIL, limit, out)
+/// The decompression of one message.
+struct Inflation<'a> {
+    state: &'a mut Decompress,
+    limit: usize,
+    out: Vec<u8>,
 }
 
-fn inflate_part(state: &mut Decompress, mut input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+impl<'a> Inflation<'a> {
+    fn new(state: &'a mut Decompress, limit: usize) -> Self {
+        Self { state, limit, out: Vec::new() }
+    }
+
+    /// A message which may refer to earlier ones, and later ones to it.
+    fn message(mut self, compressed: &[u8]) -> Result<Vec<u8>, Error> {
+        if self.body(compressed)? {
+            // The stream ended, so another begins: keep what later messages may refer to.
+            self.state.reset(false);
+            let start = self.out.len().saturating_sub(1 << MAX_BITS);
+            let window = self.out.get(start..).unwrap_or_default();
+            self.state.set_dictionary(window).map_err(|_| Error::InvalidDeflate)?;
+        }
+        Ok(self.out)
+    }
+
+    /// A message on its own. That nobody needs the state afterwards lets us see whether it was whole.
+    fn lone_message(mut self, compressed: &[u8]) -> Result<Vec<u8>, Error> {
+        let ended = compressed.is_empty() || self.body(compressed)? || self.part(&END)?.is_some();
+        if ended { Ok(self.out) } else { Err(Error::InvalidDeflate) }
+    }
+
+    /// The payload and what was cut off it; whether that ended the stream. [RFC 7692 §7.2.2]
+    fn body(&mut self, compressed: &[u8]) -> Result<bool, Error> {
+        if compressed.is_empty() {
+            return Ok(false);
+        }
+        match self.part(compressed)? {
+            // A sender which can only end streams adds an empty block, of which a zero byte remains. [RFC 7692 §7.2.3.4]
+            Some([] | [0]) => Ok(true),
+            Some(_) => Err(Error::InvalidDeflate),
+            None => Ok(self.part(&TAIL)?.is_some()),
+        }
+    }
+
+    /// Decompresses all of `input`, or up to the end of the stream: then what remains after it.
+    fn part<'b>(&mut self, mut input: &'b [u8]) -> Result<Option<&'b [u8]>, Error> {
+        loop {
+            // Room for one byte more than the limit shows that there is more.
+            let most = self.limit.saturating_add(1);
+            let expected = if self.out.capacity() == 0 { input.len().saturating_mul(4) } else { 1 };
+            let extra = expected.min(most.saturating_sub(self.out.len()));
+            self.out.reserve_exact(growth(self.out.len(), self.out.capacity(), extra, most));
+            let before = self.state.total_in();
+            let status = self.state.decompress_vec(input, &mut self.out, FlushDecompress::None);
+            let status = status.map_err(|_| Error::InvalidDeflate)?;
+            if self.out.len() > self.limit {
+                return Err(Error::TooLarge { limit: self.limit });
+            }
+            let used = usize::try_from(self.state.total_in() - before).unwrap_or(usize::MAX);
+            input = input.get(used..).unwrap_or_default();
+            if status == Status::StreamEnd {
+                return Ok(Some(input));
+            }
+            if self.out.len() < self.out.capacity() {
+                return if input.is_empty() { Ok(None) } else { Err(Error::InvalidDeflate) };
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// Serves all connections whose peers compress each message on their own.
+    static INFLATER: RefCell<Decompress> = RefCell::new(Decompress::new(false));
+    /// Serve all connections which compress each message on its own: one for each level and window in use.
+    static DEFLATERS: RefCell<Vec<(u8, u8, Compress)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn deflate_alone(payload: &[u8], level: Level, bits: u8) -> Option<Vec<u8>> {
+    DEFLATERS.with_borrow_mut(|deflaters| {
+        let known = deflaters.iter().position(|known| (known.0, known.1) == (level.0, bits));
+        let index = known.unwrap_or(deflaters.len());
+        if known.is_none() {
+            deflaters.push((level.0, bits, compressor(level, bits)));
+        }
+        let (.., state) = deflaters.get_mut(index)?;
+        state.reset();
+        deflate_message(state, payload).filter(|body| body.len() < payload.len())
+    })
+}
+
+/// Compresses a message; `None` if it is empty, and then the state has not seen it.
+fn deflate_message(state: &mut Compress, mut payload: &[u8]) -> Option<Vec<u8>> {
+    if payload.is_empty() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(payload.len() / 2 + 64);
     loop {
-        if out.len() == out.capacity() {
-            out.reserve_exact(super::partial::growth(out.len(), out.capacity(), 1, limit.saturating_add(1)));
-        }
         let before = state.total_in();
-        let status = state.decompress_vec(input, out, FlushDecompress::None).map_err(|_| Error::InvalidDeflate)?;
+        let status = state.compress_vec(payload, &mut out, FlushCompress::Sync);
         let used = usize::try_from(state.total_in() - before).unwrap_or(usize::MAX);
-        input = input.get(used..).unwrap_or_default();
-        if out.len() > limit {
-            return Err(Error::TooLarge { limit });
+        payload = payload.get(used..).unwrap_or_default();
+        let room = out.len() < out.capacity();
+        if status.is_err() || room && !(payload.is_empty() && out.ends_with(&TAIL)) {
+            // Cannot happen with a stream in order. A new one refers to nothing the peer does not know.
+            state.reset();
+            return None;
         }
-        if status == Status::StreamEnd || input.is_empty() && out.len() < out.capacity() {
-            return Ok(());
+        if room {
+            out.truncate(out.len() - TAIL.len());
+            return Some(out);
         }
+        out.reserve(out.len().max(64));
     }
 }
 
-/// What the sender of a message cut off its end. [RFC 7692 §7.2.1]
+fn compressor(level: Level, bits: u8) -> Compress {
+    Compress::new_with_window_bits(Compression::new(u32::from(level.0)), false, bits)
+}
+
+/// A width as it may be written: 8 to 15, without leading zeroes. [RFC 7692 §7.1.2]
+fn window_bits(value: &[u8]) -> Option<u8> {
+    match value {
+        [digit @ b'8'..=b'9'] => Some(digit - b'0'),
+        [b'1', digit @ b'0'..=b'5'] => Some(10 + digit - b'0'),
+        _ => None,
+    }
+}
+
+fn value(server_no_context: bool, client_no_context: bool, server_bits: u8) -> String {
+    let server = if server_no_context { "; server_no_context_takeover" } else { "" };
+    let client = if client_no_context { "; client_no_context_takeover" } else { "" };
+    let bits = if server_bits < MAX_BITS { format!("; server_max_window_bits={server_bits}") } else { String::new() };
+    format!("permessage-deflate{server}{client}{bits}")
+}
+
+const NAME: &[u8] = b"permessage-deflate";
+/// A window of 32 KiB: the widest.
+const MAX_BITS: u8 = 15;
+/// What the sender of a message cuts off its end. [RFC 7692 §7.2.1]
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+/// An empty last block.
+const END: [u8; 2] = [3, 0];

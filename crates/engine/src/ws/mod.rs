@@ -28,9 +28,9 @@ mod error;
 mod frame;
 mod utf8;
 mod partial;
-mod message;
-
+mod extensions;
 pub mod deflate;
+mod message;
 pub mod handshake;
 
 pub use close::CloseCode;
