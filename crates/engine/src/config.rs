@@ -27,9 +27,9 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            ping_interval: Duration::from_millis(25_000),
-            ping_timeout: Duration::from_millis(20_000),
-            upgrade_timeout: Duration::from_millis(10_000),
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            upgrade_timeout: Duration::from_secs(10),
             max_payload: 1_000_000,
             allow_upgrades: true,
             webtransport: false,

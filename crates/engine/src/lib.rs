@@ -7,6 +7,17 @@
 //! **One invariant:** after every input, drain `poll_event` and `poll_transmit` before the next input.
 //! No method blocks, allocates without bound, or panics on any input of the peer.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
+
 pub mod time;
 mod sid;
 mod error;
