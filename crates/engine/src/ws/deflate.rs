@@ -67,7 +67,7 @@ impl Options {
     }
 
     /// A server's choice among the offers in one header line: the first it can keep. [RFC 7692 §5]
-    pub(super) fn accept(&self, header: &[u8]) -> Result<Option<Params>, Malformed> {
+    pub(super) fn accept(self, header: &[u8]) -> Result<Option<Params>, Malformed> {
         let mut extensions = Extensions::new(header);
         let mut chosen = None;
         while let Some(name) = extensions.extension()? {
@@ -96,7 +96,7 @@ impl Options {
         }))
     }
 
-    fn accept_offer(&self, offer: &Offered) -> Option<Params> {
+    fn accept_offer(self, offer: &Offered) -> Option<Params> {
         let server_max_window_bits = offer.server_bits.unwrap_or(MAX_BITS);
         // zlib cannot compress with a window of 2^8 bytes.
         (server_max_window_bits > 8).then_some(Params {
@@ -364,3 +364,147 @@ const MAX_BITS: u8 = 15;
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// An empty last block.
 const END: [u8; 2] = [3, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALONE: Params =
+        Params { server_no_context_takeover: true, client_no_context_takeover: true, server_max_window_bits: MAX_BITS };
+    const CONTEXT: Params = Params { server_no_context_takeover: false, client_no_context_takeover: false, ..ALONE };
+    const LIMIT: usize = 1 << 20;
+
+    fn text(length: usize) -> Vec<u8> {
+        (0..length).map(|index| b"abcdefgh"[index * index % 7 % 8]).collect()
+    }
+
+    /// Bytes that do not compress.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[3]
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    fn inflate(params: &Params, compressed: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
+        Inflater::new(params, Role::Server).inflate(compressed, limit)
+    }
+
+    /// [RFC 7692 §7.2.3]
+    #[test]
+    fn the_examples_of_the_standard_are_read() {
+        let hello: [&[u8]; 4] = [
+            &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
+            &[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00],
+            &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00],
+            &[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00],
+        ];
+        for params in [ALONE, CONTEXT] {
+            for compressed in hello {
+                assert_eq!(inflate(&params, compressed, LIMIT).unwrap(), b"Hello");
+            }
+            assert_eq!(inflate(&params, &[0], LIMIT).unwrap(), b"");
+            assert_eq!(inflate(&params, &[], LIMIT).unwrap(), b"");
+        }
+        let mut inflater = Inflater::new(&CONTEXT, Role::Server);
+        for compressed in [&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00][..], &[0xf2, 0x00, 0x11, 0x00, 0x00]] {
+            assert_eq!(inflater.inflate(compressed, LIMIT).unwrap(), b"Hello");
+        }
+    }
+
+    #[test]
+    fn a_context_outlives_the_end_of_a_stream() {
+        let mut inflater = Inflater::new(&CONTEXT, Role::Server);
+        for compressed in [&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00][..], &[0xf2, 0x00, 0x11, 0x00, 0x00]] {
+            assert_eq!(inflater.inflate(compressed, LIMIT).unwrap(), b"Hello");
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_is_read_again() {
+        for params in [ALONE, CONTEXT] {
+            for bits in 9..=15 {
+                for level in [1, 3, 6, 9] {
+                    let params = Params { server_max_window_bits: bits, ..params };
+                    let mut deflater = Deflater::new(&params, Role::Server, Level::new(level));
+                    let mut inflater = Inflater::new(&params, Role::Client);
+                    for length in [0, 1, 63, 64, 1000, 1000, 32_768, 100_000, 1000, 0, 5] {
+                        for payload in [text(length), noise(length)] {
+                            let Some(body) = deflater.deflate(&payload) else { continue };
+                            assert_eq!(inflater.inflate(&body, LIMIT).unwrap(), payload);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_context_makes_repeated_messages_tiny() {
+        let mut deflater = Deflater::new(&CONTEXT, Role::Client, Level::default());
+        assert!(!deflater.takes_shared_frames());
+        let first = deflater.deflate(&noise(500)).unwrap();
+        let second = deflater.deflate(&noise(500)).unwrap();
+        assert!(first.len() > 500 && second.len() < 20, "{} {}", first.len(), second.len());
+    }
+
+    #[test]
+    fn shared_frames_stand_alone() {
+        let payload = text(1000);
+        let frame = compress(&payload, Opcode::Text, Level::default()).unwrap();
+        assert_eq!(frame[0], 0xc1);
+        assert!(frame.len() < 1000);
+        assert_eq!(frame, compress(&payload, Opcode::Text, Level::default()).unwrap());
+        assert_eq!(inflate(&ALONE, &frame[2..], LIMIT).unwrap(), payload);
+        assert_eq!(inflate(&CONTEXT, &frame[2..], LIMIT).unwrap(), payload);
+        assert_eq!(compress(&noise(1000), Opcode::Binary, Level::default()), None);
+        assert_eq!(compress(b"", Opcode::Binary, Level::default()), None);
+        assert!(Deflater::new(&ALONE, Role::Server, Level::default()).takes_shared_frames());
+        let narrow = Params { server_max_window_bits: 14, ..ALONE };
+        assert!(!Deflater::new(&narrow, Role::Server, Level::default()).takes_shared_frames());
+    }
+
+    #[test]
+    fn bombs_stop_at_the_limit() {
+        let bomb = |length| deflate_alone(&vec![0; length], Level::new(9), MAX_BITS).unwrap();
+        let great = bomb(1 << 24);
+        for params in [ALONE, CONTEXT] {
+            assert_eq!(inflate(&params, &great, LIMIT), Err(Error::TooLarge { limit: LIMIT }));
+            for length in [1, 63, 64, 65, 1000, 65_536] {
+                let bomb = bomb(length.max(100));
+                let length = length.max(100);
+                assert_eq!(inflate(&params, &bomb, length).unwrap().len(), length);
+                assert_eq!(inflate(&params, &bomb, length + 1).unwrap().len(), length);
+                assert_eq!(inflate(&params, &bomb, length - 1), Err(Error::TooLarge { limit: length - 1 }));
+                assert_eq!(inflate(&params, &bomb, 0), Err(Error::TooLarge { limit: 0 }));
+                assert_eq!(inflate(&params, &bomb, usize::MAX).unwrap().len(), length);
+            }
+        }
+        let mut out = Vec::new();
+        INFLATER.with_borrow_mut(|state| {
+            state.reset(false);
+            let mut inflation = Inflation::new(state, 1000);
+            assert!(inflation.part(&great).is_err());
+            std::mem::swap(&mut out, &mut inflation.out);
+        });
+        assert_eq!((out.len(), out.capacity()), (1001, 1001), "no more room than to see the excess");
+    }
+
+    #[test]
+    fn damage_is_refused_and_does_not_spread() {
+        let whole = deflate_alone(&text(1000), Level::default(), MAX_BITS).unwrap();
+        for cut in 1..whole.len() {
+            assert!(inflate(&ALONE, &whole[..cut], LIMIT).is_err(), "cut at {cut}");
+        }
+        for bad in [&[0xff; 9][..], &[0x07], &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x01], &[3, 0, 0, 0], b"text"]
+        {
+            assert_eq!(inflate(&ALONE, bad, LIMIT), Err(Error::InvalidDeflate), "{bad:x?}");
+            assert_eq!(inflate(&ALONE, &whole, LIMIT).unwrap(), text(1000));
+        }
+        assert_eq!(inflate(&CONTEXT, &[0xf2, 0x00, 0x11, 0x00, 0x00], LIMIT), Err(Error::InvalidDeflate));
+    }
+}

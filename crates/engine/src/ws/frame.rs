@@ -181,11 +181,11 @@ fn check_control(fin: bool, short: u8) -> Result<(), Error> {
 #[inline]
 fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Error> {
     let (length, rest, least) = match short {
-        126 => match rest.split_first_chunk() {
+        LENGTH_16 => match rest.split_first_chunk() {
             Some((length, rest)) => (u64::from(u16::from_be_bytes(*length)), rest, 126),
             None => return Ok(None),
         },
-        127 => match rest.split_first_chunk() {
+        LENGTH_64 => match rest.split_first_chunk() {
             Some((length, rest)) => (u64::from_be_bytes(*length), rest, 0x1_0000),
             None => return Ok(None),
         },
@@ -195,15 +195,15 @@ fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Error> {
 }
 
 const fn header(first: u8, mask: u8, length: usize) -> ([u8; 10], usize) {
-    let [.., e, f, g, h] = (length as u64).to_be_bytes();
-    match length {
-        0..=125 => ([first, mask | h, 0, 0, 0, 0, 0, 0, 0, 0], 2),
-        126..=0xffff => ([first, mask | 126, g, h, 0, 0, 0, 0, 0, 0], 4),
-        _ => {
-            let [a, b, c, d, ..] = (length as u64).to_be_bytes();
-            ([first, mask | 127, a, b, c, d, e, f, g, h], 10)
-        }
-    }
+    // The ten bytes as the upper ones of a big-endian number.
+    let start = (first as u128) << 120 | (mask as u128) << 112;
+    let (rest, size) = match length {
+        0..=125 => ((length as u128) << 112, 2),
+        126..=0xffff => ((LENGTH_16 as u128) << 112 | (length as u128) << 96, 4),
+        _ => ((LENGTH_64 as u128) << 112 | (length as u128) << 48, 10),
+    };
+    let [bytes @ .., _, _, _, _, _, _] = (start | rest).to_be_bytes();
+    (bytes, size)
 }
 
 fn push_header(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, mask: u8, length: usize) {
@@ -230,3 +230,98 @@ const RSV1: u8 = 0x40;
 const RSV2: u8 = 0x20;
 const RSV3: u8 = 0x10;
 const MASK: u8 = 0x80;
+/// Says that the length follows in two bytes.
+const LENGTH_16: u8 = 126;
+/// Says that the length follows in eight bytes.
+const LENGTH_64: u8 = 127;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+    #[test]
+    fn headers_are_written_in_the_shortest_form() {
+        let header = |length| {
+            let (bytes, size) = frame_header(Opcode::Binary, length);
+            bytes[..size].to_vec()
+        };
+        assert_eq!(header(0), [0x82, 0]);
+        assert_eq!(header(125), [0x82, 125]);
+        assert_eq!(header(126), [0x82, 126, 0, 126]);
+        assert_eq!(header(127), [0x82, 126, 0, 127]);
+        assert_eq!(header(65_535), [0x82, 126, 0xff, 0xff]);
+        assert_eq!(header(65_536), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(header(0x0102_0304_0506_0708), [0x82, 127, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(frame_header(Opcode::Text, 1).0[0], 0x81);
+    }
+
+    /// [RFC 6455 §5.7]
+    #[test]
+    fn the_examples_of_the_standard_are_written() {
+        let mut out = Vec::new();
+        encode(&mut out, Opcode::Text, false, b"Hello");
+        assert_eq!(out, b"\x81\x05Hello");
+        out.clear();
+        encode_masked(&mut out, Opcode::Text, false, b"Hello", KEY);
+        assert_eq!(out, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        out.clear();
+        encode_ping(&mut out, b"Hello", None).unwrap();
+        encode_pong(&mut out, b"Hello", Some(KEY)).unwrap();
+        assert_eq!(out, b"\x89\x05Hello\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+        out.clear();
+        encode(&mut out, Opcode::Text, true, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
+        assert_eq!(out, [0xc1, 0x07, 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]);
+    }
+
+    #[test]
+    fn control_frames_stay_short() {
+        let mut out = Vec::new();
+        assert_eq!(encode_ping(&mut out, &[0; 126], None), Err(TooLong));
+        assert_eq!(encode_pong(&mut out, &[0; 126], Some(KEY)), Err(TooLong));
+        assert!(out.is_empty());
+        encode_ping(&mut out, &[7; 125], None).unwrap();
+        assert_eq!((out.len(), out[1]), (127, 125));
+    }
+
+    #[test]
+    fn close_frames_are_legal() {
+        let close = |code, reason: &str| {
+            let mut out = Vec::new();
+            encode_close(&mut out, code, reason, None);
+            out
+        };
+        assert_eq!(close(None, "unsaid"), [0x88, 0]);
+        assert_eq!(close(Some(CloseCode::NORMAL), ""), [0x88, 2, 3, 0xe8]);
+        assert_eq!(close(Some(CloseCode::GOING_AWAY), "bye"), b"\x88\x05\x03\xe9bye");
+        for code in [0, 999, 1004, 1005, 1006, 1015, 5000] {
+            assert_eq!(close(Some(CloseCode(code)), ""), [0x88, 2, 3, 0xe8]);
+        }
+        assert_eq!(close(Some(CloseCode::NORMAL), &"x".repeat(123)).len(), 127);
+        assert_eq!(close(Some(CloseCode::NORMAL), &"x".repeat(124)).len(), 127);
+        for (reason, kept) in [("é", 122), ("€", 123), ("\u{1f600}", 120)] {
+            let frame = close(Some(CloseCode::NORMAL), &reason.repeat(100));
+            assert_eq!(std::str::from_utf8(&frame[4..]).unwrap().len(), kept);
+            assert_eq!(usize::from(frame[1]), kept + 2);
+        }
+        let mut masked = Vec::new();
+        encode_close(&mut masked, Some(CloseCode::NORMAL), "", Some(KEY));
+        assert_eq!(masked, [0x88, 0x82, 0x37, 0xfa, 0x21, 0x3d, 0x03 ^ 0x37, 0xe8 ^ 0xfa]);
+    }
+
+    #[test]
+    fn masking_is_a_repeated_xor_at_any_length_and_alignment() {
+        let plain: Vec<u8> = (0..=255).collect();
+        for start in 0..9 {
+            for end in start..plain.len() {
+                let mut masked = plain.clone();
+                mask(&mut masked[start..end], KEY);
+                for (index, byte) in masked.iter().enumerate() {
+                    let key = if (start..end).contains(&index) { KEY[(index - start) % 4] } else { 0 };
+                    assert_eq!(*byte, plain[index] ^ key);
+                }
+            }
+        }
+    }
+}

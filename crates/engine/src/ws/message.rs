@@ -114,7 +114,7 @@ impl Decoder {
         let mut used = 0;
         loop {
             let rest = input.get_mut(used..).unwrap_or_default();
-            if !self.partial.as_ref().is_some_and(|partial| partial.frame.is_some()) {
+            if self.partial.as_ref().is_none_or(|partial| partial.frame.is_none()) {
                 let (size, header) = self.read_header(rest)?;
                 used += size;
                 let Some(header) = header else { return Ok((used, Ready::Nothing)) };
@@ -127,10 +127,9 @@ impl Decoder {
                 }
                 self.open_frame(&header, length);
             }
-            let most = self.most(true);
             let Some(partial) = &mut self.partial else { return Ok((used, Ready::Nothing)) };
             let rest = input.get_mut(used..).unwrap_or_default();
-            let (size, progress) = partial.take_payload(rest, most)?;
+            let (size, progress) = partial.take_payload(rest)?;
             used += size;
             match progress {
                 Progress::Starved => return Ok((used, Ready::Nothing)),
@@ -164,16 +163,16 @@ impl Decoder {
     #[inline]
     fn check(&self, header: &Header) -> Result<usize, Error> {
         let message = self.partial.as_ref().and_then(|partial| partial.message.as_ref());
-        let (announced, count, compressed) = match (message, header.opcode) {
+        let (announced, count, most) = match (message, header.opcode) {
             (_, opcode) if opcode.is_control() => return Ok(usize::try_from(header.length).unwrap_or(usize::MAX)),
-            (Some(message), Opcode::Continuation) => (message.announced, message.count, message.body.is_deflated()),
+            (Some(message), Opcode::Continuation) => (message.announced, message.count, message.most),
             (None, Opcode::Continuation) => return Err(Error::UnexpectedContinuation),
             (Some(_), _) => return Err(Error::ExpectedContinuation),
-            (None, _) => (0, 0, header.compressed),
+            (None, _) => (0, 0, self.most(header.compressed)),
         };
-        let length = usize::try_from(header.length).ok().filter(|length| {
-            announced.checked_add(*length).is_some_and(|announced| announced <= self.most(compressed))
-        });
+        let length = usize::try_from(header.length)
+            .ok()
+            .filter(|length| announced.checked_add(*length).is_some_and(|announced| announced <= most));
         let length = length.ok_or(Error::TooLarge { limit: self.limits.max_message })?;
         let limit = self.limits.max_fragments.max(1);
         if count >= limit { Err(Error::TooManyFragments { limit }) } else { Ok(length) }
@@ -204,9 +203,10 @@ impl Decoder {
 
     /// Prepares for payload that comes in pieces.
     fn open_frame(&mut self, header: &Header, length: usize) {
+        let most = self.most(header.compressed);
         let partial = self.partial.get_or_insert_default();
         if !header.opcode.is_control() {
-            let empty = || Fragments { body: Body::new(header), announced: 0, count: 0 };
+            let empty = || Fragments { body: Body::new(header), announced: 0, most, count: 0 };
             let message = partial.message.get_or_insert_with(empty);
             message.announced += length;
             message.count += 1;
@@ -286,4 +286,96 @@ fn close_item(payload: &[u8]) -> Result<Item<'_>, Error> {
     }
     let reason = std::str::from_utf8(reason).map_err(|_| Error::InvalidUtf8)?;
     Ok(Item::Close(Some((code, reason))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::encode_masked;
+
+    const LIMITS: Limits = Limits { max_message: 100_000, max_fragments: 100 };
+
+    /// Bytes on the heap for what is unfinished.
+    fn kept(decoder: &Decoder) -> usize {
+        let Some(partial) = &decoder.partial else { return 0 };
+        let body = |body: &Body| match body {
+            Body::Binary(bytes) | Body::Deflated(_, bytes) | Body::Inflated(_, bytes) => bytes.capacity(),
+            Body::Text(text) => text.capacity(),
+        };
+        let message = partial.message.as_ref().map_or(0, |message| body(&message.body));
+        let done = partial.done.as_ref().map_or(0, body);
+        size_of::<Partial>() + partial.control.capacity() + message + done
+    }
+
+    fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode_masked(&mut out, opcode, false, payload, [1, 2, 3, 4]);
+        out
+    }
+
+    #[test]
+    fn a_decoder_is_small() {
+        assert!(size_of::<Decoder>() <= 48, "{}", size_of::<Decoder>());
+        assert!(size_of::<Partial>() <= 256, "{}", size_of::<Partial>());
+    }
+
+    #[test]
+    fn whole_messages_keep_nothing() {
+        let mut decoder = Decoder::new(Role::Server, LIMITS);
+        let mut input = masked(Opcode::Text, &[b'x'; 1000]);
+        let (used, item) = decoder.decode(&mut input).unwrap();
+        assert_eq!((used, item.is_some()), (1008, true));
+        assert_eq!(kept(&decoder), 0);
+    }
+
+    #[test]
+    fn an_announced_length_costs_nothing_until_bytes_come() {
+        for opcode in [Opcode::Text, Opcode::Binary] {
+            let mut decoder = Decoder::new(Role::Server, LIMITS);
+            let frame = masked(opcode, &[b'x'; 100_000]);
+            let mut fed = 0;
+            for bytes in [14, 1, 1000, 30_000, 40_000] {
+                decoder.decode(&mut frame[fed..fed + bytes].to_vec()).unwrap();
+                fed += bytes;
+                assert!(kept(&decoder) <= size_of::<Partial>() + (2 * fed).max(64), "{} of {fed}", kept(&decoder));
+            }
+            decoder.decode(&mut frame[fed..frame.len() - 1].to_vec()).unwrap();
+            assert_eq!(kept(&decoder), size_of::<Partial>() + 100_000, "and no more than the message");
+            let mut last = frame[frame.len() - 1..].to_vec();
+            assert!(decoder.decode(&mut last).unwrap().1.is_some());
+            assert_eq!(decoder.decode(&mut []), Ok((0, None)));
+            assert_eq!(kept(&decoder), 0, "freed once the caller has seen it");
+        }
+    }
+
+    #[test]
+    fn fragments_keep_no_more_than_the_limit() {
+        for opcode in [Opcode::Text, Opcode::Binary] {
+            let mut decoder = Decoder::new(Role::Server, LIMITS);
+            let mut frame = masked(opcode, &[b'x'; 1020]);
+            frame[0] &= 0x0f;
+            for count in 0..98 {
+                if count == 1 {
+                    frame[0] = 0;
+                }
+                assert_eq!(decoder.decode(&mut frame.clone()), Ok((1028, None)));
+                assert!(kept(&decoder) <= size_of::<Partial>() + 100_000);
+                let mut ping = masked(Opcode::Ping, &[7; 125]);
+                let (first, second) = ping.split_at_mut(60);
+                assert_eq!(decoder.decode(first), Ok((60, None)));
+                assert_eq!(decoder.decode(second), Ok((71, Some(Item::Ping(&[7; 125])))));
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_keeps_nothing() {
+        let mut decoder = Decoder::new(Role::Server, LIMITS);
+        decoder.decode(&mut masked(Opcode::Text, &[b'x'; 1000])[..500]).unwrap();
+        assert!(kept(&decoder) > 500);
+        let mut rest = vec![0xff; 492];
+        assert_eq!(decoder.decode(&mut rest), Err(Error::InvalidUtf8));
+        assert_eq!(kept(&decoder), 0);
+        assert!(decoder.is_finished());
+    }
 }

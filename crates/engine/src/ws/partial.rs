@@ -29,8 +29,10 @@ pub(super) struct Frame {
 #[derive(Debug)]
 pub(super) struct Fragments {
     pub(super) body: Body,
-    /// Bytes announced by all headers; checked against the limit before any is kept.
+    /// Bytes announced by all headers; checked against `most` before any is kept.
     pub(super) announced: usize,
+    /// Most bytes that all frames may carry.
+    pub(super) most: usize,
     /// Frames, empty ones included; checked against the limit.
     pub(super) count: usize,
 }
@@ -85,16 +87,9 @@ impl Partial {
         let room = self.header.get_mut(before..).unwrap_or_default();
         let taken = room.iter_mut().zip(input).map(|(to, from)| *to = *from).count();
         let length = before + taken;
-        match parse(self.header.get(..length).unwrap_or_default())? {
-            Some((header, size)) => {
-                self.header_length = 0;
-                Ok((size.saturating_sub(before), Some(header)))
-            }
-            None => {
-                self.header_length = length;
-                Ok((taken, None))
-            }
-        }
+        let parsed = parse(self.header.get(..length).unwrap_or_default())?;
+        self.header_length = if parsed.is_some() { 0 } else { length };
+        Ok(parsed.map_or((taken, None), |(header, size)| (size.saturating_sub(before), Some(header))))
     }
 
     pub(super) fn has_header(&self) -> bool {
@@ -107,8 +102,8 @@ impl Partial {
     }
 
     /// Moves payload of the open frame from the front of `input` to where it belongs: how many bytes were used, and
-    /// what came of it. `limit` bounds the message's buffer.
-    pub(super) fn take_payload(&mut self, input: &mut [u8], limit: usize) -> Result<(usize, Progress), Error> {
+    /// what came of it.
+    pub(super) fn take_payload(&mut self, input: &mut [u8]) -> Result<(usize, Progress), Error> {
         let Some(frame) = &mut self.frame else { return Ok((0, Progress::Fragment)) };
         let used = frame.remaining.min(input.len());
         let payload = input.get_mut(..used).unwrap_or_default();
@@ -122,7 +117,7 @@ impl Partial {
         if opcode.is_control() {
             self.control.extend_from_slice(payload);
         } else if let Some(message) = &mut self.message {
-            message.body.push(payload, if fin { message.announced } else { limit })?;
+            message.body.push(payload, if fin { message.announced } else { message.most })?;
         }
         let progress = match (complete, opcode.is_control(), fin) {
             (false, ..) => Progress::Starved,
@@ -142,11 +137,6 @@ impl Body {
             Opcode::Text => Self::Text(Text::default()),
             _ => Self::Binary(Vec::new()),
         }
-    }
-
-    /// Whether the body is compressed, so that other limits apply until it is not.
-    pub(super) fn is_deflated(&self) -> bool {
-        matches!(self, Self::Deflated(..))
     }
 
     fn push(&mut self, payload: &[u8], most: usize) -> Result<(), Error> {

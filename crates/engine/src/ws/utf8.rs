@@ -37,6 +37,11 @@ impl Text {
         self.cut == 0
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.valid.capacity()
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.valid
     }

@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn deflate_is_agreed_on() {
-        let accepted = |offer, options: &Options| {
+        let accepted = |offer: &str, options: &Options| {
             judge(&with("Sec-WebSocket-Extensions", offer), Some(options)).map(|accepted| accepted.extensions())
         };
         let alone = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
@@ -348,7 +348,7 @@ mod tests {
     fn hostile_headers_take_linear_time() {
         let options = Options::default();
         for unit in ["; a", "; a=\"b\"", ",", " ", "permessage-deflate;server_max_window_bits=8,", "\t, ", "=", "\""] {
-            let header = format!("permessage-deflate{}", unit.repeat(500_000));
+            let header = format!("permessage-deflate{}", unit.repeat(100_000));
             let answer = judge(&with("Sec-WebSocket-Extensions", &header), Some(&options));
             assert!(answer.is_ok() || answer == Err(Refusal::Extensions));
             let answer = judge(&with("Sec-WebSocket-Protocol", &header), None);
