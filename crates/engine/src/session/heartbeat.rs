@@ -109,6 +109,11 @@ impl Heartbeat {
         }
     }
 
+    /// The peer is dead; last packets, if there are any, wait one `ping_timeout` more for being asked for.
+    pub(super) fn linger(&mut self, config: &Config, now: Instant) {
+        *self = Self { due: after(now, config.ping_timeout), watch: Watch::Listening, grace: false };
+    }
+
     /// When to call `handle_timeout`.
     pub(super) fn due(&self) -> Instant {
         self.due

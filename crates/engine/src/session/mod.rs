@@ -159,15 +159,15 @@ impl Session {
     /// The transport of `lane` is gone: the stream was closed, a GET was aborted, its answer could not be written, a
     /// request of ours failed. Ends the session if `lane` carried it; gives up the upgrade otherwise.
     pub fn handle_lane_closed(&mut self, now: Instant, lane: Lane, reason: CloseReason) {
-        let waiting = self.requests.has_get();
+        let carried = self.requests.has_carried();
         if lane == Lane::Polling {
             self.requests = Requests::default();
         }
         match (lane, self.route) {
             (Lane::Stream, Route::Probing(_) | Route::Paused(_)) => self.give_up(now),
             (Lane::Stream, Route::Polling) | (Lane::Polling, Route::Stream) => {}
-            // All that a waiting poll could have lost here is a NOOP.
-            (Lane::Polling, Route::Paused(_)) if waiting && self.role == Role::Server => {
+            // A client which drops its poll while it changes over loses nothing but a NOOP.
+            (Lane::Polling, Route::Paused(_)) if !carried && self.role == Role::Server => {
                 self.queue.remove(&[Item::Noop]);
             }
             (Lane::Polling, _) | (Lane::Stream, Route::Stream) => {
@@ -208,7 +208,10 @@ impl Session {
             Beat::Ping => self.queue.insert(Item::Ping),
             Beat::Dead if self.is_closed() => self.abandon(),
             Beat::Dead if self.phase == Phase::Opening => self.close(CloseReason::TransportError),
-            Beat::Dead => self.close(CloseReason::PingTimeout),
+            Beat::Dead => {
+                self.heartbeat.linger(&self.config, now);
+                self.close(CloseReason::PingTimeout);
+            }
         }
     }
 
@@ -249,8 +252,10 @@ impl Session {
     pub fn poll_transmit(&mut self, lane: Lane) -> Option<Encoded> {
         let item = self.next_item(lane)?;
         let packet = self.queue.take(item, self.role);
-        if lane == Lane::Polling && self.role == Role::Client {
-            self.requests.fill_post();
+        match (lane, self.role, item) {
+            (Lane::Stream, ..) | (Lane::Polling, Role::Server, Item::Noop) => {}
+            (Lane::Polling, Role::Server, _) => self.requests.carry(),
+            (Lane::Polling, Role::Client, _) => self.requests.fill_post(),
         }
         self.settle();
         packet

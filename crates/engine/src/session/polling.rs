@@ -5,6 +5,8 @@
 pub(super) struct Requests {
     /// Server: a GET waits for its answer. Client: a GET was sent and its answer has not arrived.
     get: bool,
+    /// Server: whether the last GET was given anything whose loss would matter.
+    carried: bool,
     /// Client only: a server knows a POST only when it is complete.
     post: Post,
 }
@@ -22,12 +24,22 @@ enum Post {
 impl Requests {
     /// A GET begins; false if one is under way already.
     pub(super) fn begin_get(&mut self) -> bool {
-        !std::mem::replace(&mut self.get, true)
+        if self.get {
+            return false;
+        }
+        self.get = true;
+        self.carried = false;
+        true
     }
 
     /// The GET was answered.
     pub(super) fn end_get(&mut self) {
         self.get = false;
+    }
+
+    /// A packet was given out for the answer of the GET.
+    pub(super) fn carry(&mut self) {
+        self.carried = true;
     }
 
     /// A packet was given out for the body of a POST.
@@ -50,6 +62,11 @@ impl Requests {
     /// Whether a GET is under way.
     pub(super) fn has_get(&self) -> bool {
         self.get
+    }
+
+    /// Whether the last GET was given a packet that counts.
+    pub(super) fn has_carried(&self) -> bool {
+        self.carried
     }
 
     /// Whether packets may be given out for the body of a POST.
