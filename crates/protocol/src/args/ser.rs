@@ -1,0 +1,198 @@
+//! serde → arguments: which values are several arguments, which are none, which are one.
+
+use std::fmt;
+
+use serde::ser::{self, Impossible, Serialize, Serializer};
+
+use super::handover::{self, TOKEN};
+use super::{Args, Form, OwnedArgs};
+use crate::{EncodeError, json};
+
+/// What a value is as arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    None,
+    One,
+    Raw,
+    Several(usize),
+}
+
+/// Finds out without writing anything: the first call of a value's `Serialize` tells.
+pub(crate) fn shape<A: Serialize + ?Sized>(args: &A) -> Shape {
+    match args.serialize(Probe) {
+        Ok(never) => match never {},
+        Err(shape) => shape,
+    }
+}
+
+/// Appends arguments to a JSON array which is not closed yet and has an element already: each begins with a comma.
+pub(crate) fn write<A: Serialize + ?Sized>(args: &A, writer: &mut json::ser::Writer<'_>) -> Result<(), EncodeError> {
+    match shape(args) {
+        Shape::None | Shape::Several(0) => Ok(()),
+        Shape::One => {
+            writer.raw(",");
+            args.serialize(writer)
+        }
+        Shape::Several(_) => {
+            writer.raw(",");
+            writer.spread(args)
+        }
+        Shape::Raw => write_raw(collect(args)?.as_args(), writer),
+    }
+}
+
+/// The arguments of a value whose shape is [`Shape::Raw`].
+pub(crate) fn collect<A: Serialize + ?Sized>(args: &A) -> Result<OwnedArgs, EncodeError> {
+    handover::collect(args).ok_or_else(|| EncodeError::new("not the arguments of an event"))
+}
+
+fn write_raw(args: Args<'_>, writer: &mut json::ser::Writer<'_>) -> Result<(), EncodeError> {
+    match args.0 {
+        _ if args.is_empty() => Ok(()),
+        Form::Json { text, attachments } => {
+            writer.raw(",");
+            writer.raw(text);
+            attachments.iter().for_each(|bytes| writer.keep(bytes));
+            Ok(())
+        }
+        Form::Msgpack { .. } => Err(EncodeError::new("arguments of another parser")),
+    }
+}
+
+/// Serializes nothing; each of its methods fails with the shape it stands for.
+struct Probe;
+
+/// No value.
+enum Never {}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::error::Error for Shape {}
+
+impl ser::Error for Shape {
+    /// A value which fails before it says what it is fails again when it is written, and is reported then.
+    fn custom<T: fmt::Display>(_message: T) -> Self {
+        Self::One
+    }
+}
+
+macro_rules! shapes {
+    ($($method:ident($($argument:ty),*) -> $ok:ty = $shape:expr;)*) => {
+        $(fn $method(self, $(_: $argument),*) -> Result<$ok, Shape> {
+            Err($shape)
+        })*
+    };
+}
+
+type Compound = Impossible<Never, Shape>;
+
+impl Serializer for Probe {
+    type Ok = Never;
+    type Error = Shape;
+    type SerializeSeq = Compound;
+    type SerializeTuple = Compound;
+    type SerializeTupleStruct = Compound;
+    type SerializeTupleVariant = Compound;
+    type SerializeMap = Compound;
+    type SerializeStruct = Compound;
+    type SerializeStructVariant = Compound;
+
+    shapes! {
+        serialize_bool(bool) -> Never = Shape::One;
+        serialize_i8(i8) -> Never = Shape::One;
+        serialize_i16(i16) -> Never = Shape::One;
+        serialize_i32(i32) -> Never = Shape::One;
+        serialize_i64(i64) -> Never = Shape::One;
+        serialize_i128(i128) -> Never = Shape::One;
+        serialize_u8(u8) -> Never = Shape::One;
+        serialize_u16(u16) -> Never = Shape::One;
+        serialize_u32(u32) -> Never = Shape::One;
+        serialize_u64(u64) -> Never = Shape::One;
+        serialize_u128(u128) -> Never = Shape::One;
+        serialize_f32(f32) -> Never = Shape::One;
+        serialize_f64(f64) -> Never = Shape::One;
+        serialize_char(char) -> Never = Shape::One;
+        serialize_str(&str) -> Never = Shape::One;
+        serialize_bytes(&[u8]) -> Never = Shape::One;
+        serialize_none() -> Never = Shape::One;
+        serialize_unit() -> Never = Shape::None;
+        serialize_unit_struct(&'static str) -> Never = Shape::One;
+        serialize_unit_variant(&'static str, u32, &'static str) -> Never = Shape::One;
+        serialize_seq(Option<usize>) -> Compound = Shape::One;
+        serialize_tuple_struct(&'static str, usize) -> Compound = Shape::One;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Compound = Shape::One;
+        serialize_map(Option<usize>) -> Compound = Shape::One;
+        serialize_struct(&'static str, usize) -> Compound = Shape::One;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Compound = Shape::One;
+    }
+
+    fn serialize_tuple(self, length: usize) -> Result<Compound, Shape> {
+        Err(Shape::Several(length))
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<Never, Shape> {
+        Err(Shape::One)
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<Never, Shape> {
+        Err(Shape::One)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, _: &T) -> Result<Never, Shape> {
+        Err(if name == TOKEN { Shape::Raw } else { Shape::One })
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<Never, Shape> {
+        Err(Shape::One)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Pair(u8, u8);
+    #[derive(Serialize)]
+    struct New((u8, u8));
+    #[derive(Serialize)]
+    struct Unit;
+
+    #[test]
+    fn tuples_are_several_and_unit_is_none() {
+        assert_eq!(shape(&()), Shape::None);
+        assert_eq!(shape(&(1, "a")), Shape::Several(2));
+        assert_eq!(shape(&&Box::new((1,))), Shape::Several(1));
+        assert_eq!(shape(&[1.5; 3]), Shape::Several(3));
+        assert_eq!(shape(&[0; 0]), Shape::Several(0));
+        assert_eq!(shape(&super::super::Raw::default()), Shape::Raw);
+    }
+
+    #[test]
+    fn anything_else_is_one() {
+        assert_eq!(shape("a"), Shape::One);
+        assert_eq!(shape(&Pair(1, 2)), Shape::One);
+        assert_eq!(shape(&New((1, 2))), Shape::One);
+        assert_eq!(shape(&Unit), Shape::One);
+        assert_eq!(shape(&Some((1, 2))), Shape::One);
+        assert_eq!(shape(&None::<(u8, u8)>), Shape::One);
+        assert_eq!(shape(&vec![1]), Shape::One);
+        assert_eq!(shape(&[1][..]), Shape::One);
+        assert_eq!(shape(&BTreeMap::from([(1, 2)])), Shape::One);
+        assert_eq!(shape(&std::net::Ipv4Addr::LOCALHOST), Shape::One);
+    }
+}

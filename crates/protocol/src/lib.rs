@@ -1,0 +1,25 @@
+//! Socket.IO without I/O: packets, arguments, acknowledgements, namespaces, and the vocabulary of events.
+//!
+//! A [`Connection`] is Socket.IO on one Engine.IO session. As in `sockeye-engine`, it is fed with `handle_*`, told with
+//! plain verbs and asked with `poll_*`; it does no I/O, reads no clock and knows no executor.
+
+mod path;
+mod error;
+mod config;
+mod ack;
+mod key;
+mod json;
+pub mod args;
+mod packet;
+pub mod parser;
+mod connection;
+pub mod event;
+
+pub use ack::{AckId, AckTable};
+pub use args::{Args, OwnedArgs, Raw};
+pub use config::Config;
+pub use connection::{Connected, Connection, Event, Slot};
+pub use error::{DecodeError, EncodeError, ProtocolError};
+pub use packet::Outgoing;
+pub use parser::Parser;
+pub use path::NamespacePath;

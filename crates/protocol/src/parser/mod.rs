@@ -1,0 +1,93 @@
+//! The form of packets on the wire.
+//!
+//! Encoding has one entry for each kind of packet, [`Parser`]; decoding begins in [`crate::Connection`].
+
+use serde::Serialize;
+use sockeye_engine::Revision;
+
+use crate::{AckId, EncodeError, NamespacePath, Outgoing};
+
+pub(crate) mod json;
+pub(crate) mod binary;
+
+/// Which form packets take on the wire. Both sides must use the same; nothing on the wire names it.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum Parser {
+    /// Text, attachments apart: what every client speaks by default.
+    #[default]
+    Json,
+    /// One binary message per packet, as `socket.io-msgpack-parser` writes it.
+    Msgpack,
+}
+
+impl Parser {
+    /// An event. `args` are its arguments by the rule of [`crate::args`].
+    ///
+    /// # Errors
+    /// `args` cannot be serialized.
+    pub fn event<A: Serialize + ?Sized>(
+        &self,
+        namespace: &NamespacePath,
+        ack: Option<AckId>,
+        name: &str,
+        args: &A,
+    ) -> Result<Outgoing, EncodeError> {
+        match self {
+            Self::Json => json::event(namespace, ack, name, args),
+            Self::Msgpack => Err(EncodeError::new("msgpack")),
+        }
+    }
+
+    /// The answer to an event that asked for one.
+    ///
+    /// # Errors
+    /// `args` cannot be serialized.
+    pub fn ack<A: Serialize + ?Sized>(
+        &self,
+        namespace: &NamespacePath,
+        id: AckId,
+        args: &A,
+    ) -> Result<Outgoing, EncodeError> {
+        match self {
+            Self::Json => json::ack(namespace, id, args),
+            Self::Msgpack => Err(EncodeError::new("msgpack")),
+        }
+    }
+
+    /// Client: asks for a namespace. `auth` is an object or nothing.
+    ///
+    /// # Errors
+    /// `auth` is no object, or cannot be serialized.
+    pub fn connect<A: Serialize + ?Sized>(
+        &self,
+        namespace: &NamespacePath,
+        auth: Option<&A>,
+    ) -> Result<Outgoing, EncodeError> {
+        match self {
+            Self::Json => json::connect(namespace, auth),
+            Self::Msgpack => Err(EncodeError::new("msgpack")),
+        }
+    }
+
+    /// Server: the client is in. Revision 3 of Engine.IO (Socket.IO 1.x and 2.x) is told nothing but that.
+    pub fn connected(&self, revision: Revision, namespace: &NamespacePath, sid: &str, pid: Option<&str>) -> Outgoing {
+        json::connected(revision, namespace, sid, pid)
+    }
+
+    /// Server: the client is not let in. Revision 3 is told `data` alone, or else `message` alone.
+    pub fn refused(
+        &self,
+        revision: Revision,
+        namespace: &NamespacePath,
+        message: &str,
+        data: Option<&serde_json::Value>,
+    ) -> Outgoing {
+        json::refused(revision, namespace, message, data)
+    }
+
+    /// Leaves a namespace.
+    pub fn disconnect(&self, namespace: &NamespacePath) -> Outgoing {
+        json::disconnect(namespace)
+    }
+}
