@@ -1,0 +1,154 @@
+// The handlers of the server under test, written for the official server.
+//
+// Options: --name value for each key of `defaults`. Prints `listening <port>`; then every line on standard input is an
+// order: `stats` prints a JSON line of what is held, `close` shuts down, the end of input ends the process.
+
+import { createServer } from 'node:http';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { Server } from 'socket.io';
+
+const defaults = {
+  port: '0',
+  'ping-interval': '25000',
+  'ping-timeout': '20000',
+  'connect-timeout': '45000',
+  'upgrade-timeout': '10000',
+  'max-payload': '1000000',
+  transports: 'polling,websocket',
+  'allow-eio3': 'false',
+};
+
+const { values: options } = parseArgs({
+  options: Object.fromEntries(Object.entries(defaults).map(([name, value]) => [name, { type: 'string', default: value }])),
+});
+
+const http = createServer((_request, response) => response.writeHead(404).end());
+const io = new Server(http, {
+  pingInterval: Number(options['ping-interval']),
+  pingTimeout: Number(options['ping-timeout']),
+  connectTimeout: Number(options['connect-timeout']),
+  upgradeTimeout: Number(options['upgrade-timeout']),
+  maxHttpBufferSize: Number(options['max-payload']),
+  transports: options.transports.split(','),
+  allowEIO3: options['allow-eio3'] === 'true',
+  serveClient: false,
+});
+
+/** Why each socket left, and the rooms it was in at that moment. */
+const left = new Map();
+
+for (const path of ['/', '/custom', '/auth']) {
+  handle(io.of(path));
+}
+io.of('/auth').use((socket, next) => {
+  if (socket.handshake.auth.token === 'secret') {
+    return next();
+  }
+  const refusal = new Error('not authorized');
+  refusal.data = { reason: 'bad token', got: socket.handshake.auth.token ?? null };
+  next(refusal);
+});
+
+function handle(namespace) {
+  namespace.on('connection', (socket) => {
+    const numbers = [];
+    const known = new Set();
+    const on = (event, handler) => {
+      known.add(event);
+      socket.on(event, handler);
+    };
+    const ownRooms = (of) => [...of.rooms].filter((room) => room !== of.id).sort();
+
+    on('echo', (...args) => socket.emit('echo', ...args));
+    on('echo-ack', (...args) => args.pop()(...args));
+    on('who', (ack) => ack({ id: socket.id, namespace: socket.nsp.name, auth: socket.handshake.auth, query: socket.handshake.query.tag ?? null }));
+    on('ask', (timeout, ...args) => {
+      socket.timeout(timeout).emitWithAck('question', ...args)
+        .then((reply) => socket.emit('answer', reply), () => socket.emit('no answer'));
+    });
+
+    on('join', (rooms, ack) => { socket.join(rooms); ack(); });
+    on('leave', (room, ack) => { socket.leave(room); ack(); });
+    on('rooms', (ack) => ack(ownRooms(socket)));
+    on('send', (where, event, ...args) => target(where).emit(event, ...args));
+    on('send-ack', (where, timeout, event, arg, ack) => {
+      const answer = (error, replies) => ack(error !== null, [...replies].sort());
+      target(where).timeout(timeout).emit(event, arg, answer);
+    });
+    on('fetch', async (where, ack) => {
+      const sockets = await target(where).fetchSockets();
+      ack(sockets.map((other) => ({ id: other.id, rooms: ownRooms(other), name: other.data.name ?? null })).sort((a, b) => (a.id < b.id ? -1 : 1)));
+    });
+    on('all-join', (where, rooms, ack) => { target(where).socketsJoin(rooms); ack(); });
+    on('all-leave', (where, rooms, ack) => { target(where).socketsLeave(rooms); ack(); });
+    on('all-disconnect', (where, close) => target(where).disconnectSockets(close));
+    on('name', (name, ack) => { socket.data.name = name; ack(); });
+
+    on('disconnect-me', (close) => socket.disconnect(close));
+    on('emit-and-disconnect-me', (close) => { socket.emit('last words', 1); socket.disconnect(close); });
+    on('close-connection', () => socket.conn.close());
+    on('left', (id, ack) => ack(left.get(id) ?? null));
+
+    on('count', (n) => {
+      for (let i = 0; i < n; i += 1) {
+        socket.emit('counted', i);
+      }
+    });
+    on('count-slowly', async (n) => {
+      for (let i = 0; i < n; i += 1) {
+        socket.emit('counted', i);
+        if (i % 3 === 0) {
+          await new Promise(setImmediate);
+        }
+      }
+    });
+    on('count-volatile', (n) => {
+      for (let i = 0; i < n; i += 1) {
+        socket.volatile.emit('counted', i);
+      }
+      socket.emit('counted all');
+    });
+    for (const event of ['number-a', 'number-b', 'number-c']) {
+      on(event, (n) => numbers.push(n));
+    }
+    on('numbers', (ack) => ack(numbers));
+    on('size', (data, ack) => ack(data.length));
+    on('make', (length) => socket.emit('made', 'x'.repeat(length)));
+    on('make-binary', (length) => socket.emit('made', Buffer.alloc(length, 7)));
+
+    // Whatever has no handler comes back under its own name.
+    socket.onAny((event, ...args) => {
+      if (!known.has(event)) {
+        socket.emit(event, ...args);
+      }
+    });
+    socket.on('disconnecting', (reason) => left.set(socket.id, { reason, rooms: ownRooms(socket) }));
+
+    function target({ by = 'server', to = [], except = [], volatile = false, local = false }) {
+      let chosen = by === 'socket' ? socket.broadcast : namespace;
+      chosen = to.length > 0 ? chosen.to(to) : chosen;
+      chosen = except.length > 0 ? chosen.except(except) : chosen;
+      chosen = volatile ? chosen.volatile : chosen;
+      return local ? chosen.local : chosen;
+    }
+  });
+}
+
+function stats() {
+  const namespaces = [...io._nsps.values()];
+  const sum = (number) => namespaces.reduce((total, namespace) => total + number(namespace), 0);
+  return { sessions: io.engine.clientsCount, sockets: sum((n) => n.sockets.size), rooms: sum((n) => n.adapter.rooms.size) };
+}
+
+createInterface({ input: process.stdin })
+  .on('line', (order) => {
+    if (order === 'stats') {
+      console.log(JSON.stringify(stats()));
+    } else if (order === 'close') {
+      io.close(() => process.exit(0));
+    }
+  })
+  .on('close', () => process.exit(0));
+
+http.listen(Number(options.port), '127.0.0.1', () => console.log(`listening ${http.address().port}`));
