@@ -187,7 +187,7 @@ async function acceptedAdmin(ada, bob) {
   await ada.fills("admin-password", PASSWORD);
   await ada.clicks("admin-enter");
   await ada.sees("stats", /People\s*2/);
-  await ada.sees("stats", "2 on WebSocket");
+  await ada.sees("stats", /Sessions\s*2/);
   await ada.fills("announce", "The dam opens at noon.");
   await ada.page.keyboard.press("Enter");
   await bob.sees("announcement", "The dam opens at noon.");
@@ -217,7 +217,8 @@ async function onAPhone() {
   const fay = await visitor("Fay", PHONE);
   await fay.open(server.url);
   await fay.screenshot("phone-welcome");
-  await fay.enter();
+  await fay.tries();
+  await fay.sees("transport", "websocket");
   await fay.sees("lines", "Good morning, river.");
   await fay.says("Hello from the bank.");
   await fay.sees("delivered", /delivered in/);

@@ -14,8 +14,8 @@ export type AdminState =
 
 export const admin = signal<AdminState>({ name: "out" });
 export const stats = signal<Stats | null>(null);
-/** Packets per second, in and out, newest last. */
-export const rates = signal<readonly { packetsIn: number; packetsOut: number }[]>([]);
+/** Messages per second, newest last. */
+export const rates = signal<readonly { received: number; sent: number }[]>([]);
 
 const MAX_RATES = 60;
 
@@ -78,7 +78,7 @@ function listen(admins: Socket<AdminToClient, ClientToAdmin>): void {
     const before = stats.value;
     stats.value = latest;
     if (!before || latest.uptime_seconds < before.uptime_seconds) return;
-    const rate = { packetsIn: latest.packets_in - before.packets_in, packetsOut: latest.packets_out - before.packets_out };
+    const rate = { received: latest.received - before.received, sent: latest.sent - before.sent };
     rates.value = [...rates.value.slice(1 - MAX_RATES), rate];
   });
 }

@@ -61,7 +61,7 @@ export interface ServerToClient {
   typing: (typing: { from: string; to: Place; typing: boolean }) => void;
   announcement: (text: string) => void;
   /** The last event before the server ends the session. */
-  goodbye: (why: "kicked" | "replaced" | "closing") => void;
+  goodbye: (why: "kicked" | "replaced") => void;
 }
 
 export interface ClientToServer {
@@ -75,16 +75,19 @@ export interface ClientToServer {
 /** Live figures of the server, once a second, for administrators. */
 export interface Stats {
   uptime_seconds: number;
+  /** Engine.IO sessions, and sockets in namespaces. */
   sessions: number;
-  websockets: number;
+  sockets: number;
+  /** Upgrades from polling to WebSocket since the start. */
+  upgrades: number;
   people: number;
   rooms: number;
+  /** Chat messages since the start, and those of them with a picture. */
   messages: number;
   pictures: number;
-  packets_in: number;
-  packets_out: number;
-  bytes_in: number;
-  bytes_out: number;
+  /** Engine.IO messages since the start. */
+  received: number;
+  sent: number;
   /** Resident memory; `null` where the operating system does not tell. */
   memory_bytes: number | null;
 }

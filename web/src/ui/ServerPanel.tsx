@@ -85,13 +85,13 @@ function Figures(): JSX.Element {
       <dl class="tiles">
         <Tile title="Up for" value={formatDuration(now.uptime_seconds)} />
         <Tile title="People" value={formatCount(now.people)} />
-        <Tile title="Sessions" value={formatCount(now.sessions)} hint={`${now.websockets} on WebSocket`} />
+        <Tile title="Sessions" value={formatCount(now.sessions)} hint={`${formatCount(now.upgrades)} upgrades so far`} />
         <Tile title="Rooms" value={formatCount(now.rooms)} />
         <Tile title="Messages" value={formatCount(now.messages)} hint={`${formatCount(now.pictures)} with a picture`} />
         <Tile title="Memory" value={now.memory_bytes === null ? "–" : formatBytes(now.memory_bytes)} />
       </dl>
-      <Rate title="Packets in" perSecond={latest?.packetsIn ?? 0} total={now.packets_in} bytes={now.bytes_in} values={rates.value.map(({ packetsIn }) => packetsIn)} tone="accent" />
-      <Rate title="Packets out" perSecond={latest?.packetsOut ?? 0} total={now.packets_out} bytes={now.bytes_out} values={rates.value.map(({ packetsOut }) => packetsOut)} tone="calm" />
+      <Rate title="Received" perSecond={latest?.received ?? 0} total={now.received} values={rates.value.map(({ received }) => received)} tone="accent" />
+      <Rate title="Sent" perSecond={latest?.sent ?? 0} total={now.sent} values={rates.value.map(({ sent }) => sent)} tone="calm" />
     </section>
   );
 }
@@ -110,20 +110,17 @@ interface RateProps {
   title: string;
   perSecond: number;
   total: number;
-  bytes: number;
   values: readonly number[];
   tone: "accent" | "calm";
 }
 
-function Rate({ title, perSecond, total, bytes, values, tone }: RateProps): JSX.Element {
+function Rate({ title, perSecond, total, values, tone }: RateProps): JSX.Element {
   return (
     <div class="rate">
       <div class="figures">
         <span class="small">{title}</span>
         <strong>{formatCount(perSecond)} /s</strong>
-        <span class="muted small">
-          {formatCount(total)} · {formatBytes(bytes)}
-        </span>
+        <span class="muted small">{formatCount(total)} messages</span>
       </div>
       <Sparkline values={values} label={`${title} per second: ${values.join(", ")}`} tone={tone} />
     </div>

@@ -82,10 +82,14 @@ function NoteRow({ entry }: { entry: WireEntry }): JSX.Element {
 
 function PacketRow({ entry }: { entry: WireEntry }): JSX.Element | null {
   const [open, setOpen] = useState(false);
+  const row = useRef<HTMLLIElement>(null);
+  useEffect(() => {
+    if (open) row.current?.scrollIntoView({ block: "nearest" });
+  }, [open]);
   const { reading } = entry;
   if (!reading) return null;
   return (
-    <li class={`packet ${entry.direction}`} data-kind={reading.kind}>
+    <li ref={row} class={`packet ${entry.direction}`} data-kind={reading.kind}>
       <button type="button" aria-expanded={open} onClick={() => setOpen(!open)}>
         <span class="arrow" aria-label={entry.direction === "in" ? "received" : "sent"}>
           {entry.direction === "in" ? "↓" : "↑"}
