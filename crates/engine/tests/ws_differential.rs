@@ -168,11 +168,11 @@ impl Wild {
         match needed.max(self.length_form) {
             0 => out.push(mask_bit | u8::try_from(length).unwrap()),
             2 => {
-                out.push(mask_bit | 126);
+                out.push(mask_bit | 0x7e);
                 out.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             _ => {
-                out.push(mask_bit | 127);
+                out.push(mask_bit | 0x7f);
                 out.extend(u64::try_from(length).unwrap().to_be_bytes());
             }
         }

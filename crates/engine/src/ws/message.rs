@@ -332,7 +332,7 @@ mod tests {
     fn an_announced_length_costs_nothing_until_bytes_come() {
         for opcode in [Opcode::Text, Opcode::Binary] {
             let mut decoder = Decoder::new(Role::Server, LIMITS);
-            let frame = masked(opcode, &[b'x'; 100_000]);
+            let frame = masked(opcode, &vec![b'x'; 100_000]);
             let mut fed = 0;
             for bytes in [14, 1, 1000, 30_000, 40_000] {
                 decoder.decode(&mut frame[fed..fed + bytes].to_vec()).unwrap();
@@ -365,6 +365,21 @@ mod tests {
                 assert_eq!(decoder.decode(first), Ok((60, None)));
                 assert_eq!(decoder.decode(second), Ok((71, Some(Item::Ping(&[7; 125])))));
             }
+        }
+    }
+
+    #[test]
+    fn text_cut_amid_characters_keeps_no_more_than_announced() {
+        let text = "€".repeat(30_000);
+        for piece in [1, 2, 4, 100, 6_667, 20_000] {
+            let mut decoder = Decoder::new(Role::Server, LIMITS);
+            let mut frame = masked(Opcode::Text, text.as_bytes());
+            let last = frame.len() - 1;
+            for bytes in frame[..last].chunks_mut(piece) {
+                assert_eq!(decoder.decode(bytes).unwrap().1, None);
+                assert!(kept(&decoder) <= size_of::<Partial>() + text.len(), "{}", kept(&decoder));
+            }
+            assert_eq!(decoder.decode(&mut frame[last..]).unwrap().1, Some(Item::Text(&text)));
         }
     }
 

@@ -14,7 +14,12 @@ pub(super) struct Text {
 impl Text {
     /// Appends bytes; `grow` is told the text's length and capacity and answers how much room to add.
     pub(super) fn push(&mut self, mut bytes: &[u8], grow: impl FnOnce(usize, usize) -> usize) -> Result<(), Error> {
-        self.valid.reserve_exact(grow(self.valid.len(), self.valid.capacity()));
+        // The cut character will move here too.
+        let cut = usize::from(self.cut);
+        let more = grow(self.valid.len() + cut, self.valid.capacity());
+        if more > 0 {
+            self.valid.reserve_exact(more + cut);
+        }
         while self.cut > 0 {
             let Some((&first, rest)) = bytes.split_first() else { return Ok(()) };
             self.push_to_tail(first)?;
