@@ -1,0 +1,106 @@
+//! The seam to a cluster: what other servers are told, and what they may be asked.
+//!
+//! What happens on this server never goes through here: a broadcast reaches the local members first, whatever the state
+//! of the broker. [`Local`] is the adapter of a server that stands alone.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+use sockeye_protocol::{NamespacePath, Outgoing};
+
+use crate::error::ClusterError;
+use crate::info::SocketInfo;
+
+/// Which sockets of a namespace are meant: those in any of `rooms` (all, if there are none), less those in any of
+/// `except`. A socket's own id counts as a room with that one member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Union of these rooms; empty means every socket.
+    pub rooms: Vec<SmolStr>,
+    /// Less the members of these.
+    pub except: Vec<SmolStr>,
+}
+
+/// What the other servers are told to do with their members of a selection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Command<'a> {
+    /// Send them a packet.
+    Broadcast {
+        /// Encoded as this server sends it.
+        packet: &'a Outgoing,
+        /// Drop it for those who are not writable.
+        volatile: bool,
+    },
+    /// Disconnect them; `close` closes their connections too.
+    Disconnect {
+        /// Whether the connection is closed as well.
+        close: bool,
+    },
+    /// Let them join rooms.
+    Join(&'a [SmolStr]),
+    /// Let them leave rooms.
+    Leave(&'a [SmolStr]),
+}
+
+/// A future that an adapter returns.
+pub type AdapterFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ClusterError>> + Send + 'a>>;
+
+/// Connects the servers of a cluster. One adapter serves all namespaces.
+pub trait Adapter: std::fmt::Debug + Send + Sync + 'static {
+    /// Tells the other servers. Must not block; delivery is at most once.
+    ///
+    /// # Errors
+    /// When the other servers cannot be told. The members of this server have been served already.
+    fn publish(
+        &self,
+        namespace: &NamespacePath,
+        selection: &Selection,
+        command: Command<'_>,
+    ) -> Result<(), ClusterError>;
+
+    /// The sockets of the other servers in a selection; what has answered after `limit` is returned.
+    fn fetch_sockets<'a>(
+        &'a self,
+        namespace: &'a NamespacePath,
+        selection: &'a Selection,
+        limit: Duration,
+    ) -> AdapterFuture<'a, Vec<SocketInfo>>;
+
+    /// Whether there are other servers at all; if not, what nobody here would receive is not even encoded.
+    fn is_clustered(&self) -> bool {
+        true
+    }
+
+    /// Says farewell to the other servers.
+    fn close(&self) -> AdapterFuture<'_, ()>;
+}
+
+/// The adapter of a server that stands alone: there is nobody to tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Local;
+
+impl Adapter for Local {
+    fn is_clustered(&self) -> bool {
+        false
+    }
+
+    fn publish(&self, _: &NamespacePath, _: &Selection, _: Command<'_>) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
+    fn fetch_sockets<'a>(
+        &'a self,
+        _: &'a NamespacePath,
+        _: &'a Selection,
+        _: Duration,
+    ) -> AdapterFuture<'a, Vec<SocketInfo>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn close(&self) -> AdapterFuture<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

@@ -1,0 +1,181 @@
+//! Options of a server, with the names and defaults of the official one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye_engine::handshake::TransportName;
+use sockeye_protocol::Parser;
+
+use crate::adapter::Adapter;
+use crate::config::{Config, Origins, WhenFull};
+use crate::error::ConfigError;
+use crate::server::Server;
+
+/// A transport which clients may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// HTTP long-polling.
+    Polling,
+    /// WebSocket.
+    Websocket,
+}
+
+/// Collects options; [`Self::build`] checks them against each other.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let io = sockeye::Server::builder().ping_interval(Duration::from_secs(10)).max_payload(65_536).build()?;
+/// # Ok::<(), sockeye::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing is made until `build` is called"]
+pub struct ServerBuilder {
+    config: Config,
+    engine: sockeye_engine::Config,
+    protocol: sockeye_protocol::Config,
+}
+
+impl ServerBuilder {
+    /// Makes the server.
+    ///
+    /// # Errors
+    /// When options contradict each other or cannot work; the message says what to change.
+    pub fn build(self) -> Result<Server, ConfigError> {
+        let config = Config { engine: Arc::new(self.engine), protocol: Arc::new(self.protocol), ..self.config };
+        config.validate()?;
+        Ok(Server::with_config(config))
+    }
+
+    /// Path at which [`Server::listen`] answers. Default `/socket.io/`; with and without the slash at the end.
+    pub fn path(mut self, path: &str) -> Self {
+        self.config.path = format!("/{}/", path.trim_matches('/'));
+        self
+    }
+
+    /// Time between two heartbeats. Default 25 s. Shorter finds dead clients sooner and costs a packet each way.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.engine.ping_interval = interval;
+        self
+    }
+
+    /// How long the answer to a heartbeat may take. Default 20 s. Too short disconnects slow phones.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.ping_timeout = timeout;
+        self
+    }
+
+    /// How long an upgrade may take before it is given up and polling goes on. Default 10 s.
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.upgrade_timeout = timeout;
+        self
+    }
+
+    /// Longest message accepted from a client, in bytes, on every transport (`maxHttpBufferSize` of JS). Default
+    /// 1,000,000. A client that sends more is disconnected; a polling body beyond it is answered by 413.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.engine.max_payload = bytes;
+        self
+    }
+
+    /// Which transports clients may use. Default polling and WebSocket.
+    pub fn transports(mut self, transports: &[Transport]) -> Self {
+        let name = |transport: &Transport| match transport {
+            Transport::Polling => TransportName::Polling,
+            Transport::Websocket => TransportName::Websocket,
+        };
+        self.config.transports = transports.iter().map(name).collect();
+        self.engine.allow_upgrades = self.engine.allow_upgrades && self.config.allows(TransportName::Websocket);
+        self
+    }
+
+    /// Whether polling clients are offered the upgrade to WebSocket. Default true.
+    pub fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.engine.allow_upgrades = allow;
+        self
+    }
+
+    /// How long a client may stay without having joined a namespace. Default 45 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.protocol.connect_timeout = timeout;
+        self
+    }
+
+    /// Attachments in one packet from a client. Default 10, as in the JS parser; clients refuse more than 10 as well.
+    pub fn max_attachments(mut self, count: usize) -> Self {
+        self.protocol.max_attachments = count;
+        self
+    }
+
+    /// How long `emit_with_ack` waits unless it says otherwise. Default 30 s.
+    pub fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.config.ack_timeout = timeout;
+        self
+    }
+
+    /// What may wait for a client that reads slowly: bytes (default 16 MiB) and packets (default 262,144), whichever is
+    /// reached first. Each packet counts its bytes and about 100 more. The worst case of memory is this times the number
+    /// of clients; see [`WhenFull`] for what happens then.
+    pub fn outbox(mut self, bytes: usize, packets: usize) -> Self {
+        self.config.outbox_bytes = bytes;
+        self.config.outbox_packets = packets;
+        self
+    }
+
+    /// What happens when an outbox is full. Default: the client is disconnected.
+    pub fn when_full(mut self, policy: WhenFull) -> Self {
+        self.config.when_full = policy;
+        self
+    }
+
+    /// Lets pages of every origin talk to the server. Default: only those from the server's own host.
+    pub fn any_origin(mut self) -> Self {
+        self.config.origins = Origins::Any;
+        self
+    }
+
+    /// Lets pages of these origins talk to the server, with credentials: `https://example.org`, compared as a whole.
+    pub fn origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> Self {
+        self.config.origins = Origins::List(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Also serves clients of Socket.IO 1.x and 2.x (`EIO=3`). Default false.
+    pub fn allow_eio3(mut self, allow: bool) -> Self {
+        self.config.allow_eio3 = allow;
+        self
+    }
+
+    /// The form of packets. Default JSON; all clients of a server must use the same.
+    pub fn parser(mut self, parser: Parser) -> Self {
+        self.config.parser = parser;
+        self
+    }
+
+    /// Rooms that one socket may be in. Default 1,024.
+    pub fn max_rooms(mut self, rooms: usize) -> Self {
+        self.config.max_rooms = rooms;
+        self
+    }
+
+    /// Answers that may be waited for from one socket at a time. Default 4,096; one more fails as `Full`.
+    pub fn max_pending_acks(mut self, acks: usize) -> Self {
+        self.config.max_pending_acks = acks;
+        self
+    }
+
+    /// Events that may wait until a socket's handlers have caught up: number (default 1,024) and bytes of arguments
+    /// (default 4 MiB). Beyond that nothing more is read from the client until they have.
+    pub fn max_waiting_events(mut self, events: usize, bytes: usize) -> Self {
+        self.config.max_waiting_events = events;
+        self.config.max_waiting_bytes = bytes;
+        self
+    }
+
+    /// Connects the server to others. Default [`Local`](crate::adapter::Local): it stands alone.
+    pub fn adapter(mut self, adapter: impl Adapter) -> Self {
+        self.config.adapter = Arc::new(adapter);
+        self
+    }
+}

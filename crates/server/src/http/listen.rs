@@ -1,0 +1,85 @@
+//! An accept loop of our own, for those who need no framework.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::route::{PeerAddr, respond};
+use super::{Body, SocketService};
+use crate::server::Core;
+
+/// How long a client may take for the head of a request.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections until the server is closed.
+pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> io::Result<()> {
+    let mut closing = core.closing();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = closing.wait() => return Ok(()),
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                tokio::spawn(connection(Arc::clone(&core), stream, PeerAddr(address)));
+            }
+            Err(error) if is_about_one_client(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted at the moment");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_about_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+async fn connection(core: Arc<Core>, stream: TcpStream, address: PeerAddr) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::trace!(%error, "TCP_NODELAY not set");
+    }
+    let mut closing = core.closing();
+    let service = service_fn(move |request| answer(Arc::clone(&core), request, address));
+    let http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut http = std::pin::pin!(http);
+    let result = tokio::select! {
+        result = &mut http => result,
+        () = closing.wait() => {
+            // Requests which are being answered are answered; none follows.
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "an HTTP connection ended");
+    }
+}
+
+async fn answer(
+    core: Arc<Core>,
+    mut request: Request<Incoming>,
+    address: PeerAddr,
+) -> Result<Response<Body>, Infallible> {
+    if !core.config.is_path(request.uri().path()) {
+        return Ok(respond(StatusCode::NOT_FOUND, "text/plain", "Not found"));
+    }
+    request.extensions_mut().insert(address);
+    Ok(SocketService::new(core).answer(request).await)
+}

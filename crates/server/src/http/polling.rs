@@ -1,0 +1,140 @@
+//! GET and POST of a polling session.                                                     [EIO4 "HTTP long-polling"]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures_channel::oneshot;
+use http::header::{CACHE_CONTROL, CONNECTION};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::BodyExt;
+use sockeye_engine::Revision;
+
+use super::Body;
+use super::route::{Refused, is_binary, respond};
+use crate::link::{Answer, Link, Request};
+
+/// How long the body of a POST may take.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits for packets.
+pub(crate) async fn poll(link: Arc<Link>) -> Response<Body> {
+    let (sender, answer) = oneshot::channel();
+    if link.request(Request::Poll(sender)).is_err() {
+        return Refused::UnknownSession.response();
+    }
+    let mut waiting = Waiting(Some(link));
+    let answer = answer.await;
+    waiting.0 = None;
+    match answer {
+        Ok(Answer::Packets { body, binary }) => {
+            let kind = if binary { "application/octet-stream" } else { "text/plain; charset=UTF-8" };
+            no_store(respond(StatusCode::OK, kind, body))
+        }
+        Ok(Answer::BadRequest | Answer::Taken) => Refused::BadRequest.response(),
+        Err(oneshot::Canceled) => Refused::UnknownSession.response(),
+    }
+}
+
+/// A GET that is being waited for: dropped when the client goes away.
+struct Waiting(Option<Arc<Link>>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(link) = self.0.take() {
+            // If the session is over as well, there is nobody to tell.
+            drop(link.request(Request::PollGone));
+        }
+    }
+}
+
+/// Takes packets.
+pub(crate) async fn post<B>(link: Arc<Link>, headers: &HeaderMap, body: B) -> Response<Body>
+where
+    B: http_body::Body,
+{
+    if !link.begin_post() {
+        drop(link.request(Request::Misused));
+        return closing(empty(StatusCode::BAD_REQUEST));
+    }
+    let _posting = Posting(&link);
+    let binary = is_binary(headers);
+    if binary && link.revision == Revision::V4 {
+        return closing(empty(StatusCode::BAD_REQUEST));
+    }
+    let limit = link.config.engine.max_payload;
+    let body = match tokio::time::timeout(BODY_DEADLINE, collect(body, limit)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(BodyError::TooLarge)) => return closing(empty(StatusCode::PAYLOAD_TOO_LARGE)),
+        Ok(Err(BodyError::Broken)) => return closing(empty(StatusCode::BAD_REQUEST)),
+        Err(_) => return closing(empty(StatusCode::REQUEST_TIMEOUT)),
+    };
+    let (answer, taken) = oneshot::channel();
+    if link.request(Request::Post { body, binary, answer }).is_err() {
+        return Refused::UnknownSession.response();
+    }
+    match taken.await {
+        Ok(Answer::Taken) => no_store(respond(StatusCode::OK, "text/html", "ok")),
+        Ok(_) => Refused::BadRequest.response(),
+        Err(oneshot::Canceled) => Refused::UnknownSession.response(),
+    }
+}
+
+struct Posting<'a>(&'a Link);
+
+impl Drop for Posting<'_> {
+    fn drop(&mut self) {
+        self.0.end_post();
+    }
+}
+
+enum BodyError {
+    TooLarge,
+    Broken,
+}
+
+/// Reads a body up to `limit` bytes; what is longer is given up at once, by its announced length if there is one.
+async fn collect<B: http_body::Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(BodyError::TooLarge);
+    }
+    let mut body = std::pin::pin!(body);
+    let mut whole = Bytes::new();
+    let mut parts: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(mut data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        let length = data.remaining();
+        if whole.len() + parts.len() + length > limit {
+            return Err(BodyError::TooLarge);
+        }
+        // Most bodies come in one piece, which needs no copy.
+        let piece = data.copy_to_bytes(length);
+        if whole.is_empty() && parts.is_empty() {
+            whole = piece;
+        } else {
+            if parts.is_empty() {
+                parts.extend_from_slice(&std::mem::take(&mut whole));
+            }
+            parts.extend_from_slice(&piece);
+        }
+    }
+    Ok(if parts.is_empty() { whole } else { parts.into() })
+}
+
+/// A response without a body.
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = status;
+    response
+}
+
+fn no_store(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The rest of a body which was not read must not be taken for the next request.
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}

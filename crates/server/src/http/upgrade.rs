@@ -1,0 +1,110 @@
+//! From an HTTP request to a WebSocket.                                                                [RFC 6455 §4.2]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::{HeaderName, HeaderValue, Response, StatusCode, request};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use sockeye_engine::{Revision, ws};
+use tokio::net::TcpStream;
+
+use super::Body;
+use super::polling::empty;
+use super::route::{Refused, open, respond};
+use crate::link::{Carrier, Link, Request};
+use crate::server::Core;
+use crate::session::task::Task;
+use crate::transport::io::Stream;
+use crate::transport::websocket::WebSocket;
+
+/// Opens a session with a WebSocket.
+pub(crate) fn open_stream(core: &Arc<Core>, parts: &mut request::Parts, revision: Revision) -> Response<Body> {
+    let (response, upgraded) = match switch(parts) {
+        Ok(switched) => switched,
+        Err(refusal) => return refusal,
+    };
+    let Some(link) = open(core, parts, revision, true, Carrier::Stream) else {
+        return Refused::BadRequest.upgrade_response();
+    };
+    let core = Arc::clone(core);
+    tokio::spawn(async move {
+        match upgraded.await {
+            Ok(upgraded) => {
+                let socket = WebSocket::new(into_stream(upgraded), revision, core.config.engine.max_payload);
+                let now = tokio::time::Instant::now().into_std();
+                core.spawn(Task::streaming(Arc::clone(&core), link, socket, now));
+            }
+            Err(_) => core.table.remove(&link),
+        }
+    });
+    response
+}
+
+/// Lets a polling session go over to a WebSocket.
+pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<Body> {
+    let (response, upgraded) = match switch(parts) {
+        Ok(switched) => switched,
+        Err(refusal) => {
+            link.set_carrier(Carrier::Polling);
+            return refusal;
+        }
+    };
+    tokio::spawn(async move {
+        let request = match upgraded.await {
+            Ok(upgraded) => Request::Upgrade(into_stream(upgraded)),
+            Err(_) => Request::UpgradeGone,
+        };
+        // If the session has ended meanwhile, the stream is dropped here and thereby closed.
+        drop(link.request(request));
+    });
+    response
+}
+
+/// The response that switches protocols, and the stream to come.
+fn switch(parts: &mut request::Parts) -> Result<(Response<Body>, OnUpgrade), Response<Body>> {
+    let headers = parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    let accepted = ws::handshake::accept(parts.method.as_str().as_bytes(), headers, None, |_| true);
+    let accepted = accepted.map_err(refuse)?;
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    insert(headers, SEC_WEBSOCKET_ACCEPT, Some(accepted.accept()));
+    insert(headers, SEC_WEBSOCKET_EXTENSIONS, accepted.extensions().as_deref());
+    insert(headers, SEC_WEBSOCKET_PROTOCOL, accepted.protocol);
+    let upgraded = parts.extensions.remove::<OnUpgrade>();
+    upgraded.map(|upgraded| (response, upgraded)).ok_or_else(|| Refused::BadRequest.upgrade_response())
+}
+
+fn insert(headers: &mut http::HeaderMap, name: HeaderName, value: Option<&str>) {
+    // Tokens and base64 are always valid values.
+    if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+        headers.insert(name, value);
+    }
+}
+
+fn refuse(refusal: ws::handshake::Refusal) -> Response<Body> {
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = respond(status, "text/html", refusal.to_string());
+    if let Some((name, value)) = refusal.header() {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The stream itself where it is known, without hyper's wrapper and without its read buffer: the buffer is empty as a
+/// rule, but would keep 8 KiB alive for as long as the connection.
+fn into_stream(upgraded: Upgraded) -> Stream {
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Stream::new(Box::new(parts.io.into_inner()), parts.read_buf),
+        Err(upgraded) => upgraded,
+    };
+    match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => Stream::new(Box::new(parts.io.into_inner()), parts.read_buf),
+        Err(upgraded) => Stream::new(Box::new(TokioIo::new(upgraded)), Bytes::new()),
+    }
+}

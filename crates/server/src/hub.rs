@@ -1,0 +1,284 @@
+//! One namespace's data: its members and their rooms. No handles, no tasks.
+//!
+//! Locks are taken in the order *member → room shard → outbox*, for a push or a lookup each; never across an await, a
+//! write, encoding, or code of the application.
+
+use std::any::Any;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
+use parking_lot::{Mutex, RwLock};
+use smol_str::SmolStr;
+use sockeye_protocol::{AckId, NamespacePath, Parser, Slot};
+
+use crate::adapter::{Adapter, Selection};
+use crate::config::Config;
+use crate::link::Link;
+use crate::metrics::Metrics;
+use crate::peer::Peer;
+use crate::rooms::{Room, address};
+
+/// A socket, as its namespace knows it.
+pub(crate) struct Member {
+    pub(crate) id: SmolStr,
+    pub(crate) slot: Slot,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) peer: Peer,
+    place: Mutex<Place>,
+    /// Handlers of this socket alone; the type is known to `socket.rs`.
+    pub(crate) own: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+/// Where a member is.
+#[derive(Debug, Default)]
+struct Place {
+    rooms: Vec<SmolStr>,
+    /// Set by `Hub::remove`, under the same lock as `rooms`: no join can come after it.
+    gone: bool,
+}
+
+/// Why a join was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinError {
+    Gone,
+    TooManyRooms,
+}
+
+impl Member {
+    pub(crate) fn new(id: SmolStr, slot: Slot, hub: &Arc<Hub>, link: &Arc<Link>, peer: Peer) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            slot,
+            hub: Arc::clone(hub),
+            link: Arc::clone(link),
+            peer,
+            place: Mutex::default(),
+            own: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.place.lock().gone
+    }
+
+    /// The rooms joined, and the socket's own id first; after the end, those it was in.
+    pub(crate) fn rooms(&self) -> Vec<SmolStr> {
+        let place = self.place.lock();
+        std::iter::once(&self.id).chain(&place.rooms).cloned().collect()
+    }
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The members of a namespace and their rooms.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) path: NamespacePath,
+    pub(crate) config: Arc<Config>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) adapter: Arc<dyn Adapter>,
+    hasher: DefaultHashBuilder,
+    members: Box<[RwLock<HashTable<Arc<Member>>>]>,
+    rooms: Box<[RwLock<HashMap<SmolStr, Room<Member>>>]>,
+    next_ack: AtomicU64,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        path: NamespacePath,
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+        adapter: Arc<dyn Adapter>,
+    ) -> Self {
+        let shards = shard_count();
+        Self {
+            path,
+            config,
+            metrics,
+            adapter,
+            hasher: DefaultHashBuilder::default(),
+            members: (0..shards).map(|_| RwLock::default()).collect(),
+            rooms: (0..shards).map(|_| RwLock::default()).collect(),
+            next_ack: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn parser(&self) -> &Parser {
+        &self.config.parser
+    }
+
+    /// Whether other servers have members of this namespace.
+    pub(crate) fn is_clustered(&self) -> bool {
+        self.adapter.is_clustered()
+    }
+
+    /// An id for an answer, never used before in this namespace.
+    pub(crate) fn next_ack(&self) -> AckId {
+        AckId(self.next_ack.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn insert(&self, member: &Arc<Member>) {
+        let hash = self.hasher.hash_one(&member.id);
+        let mut shard = shard(&self.members, hash).write();
+        shard.insert_unique(hash, Arc::clone(member), |member| self.hasher.hash_one(&member.id));
+        self.metrics.sockets.up();
+    }
+
+    /// Takes a member out of the namespace and of all its rooms; false if it was out already.
+    pub(crate) fn remove(&self, member: &Arc<Member>) -> bool {
+        let mut place = member.place.lock();
+        if std::mem::replace(&mut place.gone, true) {
+            return false;
+        }
+        for room in &place.rooms {
+            self.remove_from_room(room, member);
+        }
+        drop(place);
+        let hash = self.hasher.hash_one(&member.id);
+        if let Ok(found) = shard(&self.members, hash).write().find_entry(hash, |other| Arc::ptr_eq(other, member)) {
+            found.remove();
+            self.metrics.sockets.down();
+        }
+        true
+    }
+
+    pub(crate) fn join(&self, member: &Arc<Member>, room: SmolStr) -> Result<(), JoinError> {
+        let mut place = member.place.lock();
+        if place.gone {
+            return Err(JoinError::Gone);
+        }
+        if place.rooms.contains(&room) || room == member.id {
+            return Ok(());
+        }
+        if place.rooms.len() >= self.config.max_rooms {
+            return Err(JoinError::TooManyRooms);
+        }
+        let hash = self.hasher.hash_one(&room);
+        shard(&self.rooms, hash).write().entry(room.clone()).or_default().add(member);
+        place.rooms.push(room);
+        Ok(())
+    }
+
+    pub(crate) fn leave(&self, member: &Arc<Member>, room: &str) {
+        let mut place = member.place.lock();
+        if place.gone {
+            return;
+        }
+        if let Some(at) = place.rooms.iter().position(|other| other == room) {
+            let room = place.rooms.swap_remove(at);
+            self.remove_from_room(&room, member);
+        }
+    }
+
+    fn remove_from_room(&self, room: &SmolStr, member: &Arc<Member>) {
+        let mut shard = shard(&self.rooms, self.hasher.hash_one(room)).write();
+        if let Some(found) = shard.get_mut(room) {
+            found.remove(member);
+            if found.is_empty() {
+                shard.remove(room);
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Member>> {
+        let hash = self.hasher.hash_one(id);
+        shard(&self.members, hash).read().find(hash, |member| member.id == id).cloned()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Names of the rooms that have members here.
+    pub(crate) fn room_names(&self) -> Vec<SmolStr> {
+        self.rooms.iter().flat_map(|shard| shard.read().keys().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Whether anybody here may be in `selection`: false only if nobody is.
+    pub(crate) fn may_have(&self, selection: &Selection) -> bool {
+        if selection.rooms.is_empty() {
+            return self.members.iter().any(|shard| !shard.read().is_empty());
+        }
+        selection.rooms.iter().any(|room| {
+            shard(&self.rooms, self.hasher.hash_one(room)).read().contains_key(room) || self.get(room).is_some()
+        })
+    }
+
+    /// Calls `f` once for every member in `selection`. `f` may push into an outbox, and nothing slower.
+    pub(crate) fn for_each(&self, selection: &Selection, mut f: impl FnMut(&Arc<Member>)) {
+        let excluded = self.addresses(&selection.except);
+        let mut visit = |member: &Arc<Member>| {
+            if excluded.is_empty() || !excluded.contains(&address(member)) {
+                f(member);
+            }
+        };
+        match selection.rooms.as_slice() {
+            [] => {
+                for shard in &self.members {
+                    shard.read().iter().for_each(&mut visit);
+                }
+            }
+            [room] => self.for_each_in(room, &mut visit),
+            rooms => {
+                let mut seen = HashSet::new();
+                for room in rooms {
+                    self.for_each_in(room, |member| {
+                        if seen.insert(address(member)) {
+                            visit(member);
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn select(&self, selection: &Selection) -> Vec<Arc<Member>> {
+        let mut members = Vec::new();
+        self.for_each(selection, |member| members.push(Arc::clone(member)));
+        members
+    }
+
+    fn for_each_in(&self, room: &SmolStr, mut f: impl FnMut(&Arc<Member>)) {
+        let hash = self.hasher.hash_one(room);
+        let own = shard(&self.members, hash).read().find(hash, |member| member.id == *room).cloned();
+        let shard = shard(&self.rooms, hash).read();
+        let found = shard.get(room);
+        if let Some(own) = own
+            && found.is_none_or(|found| !found.contains(&own))
+        {
+            f(&own);
+        }
+        if let Some(found) = found {
+            found.members().iter().for_each(f);
+        }
+    }
+
+    fn addresses(&self, rooms: &[SmolStr]) -> HashSet<usize> {
+        let mut addresses = HashSet::new();
+        for room in rooms {
+            self.for_each_in(room, |member| {
+                addresses.insert(address(member));
+            });
+        }
+        addresses
+    }
+}
+
+/// Enough that the threads of a server seldom meet, and few enough that an empty namespace stays small.
+fn shard_count() -> usize {
+    let threads = std::thread::available_parallelism().map_or(4, std::num::NonZero::get);
+    (threads * 4).next_power_of_two().min(64)
+}
+
+fn shard<T>(shards: &[T], hash: u64) -> &T {
+    // The low bits choose a bucket inside of a table, the high ones its tag; these are neither.
+    let at = (hash >> 32) as usize & (shards.len() - 1);
+    &shards[at]
+}

@@ -1,0 +1,47 @@
+//! Socket.IO server: events, acknowledgements, rooms and namespaces for every Socket.IO client.
+
+mod error;
+mod info;
+pub mod adapter;
+mod config;
+mod metrics;
+mod ack;
+mod peer;
+mod outbox;
+mod transport;
+mod link;
+mod rooms;
+mod hub;
+mod selector;
+mod broadcast;
+mod remote;
+mod target;
+mod socket;
+mod namespace;
+mod registry;
+mod session;
+mod http;
+mod server;
+mod builder;
+
+pub use ack::{Replies, Reply};
+pub use builder::{ServerBuilder, Transport};
+pub use config::WhenFull;
+pub use error::{AckError, BoxError, ClusterError, ConfigError, DisconnectReason, EmitError, Refusal};
+pub use http::{Body, PeerAddr, SocketService};
+pub use info::SocketInfo;
+pub use metrics::MetricsSnapshot;
+pub use namespace::{HandlerError, Namespace};
+pub use peer::{Data, Extensions, Peer};
+pub use remote::RemoteSocket;
+pub use selector::Rooms;
+pub use server::Server;
+pub use socket::{AckFuture, Socket};
+pub use sockeye_protocol::event::{Event, Listener, Outcome};
+pub use sockeye_protocol::{Parser, Raw};
+pub use target::Target;
+
+/// An event with its arguments not decoded yet; see [`Namespace::on_message`] and [`Namespace::on_any`].
+pub type Message = sockeye_protocol::event::Message<Socket>;
+/// The right to answer an event once; see [`sockeye_protocol::event::Ack`].
+pub type Ack = sockeye_protocol::event::Ack<Socket>;

@@ -1,0 +1,350 @@
+//! What handles share with the task that owns a connection: its outbox, its mailbox, and the bell that wakes it.
+//!
+//! Handles only enqueue. The task holds nothing here while it waits, and nothing here is locked while it writes.
+
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+use parking_lot::Mutex;
+use smol_str::SmolStr;
+use sockeye_engine::{Revision, Sid};
+use sockeye_protocol::{AckId, Outgoing, Slot};
+use tokio::task::AbortHandle;
+
+use crate::ack::Waiter;
+use crate::config::{Config, WhenFull};
+use crate::error::{DisconnectReason, EmitError};
+use crate::metrics::Metrics;
+use crate::outbox::{Bound, Outbox};
+use crate::peer::Handshake;
+use crate::transport::io::Stream;
+
+/// One connection, as handles and HTTP requests see it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    state: Mutex<State>,
+    pub(crate) sid: Sid,
+    pub(crate) revision: Revision,
+    /// Whether polling bodies may be binary (revision 3 only).
+    pub(crate) takes_binary: bool,
+    pub(crate) handshake: Arc<Handshake>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) metrics: Arc<Metrics>,
+    abort: OnceLock<AbortHandle>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outbox: Outbox,
+    commands: Vec<Command>,
+    requests: Vec<Request>,
+    waker: Option<Waker>,
+    /// The task is running or has been woken: no need to wake it again.
+    awake: bool,
+    /// Nothing can be sent any more.
+    closed: bool,
+    /// The task looks at nothing here any more.
+    ended: bool,
+    /// A POST is being received.
+    posting: bool,
+    /// The transport takes packets at this moment; see `volatile`.
+    writable: bool,
+    carrier: Carrier,
+}
+
+/// How a session began.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) sid: Sid,
+    pub(crate) revision: Revision,
+    pub(crate) takes_binary: bool,
+    pub(crate) handshake: Handshake,
+    pub(crate) carrier: Carrier,
+}
+
+/// What carries the session's messages, as far as requests must know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// HTTP long-polling.
+    #[default]
+    Polling,
+    /// Polling, and a stream is being opened or probed.
+    Upgrading,
+    /// A stream.
+    Stream,
+}
+
+/// What other tasks ask of a connection.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Wait for an answer on behalf of `waiter`. Comes before the packet that asks can be written.
+    Await { slot: Slot, socket: SmolStr, ack: AckId, deadline: Instant, waiter: Waiter },
+    /// Close the connection: every socket leaves for this reason; `say` sends each of them a DISCONNECT.
+    Close { reason: DisconnectReason, say: bool },
+    /// One socket leaves its namespace.
+    Leave { slot: Slot, socket: SmolStr },
+}
+
+/// An HTTP request for a session.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// A GET waits for packets.
+    Poll(oneshot::Sender<Answer>),
+    /// The client of the waiting GET went away.
+    PollGone,
+    /// The body of a POST; `binary` is its content type.
+    Post { body: Bytes, binary: bool, answer: oneshot::Sender<Answer> },
+    /// A request broke the rules of polling.
+    Misused,
+    /// A WebSocket was opened for this session.
+    Upgrade(Stream),
+    /// The WebSocket did not come to be.
+    UpgradeGone,
+}
+
+/// The answer to a polling request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// 400, code 3.
+    BadRequest,
+    /// A body of packets.
+    Packets { body: Bytes, binary: bool },
+    /// The POST was taken.
+    Taken,
+}
+
+/// How a packet is to be queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Subject to the bound and its policy.
+    Normal,
+    /// Part of the protocol: queued whatever the bound.
+    Protocol,
+    /// Dropped unless the transport can take it at once.
+    Volatile,
+}
+
+impl Link {
+    pub(crate) fn new(opening: Opening, config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
+        let Opening { sid, revision, takes_binary, handshake, carrier } = opening;
+        let state = Mutex::new(State { carrier, ..State::default() });
+        Self {
+            state,
+            sid,
+            revision,
+            takes_binary,
+            handshake: Arc::new(handshake),
+            config,
+            metrics,
+            abort: OnceLock::new(),
+        }
+    }
+
+    /// Remembers how the task can be stopped.
+    pub(crate) fn set_abort(&self, abort: AbortHandle) {
+        // Set once: a session has one task.
+        drop(self.abort.set(abort));
+    }
+
+    /// Stops the task wherever it is.
+    pub(crate) fn abort(&self) {
+        if let Some(abort) = self.abort.get() {
+            abort.abort();
+        }
+    }
+
+    /// Whether the session is over, though handlers of its sockets may still run.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.state.lock().ended
+    }
+
+    /// Marks that a POST is being received; false if one is already.
+    pub(crate) fn begin_post(&self) -> bool {
+        !std::mem::replace(&mut self.state.lock().posting, true)
+    }
+
+    pub(crate) fn end_post(&self) {
+        self.state.lock().posting = false;
+    }
+
+    /// Queues a packet.
+    pub(crate) fn push(&self, packet: Outgoing, urgency: Urgency) -> Result<(), EmitError> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(EmitError::Closed);
+        }
+        match urgency {
+            Urgency::Volatile if !state.writable || !state.outbox.is_empty() => {
+                drop(state);
+                self.metrics.dropped_volatile.up();
+                return Ok(());
+            }
+            Urgency::Normal if !self.make_room(&mut state, &packet)? => return Ok(()),
+            Urgency::Normal | Urgency::Protocol | Urgency::Volatile => {}
+        }
+        state.outbox.push(packet);
+        state.ring();
+        Ok(())
+    }
+
+    /// Queues a packet together with the waiter for its answer.
+    pub(crate) fn push_asking(&self, packet: Outgoing, command: Command) -> Result<(), EmitError> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(EmitError::Closed);
+        }
+        if !self.make_room(&mut state, &packet)? {
+            return Err(EmitError::Full);
+        }
+        state.commands.push(command);
+        state.outbox.push(packet);
+        state.ring();
+        Ok(())
+    }
+
+    /// Whether `packet` may be queued; if not, and that is no error, it is dropped.
+    fn make_room(&self, state: &mut State, packet: &Outgoing) -> Result<bool, EmitError> {
+        let bound = Bound { bytes: self.config.outbox_bytes, packets: self.config.outbox_packets };
+        if state.outbox.has_room(packet, bound) {
+            return Ok(true);
+        }
+        match self.config.when_full {
+            WhenFull::Disconnect => {
+                state.closed = true;
+                state.outbox.clear();
+                state.commands.push(Command::Close { reason: DisconnectReason::SlowConsumer, say: false });
+                state.ring();
+                self.metrics.slow_consumers.up();
+                Err(EmitError::Closed)
+            }
+            WhenFull::DropOldest => {
+                while !state.outbox.has_room(packet, bound) {
+                    state.outbox.pop();
+                    self.metrics.dropped_full.up();
+                }
+                Ok(true)
+            }
+            WhenFull::DropNew => {
+                self.metrics.dropped_full.up();
+                Ok(false)
+            }
+            WhenFull::Fail => {
+                self.metrics.dropped_full.up();
+                Err(EmitError::Full)
+            }
+        }
+    }
+
+    pub(crate) fn command(&self, command: Command) {
+        let mut state = self.state.lock();
+        if !state.ended {
+            state.commands.push(command);
+            state.ring();
+        }
+    }
+
+    /// Hands an HTTP request to the task; gives it back if the session is over.
+    pub(crate) fn request(&self, request: Request) -> Result<(), Request> {
+        let mut state = self.state.lock();
+        if state.ended {
+            return Err(request);
+        }
+        state.requests.push(request);
+        state.ring();
+        Ok(())
+    }
+
+    /// Reserves the session for one upgrade; false if it has been upgraded or is being upgraded.
+    pub(crate) fn begin_upgrade(&self) -> bool {
+        let mut state = self.state.lock();
+        let free = state.carrier == Carrier::Polling;
+        if free {
+            state.carrier = Carrier::Upgrading;
+        }
+        free
+    }
+
+    pub(crate) fn carrier(&self) -> Carrier {
+        self.state.lock().carrier
+    }
+
+    pub(crate) fn set_carrier(&self, carrier: Carrier) {
+        self.state.lock().carrier = carrier;
+    }
+
+    /// Packets and bytes that wait.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.outbox.len(), state.outbox.bytes())
+    }
+
+    // what follows is for the task alone
+
+    /// The task begins a turn: what was asked of it meanwhile.
+    pub(crate) fn wake_up(&self, commands: &mut Vec<Command>, requests: &mut Vec<Request>) {
+        let mut state = self.state.lock();
+        state.awake = true;
+        std::mem::swap(&mut state.commands, commands);
+        std::mem::swap(&mut state.requests, requests);
+    }
+
+    /// The task is about to wait; false if something has come in meanwhile and another turn is due.
+    pub(crate) fn sleep(&self, cx: &Context<'_>, writable: bool) -> bool {
+        let mut state = self.state.lock();
+        let outbox_due = writable && !state.outbox.is_empty();
+        if outbox_due || !state.commands.is_empty() || !state.requests.is_empty() {
+            return false;
+        }
+        state.writable = writable;
+        state.awake = false;
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        true
+    }
+
+    /// Takes packets until `take` has had enough (returns false after the packet it was given).
+    pub(crate) fn drain(&self, mut take: impl FnMut(Outgoing) -> bool) {
+        let mut state = self.state.lock();
+        while let Some(packet) = state.outbox.pop() {
+            if !take(packet) {
+                break;
+            }
+        }
+    }
+
+    /// Nothing can be sent from now on; what waits is dropped if `discard`.
+    pub(crate) fn close(&self, discard: bool) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        if discard {
+            state.outbox.clear();
+        }
+    }
+
+    /// The session is over and its task will look at nothing more: requests that still come are refused.
+    pub(crate) fn end(&self) -> (Vec<Command>, Vec<Request>) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.ended = true;
+        state.waker = None;
+        state.outbox.clear();
+        (std::mem::take(&mut state.commands), std::mem::take(&mut state.requests))
+    }
+}
+
+impl State {
+    /// Wakes the task unless it is awake.
+    fn ring(&mut self) {
+        if !self.awake
+            && let Some(waker) = &self.waker
+        {
+            self.awake = true;
+            waker.wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Counters and gauges, as plain atomics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// What the server counts about itself. Gauges go up and down, counters only up.
+        #[derive(Debug, Default)]
+        pub(crate) struct Metrics { $(pub(crate) $name: Count),* }
+
+        /// The figures at one moment; see [`Server::metrics`](crate::Server::metrics).
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct MetricsSnapshot { $($(#[$doc])* pub $name: u64),* }
+
+        impl Metrics {
+            pub(crate) fn snapshot(&self) -> MetricsSnapshot {
+                MetricsSnapshot { $($name: self.$name.get()),* }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Gauge: open Engine.IO sessions.
+    sessions,
+    /// Gauge: sockets in namespaces.
+    sockets,
+    /// Gauge: tasks that own a session, including those which only wait for a handler to end.
+    tasks,
+    /// Gauge: answers that are waited for.
+    acks,
+    /// Counter: sessions opened.
+    sessions_opened,
+    /// Counter: requests refused before a session existed, or for an unknown session.
+    requests_refused,
+    /// Counter: upgrades from polling to a stream which succeeded.
+    upgrades,
+    /// Counter: upgrades given up.
+    upgrades_failed,
+    /// Counter: messages received.
+    messages_received,
+    /// Counter: messages sent.
+    messages_sent,
+    /// Counter: packets dropped because an outbox was full.
+    dropped_full,
+    /// Counter: volatile packets dropped because the client was not writable.
+    dropped_volatile,
+    /// Counter: sessions ended because the client read too slowly.
+    slow_consumers,
+    /// Counter: sessions ended because the peer broke a protocol.
+    protocol_errors,
+    /// Counter: handlers that returned an error or panicked.
+    handler_errors,
+    /// Counter: answers that did not come in time.
+    acks_timed_out,
+    /// Counter: answers nobody waited for (any more).
+    acks_unknown,
+}
+
+/// One figure.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn up(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn down(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

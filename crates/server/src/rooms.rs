@@ -1,0 +1,111 @@
+//! The members of one room.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+/// Rooms up to this size are searched, not indexed: most rooms are small, and there may be a million of them.
+const INDEX_FROM: usize = 32;
+
+/// Members in a dense list, so that a broadcast walks through memory in order; joining and leaving take constant time.
+#[derive(Debug)]
+pub(crate) struct Room<T> {
+    members: Vec<Arc<T>>,
+    /// Position by address; there only from `INDEX_FROM` members on.
+    #[expect(clippy::box_collection, reason = "one word in the many rooms that have no index")]
+    index: Option<Box<HashMap<usize, u32>>>,
+}
+
+impl<T> Default for Room<T> {
+    fn default() -> Self {
+        Self { members: Vec::new(), index: None }
+    }
+}
+
+impl<T> Room<T> {
+    /// Adds `member`; false if it was there.
+    pub(crate) fn add(&mut self, member: &Arc<T>) -> bool {
+        if self.position(member).is_some() {
+            return false;
+        }
+        if let Some(index) = &mut self.index {
+            index.insert(address(member), position_of(self.members.len()));
+        }
+        self.members.push(Arc::clone(member));
+        if self.index.is_none() && self.members.len() >= INDEX_FROM {
+            let positions = self.members.iter().enumerate().map(|(at, member)| (address(member), position_of(at)));
+            self.index = Some(Box::new(positions.collect()));
+        }
+        true
+    }
+
+    /// Removes `member`; false if it was not there.
+    pub(crate) fn remove(&mut self, member: &Arc<T>) -> bool {
+        let Some(at) = self.position(member) else { return false };
+        self.members.swap_remove(at);
+        if let Some(index) = &mut self.index {
+            index.remove(&address(member));
+            if let Some(moved) = self.members.get(at) {
+                index.insert(address(moved), position_of(at));
+            }
+        }
+        if self.members.len() < INDEX_FROM / 2 {
+            self.index = None;
+        }
+        true
+    }
+
+    pub(crate) fn contains(&self, member: &Arc<T>) -> bool {
+        self.position(member).is_some()
+    }
+
+    pub(crate) fn members(&self) -> &[Arc<T>] {
+        &self.members
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    fn position(&self, member: &Arc<T>) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.get(&address(member)).map(|&at| at as usize),
+            None => self.members.iter().position(|other| Arc::ptr_eq(other, member)),
+        }
+    }
+}
+
+/// Identity of a member: its address, which is its own as long as the room holds it.
+pub(crate) fn address<T>(member: &Arc<T>) -> usize {
+    Arc::as_ptr(member).addr()
+}
+
+fn position_of(at: usize) -> u32 {
+    u32::try_from(at).expect("a room has fewer members than there are addresses for 4 GiB of pointers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_after_any_order_of_joins_and_leaves() {
+        let members: Vec<_> = (0..200).map(Arc::new).collect();
+        let mut room = Room::default();
+        for member in &members {
+            assert!(room.add(member));
+            assert!(!room.add(member), "twice");
+        }
+        for (turn, member) in members.iter().enumerate().filter(|(turn, _)| turn % 3 != 0) {
+            assert!(room.remove(member), "{turn}");
+            assert!(!room.remove(member), "{turn} twice");
+        }
+        for (turn, member) in members.iter().enumerate() {
+            assert_eq!(room.contains(member), turn % 3 == 0, "{turn}");
+        }
+        for member in members.iter().step_by(3) {
+            assert!(room.remove(member));
+        }
+        assert!(room.is_empty() && room.index.is_none());
+    }
+}

@@ -1,0 +1,279 @@
+//! A session without its transports: the protocol machines, and the sockets by their slots.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use sockeye_engine::{CloseReason, Lane, Packet, Session};
+use sockeye_protocol::event::Received;
+use sockeye_protocol::{AckId, Connection, Event, NamespacePath, Outgoing, Slot};
+
+use super::occupant::{Asking, Departing, Joined, Occupant};
+use crate::ack::Waiter;
+use crate::error::{DisconnectReason, Refusal};
+use crate::hub::Member;
+use crate::link::{Link, Urgency};
+use crate::namespace::Namespace;
+use crate::peer::Peer;
+use crate::server::Core;
+
+/// Why a session cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("{0}")]
+    Engine(sockeye_engine::ProtocolError),
+    #[error("{0}")]
+    Protocol(sockeye_protocol::ProtocolError),
+    #[error("no namespace was joined in time")]
+    Idle,
+    #[error("the client reads too slowly")]
+    SlowConsumer,
+    #[error("the transport failed")]
+    Transport,
+}
+
+impl Fault {
+    /// What the sockets are told.
+    pub(crate) fn reason(&self) -> DisconnectReason {
+        match self {
+            Self::Protocol(_) => DisconnectReason::ForcedClose,
+            Self::Idle => DisconnectReason::ForcedServerClose,
+            Self::SlowConsumer => DisconnectReason::SlowConsumer,
+            Self::Engine(_) | Self::Transport => self.close_reason().into(),
+        }
+    }
+
+    pub(crate) fn close_reason(&self) -> CloseReason {
+        match self {
+            Self::Engine(error) => error.close_reason(),
+            Self::Transport => CloseReason::TransportError,
+            Self::Protocol(_) | Self::Idle | Self::SlowConsumer => CloseReason::Forced,
+        }
+    }
+
+    pub(crate) fn is_protocol(&self) -> bool {
+        matches!(self, Self::Engine(_) | Self::Protocol(_))
+    }
+}
+
+/// The protocol machines of one session and what they carry.
+pub(crate) struct Body {
+    pub(crate) core: Arc<Core>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) session: Session,
+    connection: Connection,
+    sockets: Vec<Occupant>,
+    departing: Vec<Departing>,
+}
+
+impl Body {
+    pub(crate) fn new(core: Arc<Core>, link: Arc<Link>, session: Session, connection: Connection) -> Self {
+        Self { core, link, session, connection, sockets: Vec::new(), departing: Vec::new() }
+    }
+
+    /// A packet arrived: its message goes up to the handlers.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        lane: Lane,
+        packet: Packet<'_>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        let Some(message) = self.session.handle_packet(now, lane, packet).map_err(Fault::Engine)? else {
+            return Ok(());
+        };
+        self.core.metrics.messages_received.up();
+        let Some(event) = self.connection.handle_message(now, message).map_err(Fault::Protocol)? else {
+            return Ok(());
+        };
+        match event {
+            Event::Received { slot, name, args, ack } => {
+                if let Some(Occupant::Joined(joined)) = self.sockets.get_mut(usize::from(slot.0)) {
+                    joined.receive(&Received { name: &name, args, ack }, cx);
+                }
+            }
+            Event::Replied { slot, ack, args } => {
+                if let Some(Occupant::Joined(joined)) = self.sockets.get_mut(usize::from(slot.0)) {
+                    joined.answered(ack, &args);
+                }
+            }
+            Event::ConnectAsked { slot, namespace, query, auth } => {
+                let peer = Peer::new(Arc::clone(&self.link.handshake), auth.to_owned(), query);
+                self.ask(slot, &namespace, peer, now, cx);
+            }
+            Event::Disconnected { slot } => self.depart(slot, DisconnectReason::ClientDisconnect),
+            Event::Connected { .. } | Event::Refused { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// A client asks for a namespace.
+    fn ask(&mut self, slot: Slot, path: &NamespacePath, peer: Peer, now: Instant, cx: &mut Context<'_>) {
+        let Some(namespace) = self.core.registry.get(path) else {
+            return self.refuse(slot, &Refusal::new("Invalid namespace"), now);
+        };
+        match namespace.hooks().authorize(peer.clone()) {
+            None => self.admit(slot, namespace, peer, now),
+            Some(verdict) => {
+                let asking = Asking::new(namespace, peer, verdict);
+                *self.occupant(slot) = Occupant::Asking(Box::new(asking));
+                self.run_slot(slot, now, cx);
+            }
+        }
+    }
+
+    fn admit(&mut self, slot: Slot, namespace: Namespace, peer: Peer, now: Instant) {
+        let id = self.core.random_id();
+        if let Some(packet) = self.connection.accept(slot, &id, None, now) {
+            self.push(packet);
+            let member = Member::new(id, slot, namespace.hub(), &self.link, peer);
+            *self.occupant(slot) = Occupant::Joined(Box::new(Joined::enter(namespace, member)));
+        }
+    }
+
+    fn refuse(&mut self, slot: Slot, refusal: &Refusal, now: Instant) {
+        *self.occupant(slot) = Occupant::Empty;
+        if let Some(packet) = self.connection.refuse(slot, &refusal.message, refusal.data.as_ref(), now) {
+            self.push(packet);
+        }
+    }
+
+    fn push(&self, packet: Outgoing) {
+        if let Err(error) = self.link.push(packet, Urgency::Protocol) {
+            tracing::trace!(%error, "the session is closing");
+        }
+    }
+
+    fn occupant(&mut self, slot: Slot) -> &mut Occupant {
+        let at = usize::from(slot.0);
+        if at >= self.sockets.len() {
+            self.sockets.resize_with(at + 1, Occupant::default);
+        }
+        &mut self.sockets[at]
+    }
+
+    /// Goes on with everything that runs on behalf of the sockets.
+    pub(crate) fn run_sockets(&mut self, now: Instant, cx: &mut Context<'_>) {
+        for at in 0..self.sockets.len() {
+            self.run_slot(Slot(u16::try_from(at).unwrap_or(u16::MAX)), now, cx);
+        }
+        self.departing.retain_mut(|departing| departing.poll(cx).is_pending());
+    }
+
+    fn run_slot(&mut self, slot: Slot, now: Instant, cx: &mut Context<'_>) {
+        let verdict = match self.occupant(slot) {
+            Occupant::Empty => return,
+            Occupant::Joined(joined) => return joined.run(cx),
+            Occupant::Asking(asking) => asking.poll(cx),
+        };
+        if let Poll::Ready(verdict) = verdict
+            && let Occupant::Asking(asking) = std::mem::take(self.occupant(slot))
+        {
+            match verdict {
+                Ok(()) => {
+                    self.admit(slot, asking.namespace, asking.peer, now);
+                    self.run_slot(slot, now, cx);
+                }
+                Err(refusal) => self.refuse(slot, &refusal, now),
+            }
+        }
+    }
+
+    /// Ready when the handlers of the sockets that have left have ended.
+    pub(crate) fn poll_departing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.departing.retain_mut(|departing| departing.poll(cx).is_pending());
+        if self.departing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Deadlines that have passed.
+    pub(crate) fn check_time(&mut self, now: Instant) -> Result<(), Fault> {
+        for occupant in &mut self.sockets {
+            if let Occupant::Joined(joined) = occupant {
+                joined.expire(now);
+            }
+        }
+        if self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.connection.handle_timeout(now).map_err(|error| match error {
+                sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Idle,
+                error => Fault::Protocol(error),
+            })?;
+        }
+        if self.session.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            if self.is_congested() {
+                // Its answers may be among what is not being read: that is not the client's fault.
+                self.session.handle_activity(now);
+            }
+            self.session.handle_timeout(now);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let acks = self.sockets.iter().filter_map(|occupant| match occupant {
+            Occupant::Joined(joined) => joined.next_deadline(),
+            Occupant::Empty | Occupant::Asking(_) => None,
+        });
+        acks.chain(self.session.poll_timeout()).chain(self.connection.poll_timeout()).min()
+    }
+
+    /// Whether handlers are so far behind that no more should be read.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.sockets.iter().any(|occupant| matches!(occupant, Occupant::Joined(joined) if joined.is_congested()))
+    }
+
+    /// Takes packets out of the outbox until `take` has had enough.
+    pub(crate) fn drain(&self, mut take: impl FnMut(&Outgoing) -> bool) {
+        let mut messages = 0;
+        self.link.drain(|packet| {
+            messages += packet.messages().count() as u64;
+            take(&packet)
+        });
+        self.core.metrics.messages_sent.add(messages);
+    }
+
+    pub(crate) fn wait_for(&mut self, slot: Slot, socket: &str, ack: AckId, deadline: Instant, waiter: Waiter) {
+        // A waiter which finds no socket is dropped, and says so to whoever waits.
+        if let Some(Occupant::Joined(joined)) = self.sockets.get_mut(usize::from(slot.0))
+            && joined.socket.id() == socket
+        {
+            joined.wait_for(ack, deadline, waiter);
+        }
+    }
+
+    /// This side disconnects one socket.
+    pub(crate) fn leave(&mut self, slot: Slot, socket: &str, now: Instant) {
+        let here = matches!(self.occupant(slot), Occupant::Joined(joined) if joined.socket.id() == socket);
+        if here {
+            self.leave_slot(slot, DisconnectReason::ServerDisconnect, true, now);
+        }
+    }
+
+    /// Every socket leaves; with `say`, each of them is told by a DISCONNECT.
+    pub(crate) fn leave_all(&mut self, reason: DisconnectReason, say: bool, now: Instant) {
+        for at in 0..self.sockets.len() {
+            self.leave_slot(Slot(u16::try_from(at).unwrap_or(u16::MAX)), reason, say, now);
+        }
+    }
+
+    fn leave_slot(&mut self, slot: Slot, reason: DisconnectReason, say: bool, now: Instant) {
+        if let Some(packet) = self.connection.disconnect(slot, now)
+            && say
+        {
+            self.push(packet);
+        }
+        self.depart(slot, reason);
+    }
+
+    fn depart(&mut self, slot: Slot, reason: DisconnectReason) {
+        if let Occupant::Joined(joined) = std::mem::take(self.occupant(slot)) {
+            tracing::debug!(namespace = joined.namespace.path(), %reason, "a socket left");
+            self.departing.push(joined.depart(reason));
+        }
+    }
+
+    /// The session is over for everybody; its task may go on with handlers that still run.
+    pub(crate) fn retire(&self) {
+        drop(self.link.end());
+        self.core.metrics.sessions.down();
+    }
+}

@@ -1,0 +1,6 @@
+//! One session: the task that owns it, and the sockets it carries.
+
+pub(crate) mod table;
+pub(crate) mod occupant;
+pub(crate) mod body;
+pub(crate) mod task;

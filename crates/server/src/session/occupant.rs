@@ -1,0 +1,233 @@
+//! What a namespace slot of a connection holds: nothing, a client that asks to be admitted, or a socket.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use sockeye_protocol::event::{Received, Runner, Snapshot};
+use sockeye_protocol::{AckId, AckTable, Args};
+
+use crate::ack::Waiter;
+use crate::error::{AckError, DisconnectReason, Refusal};
+use crate::hub::{Hub, Member};
+use crate::metrics::Metrics;
+use crate::namespace::{HandlerError, Hooks, Namespace, Verdict};
+use crate::peer::Peer;
+use crate::socket::{Job, Socket};
+
+/// What a slot holds.
+#[derive(Debug, Default)]
+pub(crate) enum Occupant {
+    /// Nobody.
+    #[default]
+    Empty,
+    /// A client waits for `authorize`.
+    Asking(Box<Asking>),
+    /// A socket is in the namespace.
+    Joined(Box<Joined>),
+}
+
+/// A client that asks for a namespace.
+pub(crate) struct Asking {
+    pub(crate) namespace: Namespace,
+    pub(crate) peer: Peer,
+    verdict: Verdict,
+}
+
+impl std::fmt::Debug for Asking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asking").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl Asking {
+    pub(crate) fn new(namespace: Namespace, peer: Peer, verdict: Verdict) -> Self {
+        Self { namespace, peer, verdict }
+    }
+
+    /// The verdict; a panic while deciding is a refusal.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        AssertUnwindSafe(&mut self.verdict)
+            .catch_unwind()
+            .poll_unpin(cx)
+            .map(|decided| decided.unwrap_or_else(|_| Err(Refusal::new("internal error"))))
+    }
+}
+
+/// A socket in a namespace, with what only its connection's task touches.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) socket: Socket,
+    pub(crate) namespace: Namespace,
+    runner: Runner<Socket>,
+    acks: AckTable<Waiter>,
+    listeners: Snapshot<Socket>,
+}
+
+impl Joined {
+    /// Puts a socket into its namespace and calls `on_connect`. The answer to CONNECT must be on its way already.
+    pub(crate) fn enter(namespace: Namespace, member: Arc<Member>) -> Self {
+        namespace.hub().insert(&member);
+        let socket = Socket::new(member);
+        let mut runner = Runner::default();
+        if let Some(job) = namespace.hooks().connect(socket.clone()) {
+            runner.begin("connect", job);
+        }
+        let listeners = namespace.listeners().snapshot();
+        Self { socket, namespace, runner, acks: AckTable::new(), listeners }
+    }
+
+    fn hub(&self) -> &Hub {
+        self.namespace.hub()
+    }
+
+    /// Hands an event to its handlers.
+    pub(crate) fn receive(&mut self, received: &Received<'_>, cx: &mut Context<'_>) {
+        self.listeners.refresh(self.namespace.listeners());
+        let listeners = self.listeners.clone();
+        let own = self.socket.own().map(|own| own.listeners.snapshot());
+        let own_any = own.as_ref().map_or(&[][..], Snapshot::any);
+        for entry in listeners.any().iter().chain(own_any) {
+            self.dispatch(entry, received, cx);
+        }
+        let named = listeners.named(received.name);
+        let own_named = own.as_ref().map_or(&[][..], |own| own.named(received.name));
+        for entry in named.iter().chain(own_named) {
+            self.dispatch(entry, received, cx);
+        }
+        if named.is_empty() && own_named.is_empty() {
+            for entry in listeners.unhandled() {
+                self.dispatch(entry, received, cx);
+            }
+            if received.ack.is_some() && listeners.unhandled().is_empty() && listeners.any().is_empty() {
+                tracing::debug!(event = received.name, "the client waits for an answer, and no handler is registered");
+            }
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        entry: &Arc<sockeye_protocol::event::Entry<Socket>>,
+        received: &Received<'_>,
+        cx: &mut Context<'_>,
+    ) {
+        if let Some(failed) = self.runner.dispatch(&self.socket, entry, received, cx) {
+            report(&self.namespace, &self.socket, HandlerError::new(failed.event, failed.error));
+        }
+    }
+
+    /// Goes on with the handlers that are running.
+    pub(crate) fn run(&mut self, cx: &mut Context<'_>) {
+        if !self.runner.is_idle() {
+            run(&mut self.runner, &self.namespace, &self.socket, cx);
+        }
+    }
+
+    /// Whether so many events wait for their turn that no more should be read.
+    pub(crate) fn is_congested(&self) -> bool {
+        let config = &self.hub().config;
+        self.runner.waiting() >= config.max_waiting_events || self.runner.waiting_bytes() >= config.max_waiting_bytes
+    }
+
+    /// Notes that an answer is waited for.
+    pub(crate) fn wait_for(&mut self, ack: AckId, deadline: Instant, waiter: Waiter) {
+        if self.acks.len() >= self.hub().config.max_pending_acks {
+            self.acks.retain(Waiter::is_wanted);
+        }
+        if self.acks.len() >= self.hub().config.max_pending_acks {
+            return waiter.fail(AckError::Emit(crate::error::EmitError::Full));
+        }
+        match self.acks.register(ack, deadline, waiter) {
+            Ok(()) => self.metrics().acks.up(),
+            Err(waiter) => waiter.fail(AckError::Disconnected),
+        }
+    }
+
+    /// The client has answered.
+    pub(crate) fn answered(&mut self, ack: AckId, args: &Args<'_>) {
+        match self.acks.settle(ack) {
+            Some(waiter) => {
+                self.metrics().acks.down();
+                waiter.answer(args);
+            }
+            None => self.metrics().acks_unknown.up(),
+        }
+    }
+
+    /// Tells those whose answer did not come in time.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some(waiter) = self.acks.expire(now) {
+            self.metrics().acks.down();
+            self.metrics().acks_timed_out.up();
+            waiter.fail(AckError::Timeout);
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.acks.next_deadline()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.namespace.hub().metrics
+    }
+
+    /// Takes the socket out of its namespace; what still runs on its behalf is returned.
+    pub(crate) fn depart(mut self, reason: DisconnectReason) -> Departing {
+        let member = self.socket.member();
+        self.hub().remove(member);
+        for waiter in self.acks.drain() {
+            self.namespace.hub().metrics.acks.down();
+            waiter.fail(AckError::Disconnected);
+        }
+        let farewell = self.namespace.hooks().disconnect(self.socket.clone(), reason);
+        Departing { socket: self.socket, namespace: self.namespace, runner: self.runner, farewell }
+    }
+}
+
+/// A socket that has left: handlers that still run, and `on_disconnect`.
+pub(crate) struct Departing {
+    socket: Socket,
+    namespace: Namespace,
+    runner: Runner<Socket>,
+    farewell: Option<Job>,
+}
+
+impl std::fmt::Debug for Departing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Departing").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+impl Departing {
+    /// Ready when nothing runs any more.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(farewell) = &mut self.farewell
+            && let Poll::Ready(result) = AssertUnwindSafe(farewell).catch_unwind().poll_unpin(cx)
+        {
+            self.farewell = None;
+            let failed = result.unwrap_or_else(|_| Err("the handler panicked".into()));
+            if let Err(error) = failed {
+                report(&self.namespace, &self.socket, HandlerError::new("disconnect".into(), error));
+            }
+        }
+        run(&mut self.runner, &self.namespace, &self.socket, cx);
+        if self.farewell.is_none() && self.runner.is_idle() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+fn run(runner: &mut Runner<Socket>, namespace: &Namespace, socket: &Socket, cx: &mut Context<'_>) {
+    while let Poll::Ready(Some(failed)) = runner.poll(socket, cx) {
+        report(namespace, socket, HandlerError::new(failed.event, failed.error));
+    }
+}
+
+fn report(namespace: &Namespace, socket: &Socket, error: HandlerError) {
+    namespace.hub().metrics.handler_errors.up();
+    let hooks: Arc<Hooks> = namespace.hooks();
+    // The hook is code of the application: a panic in it must not end the connection either.
+    if std::panic::catch_unwind(AssertUnwindSafe(|| hooks.failed(socket, error))).is_err() {
+        tracing::error!("on_error panicked");
+    }
+}

@@ -1,0 +1,488 @@
+//! **The loop**: one task that owns a session, its transports and its sockets.
+//!
+//! Up, in one call chain without queue or lock: bytes → frame → engine packet → socket packet → handler. Down: handlers
+//! and other tasks fill the outbox, and at the end of its turn the task writes all of it at once.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+use sockeye_engine::{
+    CloseReason, Encoded, Event as EngineEvent, Lane, Packet, Revision, Role, Session, payload, payload_v3, ws,
+};
+use sockeye_protocol::Connection;
+use tokio::time::Sleep;
+
+use super::body::{Body, Fault};
+use crate::error::DisconnectReason;
+use crate::link::{Answer, Carrier, Command, Link, Request};
+use crate::server::Core;
+use crate::transport::websocket::{WebSocket, lend_batch, lend_read_buffer};
+
+/// Turns without waiting before other tasks get theirs.
+const TURNS: usize = 16;
+/// Reads within one turn.
+const READS: usize = 4;
+/// How long a connection that is being closed may take to write what was emitted before.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// Owns one session until it is over and the last handler of its sockets has ended.
+pub(crate) struct Task {
+    body: Body,
+    stream: Option<WebSocket>,
+    poll: Option<oneshot::Sender<Answer>>,
+    /// A POST that waits until the handlers have caught up.
+    deferred: Option<Request>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Set when the connection is being closed: when it must be over.
+    closing: Option<Instant>,
+    close_code: Option<ws::CloseCode>,
+    ended: bool,
+    commands: Vec<Command>,
+    requests: Vec<Request>,
+}
+
+impl Task {
+    /// A session that began with a GET.
+    pub(crate) fn polling(core: Arc<Core>, link: Arc<Link>, now: Instant) -> Self {
+        Self::new(core, link, Lane::Polling, None, now)
+    }
+
+    /// A session that began with a WebSocket.
+    pub(crate) fn streaming(core: Arc<Core>, link: Arc<Link>, stream: WebSocket, now: Instant) -> Self {
+        Self::new(core, link, Lane::Stream, Some(stream), now)
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.body.link
+    }
+
+    fn new(core: Arc<Core>, link: Arc<Link>, lane: Lane, stream: Option<WebSocket>, now: Instant) -> Self {
+        let config = &core.config;
+        let session = Session::accept(Arc::clone(&config.engine), link.revision, &link.sid, lane, now);
+        let parser = config.parser.clone();
+        let connection = Connection::new(Role::Server, link.revision, parser, Arc::clone(&config.protocol), now);
+        core.metrics.sessions.up();
+        core.metrics.sessions_opened.up();
+        core.metrics.tasks.up();
+        Self {
+            body: Body::new(core, link, session, connection),
+            stream,
+            poll: None,
+            deferred: None,
+            timer: None,
+            closing: None,
+            close_code: None,
+            ended: false,
+            commands: Vec::new(),
+            requests: Vec::new(),
+        }
+    }
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for _ in 0..TURNS {
+            let now = now();
+            this.turn(now, cx);
+            if this.ended {
+                return this.body.poll_departing(cx);
+            }
+            if this.body.link.sleep(cx, this.is_writable()) && this.poll_timer(now, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Task {
+    fn turn(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if self.ended {
+            return;
+        }
+        let result = self.step(now, cx);
+        if let Err(fault) = result {
+            self.fail(fault, now);
+        }
+        self.follow_session(now, cx);
+        if !self.ended && self.closing.is_some_and(|deadline| self.is_drained() || now >= deadline) {
+            self.body.session.close(CloseReason::Forced);
+            self.follow_session(now, cx);
+        }
+    }
+
+    fn step(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        self.obey(now)?;
+        self.serve(now, cx)?;
+        self.read(now, cx)?;
+        self.body.run_sockets(now, cx);
+        self.body.check_time(now)?;
+        self.follow_session(now, cx);
+        self.write(cx)
+    }
+
+    /// What other tasks asked for.
+    fn obey(&mut self, now: Instant) -> Result<(), Fault> {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.body.link.wake_up(&mut commands, &mut self.requests);
+        let mut outcome = Ok(());
+        for command in commands.drain(..) {
+            match command {
+                Command::Await { slot, socket, ack, deadline, waiter } => {
+                    self.body.wait_for(slot, &socket, ack, deadline, waiter);
+                }
+                Command::Leave { slot, socket } => self.body.leave(slot, &socket, now),
+                Command::Close { reason: DisconnectReason::SlowConsumer, .. } => outcome = Err(Fault::SlowConsumer),
+                Command::Close { reason, say } => {
+                    self.body.leave_all(reason, say, now);
+                    self.body.link.close(false);
+                    self.closing.get_or_insert(now + CLOSING);
+                }
+            }
+        }
+        if commands.capacity() <= 4 {
+            self.commands = commands;
+        }
+        outcome
+    }
+
+    /// HTTP requests.
+    fn serve(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        let requests = std::mem::take(&mut self.requests);
+        for request in self.deferred.take().into_iter().chain(requests) {
+            self.serve_one(request, now, cx)?;
+        }
+        Ok(())
+    }
+
+    fn serve_one(&mut self, request: Request, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        match request {
+            Request::Poll(answer) => match self.body.session.handle_poll(now) {
+                Ok(()) => self.poll = Some(answer),
+                Err(error) => {
+                    reply(answer, Answer::BadRequest);
+                    if matches!(error, sockeye_engine::ProtocolError::OverlappingPoll) {
+                        return Err(Fault::Engine(error));
+                    }
+                }
+            },
+            Request::PollGone => {
+                self.poll = None;
+                self.body.session.handle_lane_closed(now, Lane::Polling, CloseReason::TransportError);
+            }
+            Request::Post { .. } if self.body.is_congested() => self.deferred = Some(request),
+            Request::Post { body, binary, answer } => {
+                // As the official server: the request itself has succeeded, whatever the packets turn out to be.
+                let result = self.receive_payload(&body, binary, now, cx);
+                reply(answer, if result.is_wrong_transport() { Answer::BadRequest } else { Answer::Taken });
+                return result.0;
+            }
+            Request::Misused => return Err(Fault::Transport),
+            Request::Upgrade(stream) => {
+                let link = &self.body.link;
+                if self.body.session.handle_stream_open(now).is_ok() {
+                    self.stream = Some(WebSocket::new(stream, link.revision, link.config.engine.max_payload));
+                } else {
+                    link.set_carrier(Carrier::Polling);
+                }
+            }
+            Request::UpgradeGone => self.body.link.set_carrier(Carrier::Polling),
+        }
+        Ok(())
+    }
+
+    fn receive_payload(&mut self, body: &Bytes, binary: bool, now: Instant, cx: &mut Context<'_>) -> Received {
+        if self.body.link.revision == Revision::V3 {
+            let packets = payload_v3::Packets::new(body, binary);
+            Received(packets.map_err(Fault::Engine).and_then(|packets| self.receive_all(packets, now, cx)))
+        } else {
+            let packets = payload::Packets::new(body);
+            Received(packets.map_err(Fault::Engine).and_then(|packets| self.receive_all(packets, now, cx)))
+        }
+    }
+
+    fn receive_all<'a>(
+        &mut self,
+        packets: impl Iterator<Item = Result<Packet<'a>, sockeye_engine::ProtocolError>>,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        for packet in packets {
+            self.body.receive(now, Lane::Polling, packet.map_err(Fault::Engine)?, cx)?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if self.stream.is_none() || self.closing.is_some() {
+            return Ok(());
+        }
+        lend_read_buffer(|buffer| {
+            for _ in 0..READS {
+                if self.body.is_congested() {
+                    return Ok(());
+                }
+                let Some(stream) = &mut self.stream else { return Ok(()) };
+                match stream.poll_read(cx, buffer) {
+                    Poll::Pending => return Ok(()),
+                    Poll::Ready(Ok(n)) if n > 0 => self.receive_bytes(&mut buffer[..n], now, cx)?,
+                    Poll::Ready(Ok(_)) => self.stream_gone(CloseReason::TransportClose, now),
+                    Poll::Ready(Err(_)) => self.stream_gone(CloseReason::TransportError, now),
+                }
+            }
+            // There may be more: come back after the others have had their turn.
+            cx.waker().wake_by_ref();
+            Ok(())
+        })
+    }
+
+    /// Frames → packets → messages → handlers.
+    fn receive_bytes(&mut self, bytes: &mut [u8], now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        let mut at = 0;
+        while at < bytes.len() {
+            let Self { body, stream: Some(stream), .. } = self else { return Ok(()) };
+            let (used, item) = match stream.decoder.decode(&mut bytes[at..]) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    self.close_code = Some(error.close_code());
+                    self.stream_gone(CloseReason::TransportError, now);
+                    return Ok(());
+                }
+            };
+            at += used;
+            let packet = match item {
+                Some(ws::Item::Text(text)) => Packet::decode_text(text),
+                Some(ws::Item::Binary(binary)) => Packet::decode_binary(binary, body.link.revision),
+                Some(ws::Item::Ping(payload)) => {
+                    stream.pong = Some(payload.into());
+                    continue;
+                }
+                Some(ws::Item::Close(_)) => {
+                    self.stream_gone(CloseReason::TransportClose, now);
+                    return Ok(());
+                }
+                Some(ws::Item::Pong(_)) | None => {
+                    body.session.handle_activity(now);
+                    continue;
+                }
+            };
+            body.receive(now, Lane::Stream, packet.map_err(Fault::Engine)?, cx)?;
+        }
+        Ok(())
+    }
+
+    /// The stream has ended: with it the session, unless it was only being probed.
+    fn stream_gone(&mut self, reason: CloseReason, now: Instant) {
+        self.body.session.handle_lane_closed(now, Lane::Stream, reason);
+        self.drop_stream();
+    }
+
+    fn drop_stream(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            tokio::spawn(stream.close(self.close_code.take()));
+        }
+    }
+
+    /// Takes over what the session has decided.
+    fn follow_session(&mut self, now: Instant, cx: &mut Context<'_>) {
+        while let Some(event) = self.body.session.poll_event() {
+            match event {
+                EngineEvent::Upgraded => {
+                    self.body.core.metrics.upgrades.up();
+                    self.body.link.set_carrier(Carrier::Stream);
+                }
+                EngineEvent::UpgradeFailed => {
+                    self.body.core.metrics.upgrades_failed.up();
+                    self.body.link.set_carrier(Carrier::Polling);
+                    self.drop_stream();
+                }
+                EngineEvent::Closed(reason) => self.end(reason.into(), now, cx),
+                EngineEvent::Opened(_) => {}
+            }
+        }
+    }
+
+    /// The client, or the world, did something that ends the session.
+    fn fail(&mut self, fault: Fault, now: Instant) {
+        let reason = fault.reason();
+        tracing::debug!(%fault, "session ends");
+        if fault.is_protocol() {
+            self.body.core.metrics.protocol_errors.up();
+        }
+        self.body.leave_all(reason, false, now);
+        self.body.session.close(fault.close_reason());
+    }
+
+    fn is_writable(&self) -> bool {
+        match self.body.session.data_lane() {
+            Some(Lane::Polling) => self.poll.is_some(),
+            Some(Lane::Stream) => self.stream.as_ref().is_some_and(WebSocket::is_flushed),
+            None => false,
+        }
+    }
+
+    fn is_drained(&self) -> bool {
+        let flushed = self.stream.as_ref().is_none_or(WebSocket::is_flushed);
+        flushed && self.body.link.waiting().0 == 0
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if self.poll.is_some() {
+            self.answer_poll();
+        }
+        let Self { body, stream: Some(stream), .. } = self else { return Ok(()) };
+        lend_batch(|batch| {
+            if !stream.is_flushed() && stream.poll_unsent(cx).map_err(|_| Fault::Transport)?.is_pending() {
+                return Ok(());
+            }
+            loop {
+                let mut room = stream.put_pong(batch);
+                while room && let Some(packet) = body.session.poll_transmit(Lane::Stream) {
+                    room = stream.put(batch, &packet);
+                }
+                if room && body.session.data_lane() == Some(Lane::Stream) {
+                    body.drain(|packet| {
+                        packet.messages().fold(true, |room, message| stream.put(batch, message) && room)
+                    });
+                }
+                if batch.is_empty() && stream.is_flushed() {
+                    return Ok(());
+                }
+                stream.write(cx, batch).map_err(|_| Fault::Transport)?;
+                if !stream.is_flushed() {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    /// Answers the waiting GET if there is anything to say.
+    fn answer_poll(&mut self) {
+        let limit = self.body.core.config.engine.max_payload;
+        let body = if self.body.link.revision == Revision::V3 { self.collect_v3(limit) } else { self.collect(limit) };
+        if let Some(body) = body
+            && let Some(poll) = self.poll.take()
+        {
+            self.body.session.finish_poll();
+            reply(poll, body);
+        }
+    }
+
+    fn collect(&mut self, limit: usize) -> Option<Answer> {
+        let mut body = Vec::new();
+        while let Some(packet) = self.body.session.poll_transmit(Lane::Polling) {
+            payload::append(&mut body, &packet);
+        }
+        if self.body.session.data_lane() == Some(Lane::Polling) {
+            self.body.drain(|packet| {
+                packet.messages().for_each(|message| payload::append(&mut body, message));
+                body.len() < limit
+            });
+        }
+        (!body.is_empty()).then(|| Answer::Packets { body: body.into(), binary: false })
+    }
+
+    fn collect_v3(&mut self, limit: usize) -> Option<Answer> {
+        let mut packets: Vec<Encoded> = Vec::new();
+        while let Some(packet) = self.body.session.poll_transmit(Lane::Polling) {
+            packets.push(packet);
+        }
+        if self.body.session.data_lane() == Some(Lane::Polling) {
+            let mut size = 0;
+            self.body.drain(|packet| {
+                size += packet.size();
+                packets.extend(packet.messages().cloned());
+                size < limit
+            });
+        }
+        if packets.is_empty() {
+            return None;
+        }
+        let mut body = Vec::new();
+        let binary = payload_v3::encode(&mut body, &packets, self.body.link.takes_binary);
+        Some(Answer::Packets { body: body.into(), binary })
+    }
+
+    /// The session is over: sockets leave, transports close, nobody finds it any more.
+    fn end(&mut self, reason: DisconnectReason, now: Instant, cx: &mut Context<'_>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.body.leave_all(reason, false, now);
+        if self.poll.is_some() {
+            self.answer_poll();
+        }
+        self.poll = None;
+        if let Some(stream) = self.stream.take() {
+            if reason == DisconnectReason::PingTimeout {
+                // Nobody is there: the file descriptor is given back at once.
+                drop(stream);
+            } else {
+                self.stream = Some(stream);
+                drop(self.write(cx));
+                self.drop_stream();
+            }
+        }
+        self.body.retire();
+        self.deferred = None;
+        self.timer = None;
+    }
+
+    /// Ready when the next deadline has passed.
+    fn poll_timer(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.body.next_deadline().into_iter().chain(self.closing).min() else {
+            return Poll::Pending;
+        };
+        if deadline <= now {
+            return Poll::Ready(());
+        }
+        let deadline = tokio::time::Instant::from_std(deadline);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        // A timer that fires too early costs one look at the clock; moving it on every packet would cost more.
+        if timer.deadline() > deadline || timer.is_elapsed() {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if !self.ended {
+            // The runtime is going down, or the server was told to stop at once.
+            self.body.leave_all(DisconnectReason::ServerShuttingDown, false, now());
+            self.body.retire();
+        }
+        self.body.core.table.remove(&self.body.link);
+        self.body.core.metrics.tasks.down();
+        self.body.core.task_ended();
+    }
+}
+
+/// The result of a POST.
+struct Received(Result<(), Fault>);
+
+impl Received {
+    fn is_wrong_transport(&self) -> bool {
+        matches!(self.0, Err(Fault::Engine(sockeye_engine::ProtocolError::WrongTransport)))
+    }
+}
+
+fn reply(request: oneshot::Sender<Answer>, answer: Answer) {
+    if request.send(answer).is_err() {
+        tracing::trace!("the request was given up");
+    }
+}
+
+/// The time by the runtime's clock, which tests can move.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,333 @@
+//! The handle of one client in one namespace.
+
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use smol_str::SmolStr;
+use sockeye_protocol::event::{Answer, Ask, Emit, Handle, Handler, Listen, Listener, Listeners, Outcome, is_reserved};
+use sockeye_protocol::{AckId, NamespacePath, Outgoing, Parser};
+
+use crate::Message;
+use crate::ack::{Reply, Waiter};
+use crate::broadcast;
+use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
+use crate::hub::{JoinError, Member};
+use crate::link::{Command, Urgency};
+use crate::peer::{Data, Extensions, Peer};
+use crate::selector::Rooms;
+use crate::target::Target;
+
+/// One client in one namespace. Cheap to clone; keeping one after the client has left holds no buffers.
+#[derive(Clone, Debug)]
+pub struct Socket(Arc<Member>);
+
+impl Handle for Socket {
+    fn parser(&self) -> &Parser {
+        self.0.hub.parser()
+    }
+
+    fn namespace(&self) -> &NamespacePath {
+        &self.0.hub.path
+    }
+
+    fn reply(&self, packet: Outgoing) -> Result<(), EmitError> {
+        self.push(packet, Urgency::Normal)
+    }
+}
+
+/// Handlers registered on one socket.
+#[derive(Default)]
+pub(crate) struct Own {
+    pub(crate) listeners: Listeners<Socket>,
+    pub(crate) disconnect: Mutex<Vec<DisconnectHandler>>,
+}
+
+/// A handler for the end of a socket, without its types.
+pub(crate) type DisconnectHandler = Arc<dyn Fn(Socket, DisconnectReason) -> Job + Send + Sync>;
+/// A handler's future.
+pub(crate) type Job = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// Hides the types of a handler for the end of a socket.
+pub(crate) fn disconnect_handler<F, Fut>(handler: F) -> DisconnectHandler
+where
+    F: FnOnce(Socket, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: Outcome> + Send + 'static,
+{
+    Arc::new(move |socket, reason| {
+        let running = handler.clone()(socket, reason);
+        Box::pin(async move { running.await.into_result() })
+    })
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Socket {}
+
+impl Socket {
+    pub(crate) fn new(member: Arc<Member>) -> Self {
+        Self(member)
+    }
+
+    pub(crate) fn member(&self) -> &Arc<Member> {
+        &self.0
+    }
+
+    /// Handlers registered on this socket alone, if there are any.
+    pub(crate) fn own(&self) -> Option<&Own> {
+        self.0.own.get().and_then(|own| own.downcast_ref())
+    }
+
+    fn own_or_new(&self) -> &Own {
+        let own = self.0.own.get_or_init(|| Box::new(Own::default()));
+        own.downcast_ref().expect("only this file fills `Member::own`")
+    }
+
+    fn push(&self, packet: Outgoing, urgency: Urgency) -> Result<(), EmitError> {
+        if self.0.is_gone() {
+            return Err(EmitError::Closed);
+        }
+        self.0.link.push(packet, urgency)
+    }
+
+    /// The socket's public id: 20 characters, fresh for every connection and namespace, and the name of a room with
+    /// this one member.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The path of its namespace.
+    pub fn namespace(&self) -> &str {
+        self.0.hub.path.as_str()
+    }
+
+    /// What is known of the client.
+    pub fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    /// Values of the application, by type; local to this server. The same as `peer().extensions()`.
+    pub fn extensions(&self) -> &Extensions {
+        self.0.peer.extensions()
+    }
+
+    /// A JSON object of the application, visible to `fetch_sockets` on other servers.
+    pub fn data(&self) -> &Data {
+        self.0.peer.data()
+    }
+
+    /// Whether the socket is in its namespace.
+    pub fn is_connected(&self) -> bool {
+        !self.0.is_gone()
+    }
+
+    /// The rooms it is in, its own id first; after the disconnect, those it was in.
+    pub fn rooms(&self) -> Vec<SmolStr> {
+        self.0.rooms()
+    }
+
+    /// Joins rooms, at once on this server. Nothing happens after the disconnect, or beyond `max_rooms`
+    /// (logged at `warn`).
+    pub fn join(&self, rooms: impl Rooms) {
+        for room in rooms.into_rooms() {
+            if self.0.hub.join(&self.0, room) == Err(JoinError::TooManyRooms) {
+                tracing::warn!(limit = self.0.hub.config.max_rooms, "a socket is in as many rooms as it may be");
+            }
+        }
+    }
+
+    /// Leaves rooms, at once on this server.
+    pub fn leave(&self, rooms: impl Rooms) {
+        for room in rooms.into_rooms() {
+            self.0.hub.leave(&self.0, &room);
+        }
+    }
+
+    /// Sends an event to this client. Never waits: `Ok` means that it is queued.
+    ///
+    /// # Errors
+    /// [`EmitError::Closed`] after the disconnect, [`EmitError::Full`] by the outbox's policy, or when the arguments
+    /// cannot be encoded or the name is reserved.
+    pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
+        self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?, Urgency::Normal)
+    }
+
+    /// Sends an event to this client and waits for its answer: await the result, or call [`AckFuture::send`] first.
+    pub fn emit_with_ack<A: Serialize, R: DeserializeOwned>(&self, event: impl Ask<A, R>, args: A) -> AckFuture<R> {
+        let ack = self.0.hub.next_ack();
+        AckFuture {
+            packet: broadcast::encode(&self.0.hub, Some(ack), event.name(), &args),
+            ack,
+            timeout: self.0.hub.config.ack_timeout,
+            socket: self.clone(),
+            reply: PhantomData,
+        }
+    }
+
+    /// Everybody in the namespace but this socket.
+    pub fn broadcast(&self) -> Target {
+        Target::all(&self.0.hub).except(&self.0.id)
+    }
+
+    /// The members of rooms but this socket.
+    pub fn to(&self, rooms: impl Rooms) -> Target {
+        self.broadcast().to(rooms)
+    }
+
+    /// Everybody in the namespace but this socket and the members of rooms.
+    pub fn except(&self, rooms: impl Rooms) -> Target {
+        self.broadcast().except(rooms)
+    }
+
+    /// This socket, with events that are dropped if it cannot take them at this moment.
+    pub fn volatile(&self) -> Target {
+        Target::all(&self.0.hub).to(&self.0.id).local().volatile()
+    }
+
+    /// This socket, with events that are compressed or not.
+    pub fn compress(&self, compress: bool) -> Target {
+        Target::all(&self.0.hub).to(&self.0.id).local().compress(compress)
+    }
+
+    /// Packets and bytes that wait in the outbox of the connection.
+    pub fn queued(&self) -> (usize, usize) {
+        self.0.link.waiting()
+    }
+
+    /// Leaves the namespace; the connection and its other namespaces stay. What was emitted before is sent first.
+    pub fn disconnect(&self) {
+        broadcast::disconnect_one(&self.0, false);
+    }
+
+    /// Closes the connection with all its namespaces. What was emitted before is sent first.
+    pub fn disconnect_and_close(&self) {
+        broadcast::disconnect_one(&self.0, true);
+    }
+
+    /// Calls `handler` for events of this socket alone, after the handlers of the namespace. For dynamic needs: it costs
+    /// memory for every socket, where [`Namespace::on`](crate::Namespace::on) costs none.
+    ///
+    /// # Panics
+    /// When the name is reserved.
+    pub fn on<E, A, F, Fut>(&self, event: E, handler: F) -> Listener
+    where
+        E: Listen<A>,
+        A: DeserializeOwned + Send + 'static,
+        F: FnOnce(Self, A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.own_or_new().listeners.named(allowed(event.name()), Handler::event(handler))
+    }
+
+    /// Like [`Self::on`], and what `handler` returns is the answer.
+    ///
+    /// # Panics
+    /// When the name is reserved.
+    pub fn on_with_ack<E, A, R, F, Fut>(&self, event: E, handler: F) -> Listener
+    where
+        E: Answer<A, R>,
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        F: FnOnce(Self, A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        self.own_or_new().listeners.named(allowed(event.name()), Handler::answering(handler))
+    }
+
+    /// Calls `handler` for events of this name with their arguments undecoded, and with the right to answer later.
+    ///
+    /// # Panics
+    /// When the name is reserved.
+    pub fn on_message<F, Fut>(&self, event: &str, handler: F) -> Listener
+    where
+        F: FnOnce(Self, Message) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.own_or_new().listeners.named(allowed(event), Handler::message(handler))
+    }
+
+    /// Calls `handler` when this socket has left, once, after the handlers of the namespace have been started.
+    pub fn on_disconnect<F, Fut>(&self, handler: F)
+    where
+        F: FnOnce(Self, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.own_or_new().disconnect.lock().push(disconnect_handler(handler));
+    }
+
+    /// Calls `handler` for every event of this socket, before those registered for its name.
+    pub fn on_any<F, Fut>(&self, handler: F) -> Listener
+    where
+        F: FnOnce(Self, Message) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.own_or_new().listeners.any(Handler::message(handler))
+    }
+}
+
+/// `name`, unless applications may not listen to it.
+///
+/// # Panics
+/// When it is reserved: registering such a handler is a mistake in the program, and it would never be called.
+#[track_caller]
+pub(crate) fn allowed(name: &str) -> &str {
+    assert!(!is_reserved(name), "{name:?} is a reserved event name; use on_connect, on_disconnect or authorize");
+    name
+}
+
+/// An event that asks for an answer. It is sent when this is awaited, or by [`Self::send`].
+#[derive(Debug)]
+#[must_use = "the event is sent when this is awaited"]
+pub struct AckFuture<R> {
+    socket: Socket,
+    packet: Result<Outgoing, EmitError>,
+    ack: AckId,
+    timeout: Duration,
+    reply: PhantomData<fn() -> R>,
+}
+
+impl<R> AckFuture<R> {
+    /// How long to wait from the moment of sending. Default: `ack_timeout` of the server (30 s). Zero fails with
+    /// [`AckError::Timeout`] as soon as the connection's task has seen it.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// Sends the event now; the answer can be awaited later.
+    pub fn send(self) -> Reply<R> {
+        Reply::new(self.sent())
+    }
+
+    fn sent(
+        self,
+    ) -> Result<futures_channel::oneshot::Receiver<Result<sockeye_protocol::OwnedArgs, AckError>>, EmitError> {
+        let member = &self.socket.0;
+        if member.is_gone() {
+            return Err(EmitError::Closed);
+        }
+        let (waiter, receiver) = Waiter::one();
+        let deadline = tokio::time::Instant::now().into_std() + self.timeout;
+        let command = Command::Await { slot: member.slot, socket: member.id.clone(), ack: self.ack, deadline, waiter };
+        member.link.push_asking(self.packet?, command)?;
+        Ok(receiver)
+    }
+}
+
+impl<R: DeserializeOwned> IntoFuture for AckFuture<R> {
+    type Output = Result<R, AckError>;
+    type IntoFuture = Reply<R>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.send()
+    }
+}
