@@ -77,6 +77,8 @@ impl std::fmt::Debug for Member {
     }
 }
 
+type Rooms = HashMap<SmolStr, Room<Member>>;
+
 /// The members of a namespace and their rooms.
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -86,7 +88,7 @@ pub(crate) struct Hub {
     pub(crate) adapter: Arc<dyn Adapter>,
     hasher: DefaultHashBuilder,
     members: Box<[RwLock<HashTable<Arc<Member>>>]>,
-    rooms: Box<[RwLock<HashMap<SmolStr, Room<Member>>>]>,
+    rooms: Box<[RwLock<Rooms>]>,
     next_ack: AtomicU64,
 }
 

@@ -37,6 +37,7 @@ pub(crate) struct Link {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each told by its name")]
 struct State {
     outbox: Outbox,
     commands: Vec<Command>,

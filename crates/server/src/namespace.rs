@@ -128,9 +128,10 @@ impl Hooks {
 
     /// Tells `on_error`.
     pub(crate) fn failed(&self, socket: &Socket, error: HandlerError) {
-        match &self.error {
-            Some(hook) => hook(socket, error),
-            None => tracing::warn!(event = error.event(), error = %error.source, "a handler failed"),
+        if let Some(hook) = &self.error {
+            hook(socket, error);
+        } else {
+            tracing::warn!(event = error.event(), error = %error.source, "a handler failed");
         }
     }
 }

@@ -138,7 +138,9 @@ impl Peer {
 
 /// Values by type, one of each. An empty set takes one word.
 #[derive(Default)]
-pub struct Extensions(Mutex<Option<Box<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>>);
+pub struct Extensions(Mutex<Option<Box<Values>>>);
+
+type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 impl std::fmt::Debug for Extensions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

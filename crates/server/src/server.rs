@@ -64,7 +64,7 @@ impl Core {
     ///
     /// # Panics
     /// When the operating system has no randomness to give, where no safe id can be made.
-    pub(crate) fn random_id(&self) -> SmolStr {
+    pub(crate) fn random_id() -> SmolStr {
         let mut random = [0; 15];
         getrandom::fill(&mut random).expect("the operating system has randomness to give");
         SmolStr::new(Sid::from_random(random).as_str())
@@ -75,7 +75,7 @@ impl Core {
         !*self.closing.borrow() && self.table.insert(link)
     }
 
-    pub(crate) fn spawn(&self, task: crate::session::task::Task) {
+    pub(crate) fn spawn(task: crate::session::task::Task) {
         let link = Arc::clone(task.link());
         link.set_abort(tokio::spawn(task).abort_handle());
     }

@@ -135,7 +135,7 @@ pub(crate) fn open(
     takes_binary: bool,
     carrier: Carrier,
 ) -> Option<Arc<Link>> {
-    let sid = Sid::new(core.random_id());
+    let sid = Sid::new(Core::random_id());
     let link = Link::new(
         Opening { sid, revision, takes_binary, handshake: handshake(parts), carrier },
         Arc::clone(&core.config),

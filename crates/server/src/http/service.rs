@@ -74,7 +74,7 @@ impl SocketService {
 
 fn begin_polling(core: &Arc<Core>, link: &Arc<Link>) {
     let now = tokio::time::Instant::now().into_std();
-    core.spawn(Task::polling(Arc::clone(core), Arc::clone(link), now));
+    Core::spawn(Task::polling(Arc::clone(core), Arc::clone(link), now));
 }
 
 impl<B> Service<Request<B>> for SocketService

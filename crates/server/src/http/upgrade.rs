@@ -35,7 +35,7 @@ pub(crate) fn open_stream(core: &Arc<Core>, parts: &mut request::Parts, revision
             Ok(upgraded) => {
                 let socket = WebSocket::new(into_stream(upgraded), revision, core.config.engine.max_payload);
                 let now = tokio::time::Instant::now().into_std();
-                core.spawn(Task::streaming(Arc::clone(&core), link, socket, now));
+                Core::spawn(Task::streaming(Arc::clone(&core), link, socket, now));
             }
             Err(_) => core.table.remove(&link),
         }
@@ -64,6 +64,7 @@ pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<B
 }
 
 /// The response that switches protocols, and the stream to come.
+#[expect(clippy::result_large_err, reason = "the error is the response, and is returned once")]
 fn switch(parts: &mut request::Parts) -> Result<(Response<Body>, OnUpgrade), Response<Body>> {
     let headers = parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
     let accepted = ws::handshake::accept(parts.method.as_str().as_bytes(), headers, None, |_| true);

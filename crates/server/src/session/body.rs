@@ -123,7 +123,7 @@ impl Body {
     }
 
     fn admit(&mut self, slot: Slot, namespace: Namespace, peer: Peer, now: Instant) {
-        let id = self.core.random_id();
+        let id = Core::random_id();
         if let Some(packet) = self.connection.accept(slot, &id, None, now) {
             self.push(packet);
             let member = Member::new(id, slot, namespace.hub(), &self.link, peer);

@@ -13,7 +13,7 @@ use futures_channel::oneshot;
 use sockeye_engine::{
     CloseReason, Encoded, Event as EngineEvent, Lane, Packet, Revision, Role, Session, payload, payload_v3, ws,
 };
-use sockeye_protocol::Connection;
+use sockeye_protocol::{Connection, Outgoing};
 use tokio::time::Sleep;
 
 use super::body::{Body, Fault};
@@ -349,9 +349,7 @@ impl Task {
                     room = stream.put(batch, &packet);
                 }
                 if room && body.session.data_lane() == Some(Lane::Stream) {
-                    body.drain(|packet| {
-                        packet.messages().fold(true, |room, message| stream.put(batch, message) && room)
-                    });
+                    body.drain(|packet| put_all(stream, batch, packet));
                 }
                 if batch.is_empty() && stream.is_flushed() {
                     return Ok(());
@@ -474,6 +472,15 @@ impl Received {
     fn is_wrong_transport(&self) -> bool {
         matches!(self.0, Err(Fault::Engine(sockeye_engine::ProtocolError::WrongTransport)))
     }
+}
+
+/// Adds a packet with its attachments, which nothing may separate; false if the batch is full.
+fn put_all(stream: &mut WebSocket, batch: &mut Vec<u8>, packet: &Outgoing) -> bool {
+    let mut room = true;
+    for message in packet.messages() {
+        room &= stream.put(batch, message);
+    }
+    room
 }
 
 fn reply(request: oneshot::Sender<Answer>, answer: Answer) {
