@@ -8,6 +8,7 @@ mod rust_source;
 mod layers;
 mod supply;
 mod demo;
+mod bench;
 mod conformance;
 mod steps;
 
@@ -25,6 +26,7 @@ cargo xtask layers               only: files and crates use what is below them, 
 cargo xtask supply               only: licences, sources and versions of what we build on
 cargo xtask conformance [FILTER] only: official clients and raw bytes against our server
     --reference                  the same against the official server, to prove the tests themselves
+cargo xtask bench [ARGS]         our server and its peers side by side; --quick for a first look, --help for more
 
 What is missing (npm packages, Node.js, Chromium, Python packages) is installed; a second run finds it there.";
 
@@ -45,6 +47,7 @@ fn run(words: &[String]) -> Result {
         Some((chore, rest)) => (chore.as_str(), rest),
     };
     match chore {
+        "bench" => bench::run(&Workspace::load()?, rest),
         "demo" => demo::run(&Workspace::load()?, rest),
         "test" => steps::run(&Workspace::load()?, rest),
         "layers" => layers::check(&Workspace::load()?),
