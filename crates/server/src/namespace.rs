@@ -192,7 +192,6 @@ impl Namespace {
     ///
     /// A refusal reaches the client as `connect_error`, with its message and data. Arguments that do not fit `A` are a
     /// refusal, "invalid auth". The check may take its time within `connect_timeout`; other clients do not wait for it.
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "registers; chaining is optional")]
     pub fn authorize<A, F, Fut>(&self, check: F) -> &Self
     where
         A: DeserializeOwned + Send + 'static,
@@ -209,7 +208,6 @@ impl Namespace {
 
     /// Calls `handler` for every socket that has joined the namespace. The socket's first event is handled when it has
     /// ended; what it emits leaves after the answer to CONNECT.
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "registers; chaining is optional")]
     pub fn on_connect<F, Fut>(&self, handler: F) -> &Self
     where
         F: FnOnce(Socket) -> Fut + Clone + Send + Sync + 'static,
@@ -225,7 +223,6 @@ impl Namespace {
 
     /// Calls `handler` for every socket that has left, exactly once and whatever the cause. Its rooms can still be
     /// read. It is not held up by a handler that is still running.
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "registers; chaining is optional")]
     pub fn on_disconnect<F, Fut>(&self, handler: F) -> &Self
     where
         F: FnOnce(Socket, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
@@ -237,7 +234,6 @@ impl Namespace {
 
     /// Tells `hook` of every handler that failed: an error returned, arguments that do not fit, a panic. The connection
     /// lives on. One hook per namespace, the last one counts; without any, failures are logged at `warn`.
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "registers; chaining is optional")]
     pub fn on_error(&self, hook: impl Fn(&Socket, HandlerError) + Send + Sync + 'static) -> &Self {
         self.change_hooks(|hooks| hooks.error = Some(Arc::new(hook)));
         self

@@ -150,7 +150,6 @@ impl std::fmt::Debug for Extensions {
 
 impl Extensions {
     /// Keeps `value`; the one of the same type that was there before is returned.
-    #[expect(clippy::must_use_candidate, reason = "the old value is rarely of interest")]
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) -> Option<Arc<T>> {
         let old = self.0.lock().get_or_insert_default().insert(TypeId::of::<T>(), Arc::new(value));
         old.and_then(|old| old.downcast().ok())
@@ -163,7 +162,6 @@ impl Extensions {
     }
 
     /// Removes the value of this type.
-    #[expect(clippy::must_use_candidate, reason = "the old value is rarely of interest")]
     pub fn remove<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         let removed = self.0.lock().as_mut()?.remove(&TypeId::of::<T>());
         removed.and_then(|value| value.downcast().ok())
@@ -198,7 +196,6 @@ impl Data {
     }
 
     /// Removes `key`.
-    #[expect(clippy::must_use_candidate, reason = "the old value is rarely of interest")]
     pub fn remove(&self, key: &str) -> Option<serde_json::Value> {
         self.0.lock().as_mut()?.remove(key)
     }

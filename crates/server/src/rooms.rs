@@ -12,7 +12,6 @@ const INDEX_FROM: usize = 32;
 pub(crate) struct Room<T> {
     members: Vec<Arc<T>>,
     /// Position by address; there only from `INDEX_FROM` members on.
-    #[expect(clippy::box_collection, reason = "one word in the many rooms that have no index")]
     index: Option<Box<HashMap<usize, u32>>>,
 }
 

@@ -202,7 +202,6 @@ impl Server {
 /// The verbs of the main namespace, `/`.
 impl Server {
     /// See [`Namespace::authorize`].
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "registers; chaining is optional")]
     pub fn authorize<A, F, Fut>(&self, check: F) -> &Self
     where
         A: DeserializeOwned + Send + 'static,
@@ -214,7 +213,6 @@ impl Server {
     }
 
     /// See [`Namespace::on_connect`].
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "registers; chaining is optional")]
     pub fn on_connect<F, Fut>(&self, handler: F) -> &Self
     where
         F: FnOnce(Socket) -> Fut + Clone + Send + Sync + 'static,
@@ -225,7 +223,6 @@ impl Server {
     }
 
     /// See [`Namespace::on_disconnect`].
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "registers; chaining is optional")]
     pub fn on_disconnect<F, Fut>(&self, handler: F) -> &Self
     where
         F: FnOnce(Socket, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
@@ -236,7 +233,6 @@ impl Server {
     }
 
     /// See [`Namespace::on_error`].
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "registers; chaining is optional")]
     pub fn on_error(&self, hook: impl Fn(&Socket, HandlerError) + Send + Sync + 'static) -> &Self {
         self.main().on_error(hook);
         self

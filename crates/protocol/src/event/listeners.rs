@@ -257,7 +257,6 @@ impl Listener {
     /// Lets one socket have `n` events of this handler in hand at once; they still start in arrival order, and other
     /// events of the socket go on beside them. Default 1: the next event of the socket starts when this one has ended.
     /// 0 counts as 1.
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "the effect is in the table")]
     pub fn concurrent(self, n: usize) -> Self {
         self.control.limit(n);
         self
@@ -265,7 +264,6 @@ impl Listener {
 
     /// Takes only the first event: of the socket, if it was registered on a socket; of all sockets of the namespace,
     /// if it was registered there.
-    #[expect(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "the effect is in the table")]
     pub fn once(self) -> Self {
         self.control.once();
         self
