@@ -208,8 +208,9 @@ fn colour(peer: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::{Metrics, Scale};
     use crate::results::Series;
-    use crate::scenario::{ALL, Metrics, Scale};
+    use crate::scenario::ALL;
 
     fn results(metrics: &[(&str, &[(&str, f64)])]) -> Results {
         let key = |name: &str| (ALL.iter().position(|scenario| scenario.name == name).unwrap(), Placement::Pinned);

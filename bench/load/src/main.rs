@@ -2,32 +2,36 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::cast_precision_loss, reason = "figures have three digits")]
 
-mod chart;
-mod fleet;
 mod frame;
-mod histogram;
 mod http;
 mod inflate;
-mod options;
-mod peer;
 mod pipe;
+mod fleet;
 mod polling;
+mod histogram;
+mod figures;
 mod process;
-mod results;
-mod scenario;
+mod peer;
 mod server;
+mod trial;
+mod scenario;
+mod options;
+mod results;
 mod table;
+mod chart;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use figures::Metrics;
 use options::Options;
 use peer::{Peer, Places};
 use process::Placement;
 use results::{Key, Results};
-use scenario::{ALL, Trial};
+use scenario::{ALL, Scenario};
+use trial::Trial;
 
 fn main() -> ExitCode {
     match Options::parse(std::env::args().skip(1)).and_then(|options| options.map_or(Ok(()), |options| bench(&options)))
@@ -105,10 +109,7 @@ fn measure(options: &Options, peers: &[Peer], results: &mut Results) -> Result<(
                 let series = results.series.entry(key).or_default().entry(peer.name).or_default();
                 let outcome = match result {
                     Ok(metrics) => {
-                        let row = scenario.rows.iter().filter_map(|row| {
-                            Some(format!("{} {}", table::number(*metrics.0.get(&*row.metric)?), row.unit))
-                        });
-                        let text = row.collect::<Vec<_>>().join(", ");
+                        let text = summary(scenario, &metrics);
                         series.rounds.push(metrics);
                         text
                     }
@@ -124,6 +125,16 @@ fn measure(options: &Options, peers: &[Peer], results: &mut Results) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The figures of one round in a line; curves have too many.
+fn summary(scenario: &Scenario, metrics: &Metrics) -> String {
+    let shown: Vec<_> = scenario
+        .rows
+        .iter()
+        .filter_map(|row| Some(format!("{} {}", table::number(*metrics.0.get(&*row.metric)?), row.unit)))
+        .collect();
+    if shown.is_empty() { format!("{} figures", metrics.0.len()) } else { shown.join(", ") }
 }
 
 fn keys(options: &Options) -> Vec<Key> {

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::figures::Scale;
 use crate::peer::NAMES;
 use crate::process::Placement;
-use crate::scenario::{ALL, Scale};
+use crate::scenario::ALL;
 
 const HELP: &str = "\
 Measures Socket.IO servers side by side.

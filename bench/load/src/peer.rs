@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::scenario::Scale;
+use crate::figures::Scale;
 
 /// What a scenario may ask of a server beyond events over WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

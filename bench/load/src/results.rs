@@ -5,8 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
+use crate::figures::{Metrics, Scale};
 use crate::process::Placement;
-use crate::scenario::{Metrics, Scale, Scenario};
+use crate::scenario::Scenario;
 
 /// Name of a scenario and where it ran.
 pub(crate) type Key = (usize, Placement);

@@ -5,9 +5,9 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::figures::Metrics;
 use crate::peer::Peer;
 use crate::process::{self, Placement};
-use crate::scenario::Metrics;
 
 /// The running server; dropping it ends the process.
 pub(crate) struct Server {

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Metrics, SMALL, Trial, expect, large};
+use crate::figures::Metrics;
 use crate::fleet::{Event, Fleet, Options};
 use crate::frame;
 use crate::histogram::Histogram;
 use crate::server::Window;
+use crate::trial::{SMALL, Trial, expect, large};
 
 const CLIENTS: usize = 100;
 

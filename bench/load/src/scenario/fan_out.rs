@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Metrics, SMALL, Trial, expect, large};
+use crate::figures::Metrics;
 use crate::fleet::{Event, Fleet, Options};
 use crate::frame;
 use crate::histogram::Histogram;
 use crate::http::Compression;
 use crate::server::{Server, Window};
+use crate::trial::{SMALL, Trial, expect, large};
 
 pub(super) fn broadcast_1(trial: &Trial<'_>) -> Result<Metrics, String> {
     run(trial, &trial.start()?, &Plan { clients: trial.scale.pick(300, 1000), ..Plan::broadcast(SMALL) })

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use super::closed_loop::{Exchange, once_around};
-use super::{Metrics, SMALL, Trial, expect, fan_out};
+use super::fan_out;
+use crate::figures::Metrics;
 use crate::fleet::{Event, Fleet, Options};
 use crate::frame;
 use crate::server::{Server, Window};
+use crate::trial::{SMALL, Trial, expect};
 
 /// Memory, handshakes and broadcasts at 100 to 15,000 connections.
 pub(super) fn connections(trial: &Trial<'_>) -> Result<Metrics, String> {

@@ -1,11 +1,13 @@
 //! Memory of connections which do nothing.
 
 use super::closed_loop::{Exchange, once_around};
-use super::{Metrics, SMALL, Trial, fan_out, large};
+use super::fan_out;
+use crate::figures::Metrics;
 use crate::fleet::{Fleet, Options};
 use crate::pipe::Hangup;
 use crate::polling::PollingFleet;
 use crate::server::Server;
+use crate::trial::{SMALL, Trial, large};
 
 pub(super) fn websocket(trial: &Trial<'_>) -> Result<Metrics, String> {
     measure(trial, |_, _| Ok(()))

@@ -2,72 +2,17 @@
 
 mod closed_loop;
 mod fan_out;
-mod growth;
 mod idle;
+mod growth;
 mod open_loop;
 mod polling;
 mod turnover;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::time::Duration;
 
-use crate::peer::{Ability, Peer};
-use crate::process::Placement;
-use crate::server::Server;
-
-/// Figures by name.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Metrics(pub(crate) BTreeMap<String, f64>);
-
-impl Metrics {
-    pub(crate) fn set(&mut self, name: impl Into<String>, value: f64) {
-        self.0.insert(name.into(), value);
-    }
-}
-
-/// How much is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scale {
-    /// A look: seconds, few clients.
-    Quick,
-    /// Figures to publish.
-    Full,
-}
-
-impl Scale {
-    pub(crate) fn pick<T>(self, quick: T, full: T) -> T {
-        match self {
-            Self::Quick => quick,
-            Self::Full => full,
-        }
-    }
-
-    pub(crate) fn warm_up(self) -> Duration {
-        self.pick(Duration::from_millis(300), Duration::from_secs(1))
-    }
-
-    pub(crate) fn measure(self) -> Duration {
-        self.pick(Duration::from_secs(1), Duration::from_secs(4))
-    }
-
-    pub(crate) fn settle(self) -> Duration {
-        self.pick(Duration::from_secs(2), Duration::from_secs(5))
-    }
-}
-
-/// One peer in one placement, about to be measured.
-pub(crate) struct Trial<'a> {
-    pub(crate) peer: &'a Peer,
-    pub(crate) placement: Placement,
-    pub(crate) scale: Scale,
-}
-
-impl Trial<'_> {
-    pub(crate) fn start(&self) -> Result<Server, String> {
-        Server::start(self.peer, self.placement, &[])
-    }
-}
+use crate::figures::Metrics;
+use crate::peer::Ability;
+use crate::trial::Trial;
 
 /// One figure of the report.
 #[derive(Debug, Clone)]
@@ -178,25 +123,6 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::new("growth-rooms", "growing number of rooms", GROWTH_ROOMS, growth::rooms).needs(&[Rooms]),
 ];
 
-/// Argument of small messages: 32 bytes of JSON.
-pub(crate) const SMALL: &str = r#"{"id":4711,"text":"hello world"}"#;
-
-/// Argument of about `bytes` bytes: text with the quotes and line ends that people write.
-pub(crate) fn large(bytes: usize) -> String {
-    let sentence = "The \\\"quick\\\" brown fox jumps over the lazy dog; 0123456789.\\n";
-    let text = sentence.repeat(bytes / sentence.len());
-    format!(r#"{{"id":4711,"text":"{text}"}}"#)
-}
-
-/// Fails when what came is not what was expected: a fast wrong answer is no figure.
-pub(crate) fn expect(got: &[u8], expected: &[u8]) -> Result<(), String> {
-    if got == expected {
-        return Ok(());
-    }
-    let show = |bytes: &[u8]| String::from_utf8_lossy(bytes.get(..100).unwrap_or(bytes)).into_owned();
-    Err(format!("expected {} but got {}", show(expected), show(got)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,15 +133,5 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());
-    }
-
-    #[test]
-    fn payloads_are_json_that_every_peer_writes_back_alike() {
-        assert_eq!(SMALL.len(), 32);
-        for text in [SMALL, &large(4096)] {
-            let value: serde_json::Value = serde_json::from_str(text).unwrap();
-            assert_eq!(value.to_string(), text);
-        }
-        assert!((3900..=4200).contains(&large(4096).len()));
     }
 }

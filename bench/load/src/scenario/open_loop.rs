@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{Metrics, SMALL, Trial, expect};
+use crate::figures::Metrics;
 use crate::fleet::{Event, Fleet, Options};
 use crate::frame;
 use crate::histogram::Histogram;
 use crate::server::Window;
+use crate::trial::{SMALL, Trial, expect};
 
 const CLIENTS: usize = 100;
 /// Answers outstanding at which a server counts as overrun.

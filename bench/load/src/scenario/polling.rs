@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Metrics, SMALL, Trial, expect};
+use crate::figures::Metrics;
 use crate::histogram::Histogram;
 use crate::polling::{Event, PollingFleet};
 use crate::server::Window;
+use crate::trial::{SMALL, Trial, expect};
 
 const CLIENTS: usize = 100;
 

@@ -4,11 +4,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::closed_loop::{Exchange, once_around};
-use super::{Metrics, SMALL, Trial};
+use crate::figures::Metrics;
 use crate::fleet::{Fleet, Options};
 use crate::histogram::Histogram;
 use crate::pipe::Hangup;
 use crate::server::Window;
+use crate::trial::{SMALL, Trial};
 
 /// From the TCP connection to CONNECT accepted, 32 at a time; the connections stay open.
 pub(super) fn handshake(trial: &Trial<'_>) -> Result<Metrics, String> {
