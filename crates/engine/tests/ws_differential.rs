@@ -140,6 +140,10 @@ fn verdict_of_tokio_websockets(role: Role, bytes: &[u8]) -> Verdict {
             (.., true) => Opcode::Ping,
             _ => Opcode::Pong,
         };
+        // It overlooks a character cut off at the end if the last frame is empty.
+        if opcode == Opcode::Text && std::str::from_utf8(message.as_payload()).is_err() {
+            return Verdict { end: End::Refused, ..verdict };
+        }
         verdict.messages.push((opcode, message.as_payload().to_vec()));
     }
 }
