@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::{DecodeError, EncodeError, json};
 
 pub(crate) mod handover;
+mod transcode;
 pub(crate) mod ser;
 mod de;
 
@@ -43,9 +44,17 @@ impl<'a> Args<'a> {
     /// No arguments.
     pub const NONE: Args<'static> = Args(Form::Json { text: "", attachments: &[] });
 
+    /// One empty object: what a client that sends no `auth` is taken to have sent.
+    pub const EMPTY_OBJECT: Args<'static> = Args(Form::Json { text: "{}", attachments: &[] });
+
     /// Text which was checked: values with commas between them, and the attachments they name.
     pub(crate) fn json(text: &'a str, attachments: &'a [Bytes]) -> Self {
         Self(Form::Json { text, attachments })
+    }
+
+    /// Values which were checked, one after the other.
+    pub(crate) fn msgpack(bytes: &'a [u8], count: usize) -> Self {
+        Self(Form::Msgpack { bytes, count })
     }
 
     /// Decodes into a type: a tuple takes several arguments, `()` none, anything else the first.
@@ -72,6 +81,21 @@ impl<'a> Args<'a> {
         match self.0 {
             Form::Json { text, .. } => text.is_empty(),
             Form::Msgpack { count, .. } => count == 0,
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        match self.0 {
+            Form::Json { text, attachments } => {
+                let mut reader = json::de::Reader::new(text, attachments);
+                let mut count = 0;
+                while reader.next_element(count == 0) && reader.skip().is_ok() {
+                    count += 1;
+                }
+                count
+            }
+            Form::Msgpack { count, .. } => count,
         }
     }
 

@@ -30,7 +30,7 @@ impl Default for Config {
         Self {
             max_attachments: 10,
             max_attachment_bytes: 10_000_000,
-            attachment_timeout: Duration::from_secs(60),
+            attachment_timeout: Duration::from_mins(1),
             connect_timeout: Duration::from_secs(45),
             max_namespaces: 256,
             max_depth: 128,

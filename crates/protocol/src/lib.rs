@@ -3,12 +3,15 @@
 //! A [`Connection`] is Socket.IO on one Engine.IO session. As in `sockeye-engine`, it is fed with `handle_*`, told with
 //! plain verbs and asked with `poll_*`; it does no I/O, reads no clock and knows no executor.
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
+
 mod path;
 mod error;
 mod config;
 mod ack;
 mod key;
 mod json;
+mod msgpack;
 pub mod args;
 mod packet;
 pub mod parser;

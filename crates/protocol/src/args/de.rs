@@ -5,7 +5,7 @@ use serde::forward_to_deserialize_any;
 
 use super::handover::{self, TOKEN};
 use super::{Args, Form};
-use crate::{DecodeError, json};
+use crate::{DecodeError, json, msgpack};
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -13,13 +13,14 @@ type Result<T> = std::result::Result<T, DecodeError>;
 pub(super) fn decode<T: DeserializeOwned>(args: Args<'_>) -> Result<T> {
     let source = match args.0 {
         Form::Json { text, attachments } => Source::Json(json::de::Reader::new(text, attachments)),
-        Form::Msgpack { .. } => return Err(DecodeError::new("arguments of another parser")),
+        Form::Msgpack { bytes, .. } => Source::Msgpack(msgpack::de::Reader::new(bytes)),
     };
     T::deserialize(&mut Arguments { source, index: 0, args })
 }
 
 enum Source<'de> {
     Json(json::de::Reader<'de>),
+    Msgpack(msgpack::de::Reader<'de>),
 }
 
 /// The arguments from `index` on.
@@ -35,6 +36,7 @@ impl Arguments<'_> {
         self.index += 1;
         match &mut self.source {
             Source::Json(reader) => reader.next_element(self.index == 1),
+            Source::Msgpack(reader) => !reader.is_at_end(),
         }
     }
 
@@ -52,6 +54,7 @@ macro_rules! first {
             }
             match &mut self.source {
                 Source::Json(reader) => reader.$method($($name,)* visitor),
+                Source::Msgpack(reader) => reader.$method($($name,)* visitor),
             }
         })*
     };
@@ -108,6 +111,7 @@ impl<'de> Deserializer<'de> for &mut Arguments<'de> {
         }
         match &mut self.source {
             Source::Json(reader) => reader.deserialize_newtype_struct(name, visitor),
+            Source::Msgpack(reader) => reader.deserialize_newtype_struct(name, visitor),
         }
     }
 }
@@ -130,6 +134,7 @@ impl<'de> SeqAccess<'de> for Several<'_, 'de> {
         }
         let value = match &mut arguments.source {
             Source::Json(reader) => seed.deserialize(reader),
+            Source::Msgpack(reader) => seed.deserialize(reader),
         };
         value.map(Some).map_err(|error| DecodeError::new(format_args!("argument {}: {error}", arguments.index)))
     }

@@ -5,8 +5,9 @@ use std::fmt;
 use serde::ser::{self, Impossible, Serialize, Serializer};
 
 use super::handover::{self, TOKEN};
+use super::transcode::transcode;
 use super::{Args, Form, OwnedArgs};
-use crate::{EncodeError, json};
+use crate::{EncodeError, json, msgpack};
 
 /// What a value is as arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,46 @@ pub(crate) fn write<A: Serialize + ?Sized>(args: &A, writer: &mut json::ser::Wri
     }
 }
 
+/// Writes a list of arguments, the event's name before them.
+pub(crate) fn write_msgpack<A: Serialize + ?Sized>(
+    name: Option<&str>,
+    args: &A,
+    writer: &mut msgpack::ser::Writer<'_>,
+) -> Result<(), EncodeError> {
+    let shape = shape(args);
+    let raw = if shape == Shape::Raw { Some(collect(args)?) } else { None };
+    let count = match (shape, &raw) {
+        (Shape::One, _) => 1,
+        (Shape::Several(count), _) => count,
+        (_, Some(raw)) => raw.as_args().count(),
+        _ => 0,
+    };
+    writer.array(count + usize::from(name.is_some()))?;
+    if let Some(name) = name {
+        writer.string(name)?;
+    }
+    match (shape, &raw) {
+        (Shape::One, _) => args.serialize(writer),
+        (Shape::Several(_), _) => writer.spread(args),
+        (_, Some(raw)) => write_raw_msgpack(raw.as_args(), writer),
+        _ => Ok(()),
+    }
+}
+
+fn write_raw_msgpack(args: Args<'_>, writer: &mut msgpack::ser::Writer<'_>) -> Result<(), EncodeError> {
+    match args.0 {
+        Form::Msgpack { bytes, .. } => writer.raw(bytes),
+        Form::Json { text, attachments } => {
+            let mut reader = json::de::Reader::new(text, attachments);
+            let mut first = true;
+            while reader.next_element(std::mem::take(&mut first)) {
+                transcode(&mut reader, &mut *writer)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The arguments of a value whose shape is [`Shape::Raw`].
 pub(crate) fn collect<A: Serialize + ?Sized>(args: &A) -> Result<OwnedArgs, EncodeError> {
     handover::collect(args).ok_or_else(|| EncodeError::new("not the arguments of an event"))
@@ -52,10 +93,19 @@ fn write_raw(args: Args<'_>, writer: &mut json::ser::Writer<'_>) -> Result<(), E
         Form::Json { text, attachments } => {
             writer.raw(",");
             writer.raw(text);
-            attachments.iter().for_each(|bytes| writer.keep(bytes));
+            for bytes in attachments {
+                writer.keep(bytes);
+            }
             Ok(())
         }
-        Form::Msgpack { .. } => Err(EncodeError::new("arguments of another parser")),
+        Form::Msgpack { bytes, .. } => {
+            let mut reader = msgpack::de::Reader::new(bytes);
+            while !reader.is_at_end() {
+                writer.raw(",");
+                transcode(&mut reader, &mut *writer)?;
+            }
+            Ok(())
+        }
     }
 }
 

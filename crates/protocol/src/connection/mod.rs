@@ -4,16 +4,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use sockeye_engine::time::{Duration, Instant};
+use sockeye_engine::time::Instant;
 use sockeye_engine::{Message, Revision, Role};
 
-use self::namespaces::{Namespaces, Phase};
-use crate::packet::{Body, Packet};
-use crate::parser::binary::{Assembly, Kind};
-use crate::parser::json;
+use self::namespaces::Phase;
+use self::state::State;
+use crate::parser::{json, msgpack};
 use crate::{AckId, Args, Config, EncodeError, NamespacePath, Outgoing, Parser, ProtocolError};
 
 mod namespaces;
+mod state;
 
 /// Number of a namespace on this connection, from CONNECT to DISCONNECT; small, and used again afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,30 +91,24 @@ pub enum Event<'a> {
 /// connection itself (attachments) stays until the next message or [`Connection::release`].
 #[derive(Debug)]
 pub struct Connection {
-    config: Arc<Config>,
-    role: Role,
+    state: State,
     revision: Revision,
     parser: Parser,
     /// Revision 3: `/` was asked for by connecting, and nobody was told yet.
     implicit: bool,
-    namespaces: Namespaces,
-    /// The packet whose attachments are awaited, or were handed out last.
-    assembly: Option<Box<(Slot, Assembly)>>,
-    /// Server: set while no namespace is connected.
-    connect_deadline: Option<Instant>,
+    /// A binary packet which the transport had to decode, kept while its event borrows from it.
+    held: Vec<u8>,
 }
 
 impl Connection {
     /// A connection on a session which has just opened.
     pub fn new(role: Role, revision: Revision, parser: Parser, config: Arc<Config>, now: Instant) -> Self {
-        let is_server = role == Role::Server;
-        let connect_deadline = if is_server { after(now, config.connect_timeout) } else { None };
-        let mut namespaces = Namespaces::default();
-        let implicit = is_server && revision == Revision::V3;
+        let mut state = State::new(role, config, now);
+        let implicit = role == Role::Server && revision == Revision::V3;
         if implicit {
-            namespaces.claim(NamespacePath::main(), 1);
+            state.namespaces.claim(NamespacePath::main(), 1);
         }
-        Self { config, role, revision, parser, implicit, namespaces, assembly: None, connect_deadline }
+        Self { state, revision, parser, implicit, held: Vec::new() }
     }
 
     /// A message arrived; at most one thing comes of it.
@@ -127,9 +121,22 @@ impl Connection {
         message: Message<'a>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         self.release();
-        match message {
-            Message::Text(text) => self.handle_text(now, text),
-            Message::Binary(bytes) => self.handle_attachment(bytes),
+        let Self { state, parser, held, .. } = self;
+        match (message, parser) {
+            (Message::Text(_), Parser::Json) if state.is_assembling() => Err(ProtocolError::UnexpectedText),
+            (Message::Text(text), Parser::Json) => state.handle_packet(now, json::decode(text, &state.config)?),
+            (Message::Text(_), Parser::Msgpack) => Err(ProtocolError::UnexpectedText),
+            (Message::Binary(bytes), Parser::Json) => state.handle_attachment(bytes),
+            (Message::Binary(bytes), Parser::Msgpack) => {
+                let bytes = match bytes {
+                    Cow::Borrowed(bytes) => bytes,
+                    Cow::Owned(bytes) => {
+                        *held = bytes;
+                        held
+                    }
+                };
+                state.handle_packet(now, msgpack::decode(bytes, &state.config)?)
+            }
         }
     }
 
@@ -139,10 +146,10 @@ impl Connection {
     /// A deadline has passed that ends the connection: no namespace in time, attachments missing.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
         self.release();
-        if self.assembly.as_ref().and_then(|assembly| assembly.1.deadline()).is_some_and(|deadline| deadline <= now) {
+        if self.state.attachment_deadline().is_some_and(|deadline| deadline <= now) {
             return Err(ProtocolError::AttachmentTimeout);
         }
-        if self.connect_deadline.is_some_and(|deadline| deadline <= now) {
+        if self.state.connect_deadline.is_some_and(|deadline| deadline <= now) {
             return Err(ProtocolError::ConnectTimeout);
         }
         Ok(())
@@ -155,14 +162,13 @@ impl Connection {
             return None;
         }
         let namespace = NamespacePath::main();
-        let (slot, _) = self.namespaces.find(namespace.as_str())?;
+        let (slot, _) = self.state.namespaces.find(namespace.as_str())?;
         Some(Event::ConnectAsked { slot, namespace, query: None, auth: Args::NONE })
     }
 
     /// When to call `handle_timeout`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let assembly = self.assembly.as_ref().filter(|assembly| !assembly.1.is_complete());
-        assembly.and_then(|assembly| assembly.1.deadline()).into_iter().chain(self.connect_deadline).min()
+        self.state.attachment_deadline().into_iter().chain(self.state.connect_deadline).min()
     }
 
     /// Client: asks for a namespace. The packet to send, and its slot.
@@ -175,14 +181,14 @@ impl Connection {
         namespace: &NamespacePath,
         auth: Option<&serde_json::Value>,
     ) -> Result<(Slot, Outgoing), EncodeError> {
-        if self.role == Role::Server || self.revision == Revision::V3 {
+        if self.state.role == Role::Server || self.revision == Revision::V3 {
             return Err(EncodeError::new("only a client of revision 4 connects"));
         }
-        if self.namespaces.find(namespace.as_str()).is_some() {
+        if self.state.namespaces.find(namespace.as_str()).is_some() {
             return Err(EncodeError::new("the namespace is connected already"));
         }
         let packet = self.parser.connect(namespace, auth)?;
-        let slot = self.namespaces.claim(namespace.clone(), self.config.max_namespaces);
+        let slot = self.state.namespaces.claim(namespace.clone(), self.state.config.max_namespaces);
         slot.map(|slot| (slot, packet)).ok_or_else(|| EncodeError::new("too many namespaces"))
     }
 
@@ -190,8 +196,8 @@ impl Connection {
     pub fn accept(&mut self, slot: Slot, sid: &str, pid: Option<&str>, _now: Instant) -> Option<Outgoing> {
         let path = self.asked(slot)?;
         let packet = self.parser.connected(self.revision, path, sid, pid);
-        self.namespaces.set(slot, Phase::Connected);
-        self.connect_deadline = None;
+        self.state.namespaces.set(slot, Phase::Connected);
+        self.state.connect_deadline = None;
         Some(packet)
     }
 
@@ -205,33 +211,32 @@ impl Connection {
     ) -> Option<Outgoing> {
         let path = self.asked(slot)?;
         let packet = self.parser.refused(self.revision, path, message, data);
-        self.namespaces.set(slot, Phase::Free);
+        self.state.namespaces.set(slot, Phase::Free);
         Some(packet)
     }
 
     /// Either side leaves; the packet to send if it was connected. Packets which the peer sent before it knew are passed
     /// over, and so are the attachments that are still to come.
     pub fn disconnect(&mut self, slot: Slot, now: Instant) -> Option<Outgoing> {
-        let was = self.namespaces.phase(slot);
+        let was = self.state.namespaces.phase(slot);
         if !matches!(was, Phase::Asked | Phase::Connected) {
             return None;
         }
-        let packet = self.namespaces.path(slot).map(|path| self.parser.disconnect(path));
-        self.leave(slot, now, if self.role == Role::Server { Phase::Left } else { Phase::Free });
+        let packet = self.state.namespaces.path(slot).map(|path| self.parser.disconnect(path));
+        self.state.leave(slot, now, if self.state.role == Role::Server { Phase::Left } else { Phase::Free });
         packet.filter(|_| was == Phase::Connected)
     }
 
     /// Frees what the last event borrowed from the connection. The next input does it too; an idle connection should not
     /// wait for that.
     pub fn release(&mut self) {
-        if self.assembly.as_ref().is_some_and(|assembly| assembly.1.is_complete()) {
-            self.assembly = None;
-        }
+        self.state.release();
+        self.held = Vec::new();
     }
 
     /// The namespace of a slot which is asked for or connected.
     pub fn namespace(&self, slot: Slot) -> Option<&NamespacePath> {
-        self.namespaces.path(slot).filter(|_| self.namespaces.phase(slot) != Phase::Left)
+        self.state.namespaces.path(slot).filter(|_| self.state.namespaces.phase(slot) != Phase::Left)
     }
 
     /// The form of packets on this connection.
@@ -245,148 +250,9 @@ impl Connection {
     }
 
     fn asked(&self, slot: Slot) -> Option<&NamespacePath> {
-        self.namespaces.path(slot).filter(|_| self.role == Role::Server && self.namespaces.phase(slot) == Phase::Asked)
+        self.state
+            .namespaces
+            .path(slot)
+            .filter(|_| self.state.role == Role::Server && self.state.namespaces.phase(slot) == Phase::Asked)
     }
-
-    fn leave(&mut self, slot: Slot, now: Instant, phase: Phase) {
-        self.namespaces.set(slot, phase);
-        if let Some(assembly) = self.assembly.as_mut().filter(|assembly| assembly.0 == slot) {
-            assembly.1.discard();
-        }
-        if self.role == Role::Server && self.connect_deadline.is_none() && !self.namespaces.is_any_connected() {
-            self.connect_deadline = after(now, self.config.connect_timeout);
-        }
-    }
-
-    fn handle_text<'a>(&mut self, now: Instant, text: &'a str) -> Result<Option<Event<'a>>, ProtocolError> {
-        if self.assembly.is_some() || !matches!(self.parser, Parser::Json) {
-            return Err(ProtocolError::UnexpectedText);
-        }
-        let packet = json::decode(text, &self.config)?;
-        self.handle_packet(now, packet)
-    }
-
-    fn handle_attachment<'a>(&'a mut self, message: Cow<'a, [u8]>) -> Result<Option<Event<'a>>, ProtocolError> {
-        let Some(assembly) = &mut self.assembly else { return Err(ProtocolError::UnexpectedBinary) };
-        let (slot, assembly) = &mut **assembly;
-        assembly.push(message, &self.config)?;
-        if assembly.is_discarded() || !assembly.is_complete() {
-            return Ok(None);
-        }
-        let (slot, args) = (*slot, assembly.args());
-        Ok(Some(match &assembly.kind {
-            Kind::Ack(ack) => Event::Replied { slot, ack: *ack, args },
-            Kind::Event { name, id } => Event::Received { slot, name: Cow::Borrowed(name), args, ack: *id },
-        }))
-    }
-
-    fn handle_packet<'a>(&mut self, now: Instant, packet: Packet<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
-        let Packet { path, attachments, body } = packet;
-        match (body, self.role) {
-            (Body::Connect(auth), Role::Server) => self.handle_connect(path, auth),
-            (Body::Connect(body), Role::Client) => Ok(self.handle_connected(path, &body)),
-            (Body::Refused(_), Role::Server) => Err(ProtocolError::UnexpectedPacket("CONNECT_ERROR")),
-            (Body::Refused(body), Role::Client) => Ok(self.handle_refused(path, &body)),
-            (Body::Disconnect, _) => self.handle_disconnect(now, path),
-            (Body::Event { name, id, args }, _) => {
-                let receiver = self.receiver(path)?;
-                if attachments > 0 {
-                    self.assemble(now, receiver, Kind::Event { name: name.into(), id }, &args, attachments);
-                    return Ok(None);
-                }
-                Ok(receiver.map(|slot| Event::Received { slot, name, args, ack: id }))
-            }
-            (Body::Ack { id, args }, _) => {
-                let receiver = self.receiver(path)?;
-                if attachments > 0 {
-                    self.assemble(now, receiver, Kind::Ack(id), &args, attachments);
-                    return Ok(None);
-                }
-                Ok(receiver.map(|slot| Event::Replied { slot, ack: id, args }))
-            }
-        }
-    }
-
-    /// Server: a CONNECT. A second one before the answer is passed over: JS clients send it when they are connected,
-    /// disconnected and connected again in one breath, and the one answer serves both.
-    fn handle_connect<'a>(&mut self, path: &'a str, auth: Args<'a>) -> Result<Option<Event<'a>>, ProtocolError> {
-        let (namespace, query) = NamespacePath::parse(path)?;
-        match self.namespaces.find(namespace.as_str()) {
-            Some((_, Phase::Connected)) => return Err(ProtocolError::AlreadyConnected),
-            Some((_, Phase::Asked)) => return Ok(None),
-            _ => {}
-        }
-        let limit = self.config.max_namespaces;
-        let slot = self.namespaces.claim(namespace.clone(), limit).ok_or(ProtocolError::TooManyNamespaces { limit })?;
-        Ok(Some(Event::ConnectAsked { slot, namespace, query, auth }))
-    }
-
-    /// Client: the answer to CONNECT.
-    fn handle_connected(&mut self, path: &str, body: &Args<'_>) -> Option<Event<'static>> {
-        let slot = self.waiting(path)?;
-        let Ok(connected) = body.decode() else {
-            self.namespaces.set(slot, Phase::Free);
-            let message = "the server speaks an older Socket.IO: its answer to CONNECT has no sid".to_owned();
-            return Some(Event::Refused { slot, message, data: None });
-        };
-        self.namespaces.set(slot, Phase::Connected);
-        Some(Event::Connected { slot, connected })
-    }
-
-    /// Client: CONNECT_ERROR. Servers of revision 3 send a bare string or the application's data.
-    fn handle_refused(&mut self, path: &str, body: &Args<'_>) -> Option<Event<'static>> {
-        #[derive(Deserialize)]
-        struct Refusal {
-            message: String,
-            data: Option<serde_json::Value>,
-        }
-
-        let slot = self.waiting(path)?;
-        self.namespaces.set(slot, Phase::Free);
-        let refusal = body.decode().or_else(|_| body.decode().map(|message| Refusal { message, data: None }));
-        let refusal = refusal.unwrap_or_else(|_| Refusal { message: String::new(), data: body.decode().ok() });
-        Some(Event::Refused { slot, message: refusal.message, data: refusal.data })
-    }
-
-    /// The peer leaves. A client may hear it of a namespace it only asked for.
-    fn handle_disconnect(&mut self, now: Instant, path: &str) -> Result<Option<Event<'static>>, ProtocolError> {
-        let (slot, phase) = match (self.namespaces.find(path), self.role) {
-            (Some((slot, Phase::Asked)), Role::Client) => (slot, Phase::Connected),
-            (Some((_, Phase::Asked)) | None, Role::Server) => return Err(ProtocolError::NotConnected),
-            (Some(found), _) => found,
-            (None, Role::Client) => return Ok(None),
-        };
-        self.leave(slot, now, Phase::Free);
-        Ok((phase == Phase::Connected).then_some(Event::Disconnected { slot }))
-    }
-
-    /// Client: the slot of a namespace which waits for the server's answer.
-    fn waiting(&self, path: &str) -> Option<Slot> {
-        self.namespaces.find(path).filter(|(_, phase)| *phase == Phase::Asked).map(|(slot, _)| slot)
-    }
-
-    /// Who gets an event or an ack; `None` if it is to be passed over. As the official peers do, a server closes on a
-    /// packet for a namespace which is not connected, a client passes it over.
-    fn receiver(&self, path: &str) -> Result<Option<Slot>, ProtocolError> {
-        match (self.namespaces.find(path), self.role) {
-            (Some((slot, Phase::Connected)), _) | (Some((slot, Phase::Asked)), Role::Client) => Ok(Some(slot)),
-            (Some((_, Phase::Asked)) | None, Role::Server) => Err(ProtocolError::NotConnected),
-            _ => Ok(None),
-        }
-    }
-
-    /// Waits for the attachments of a packet, be it only to pass them over.
-    fn assemble(&mut self, now: Instant, receiver: Option<Slot>, kind: Kind, args: &Args<'_>, wanted: usize) {
-        let deadline = after(now, self.config.attachment_timeout);
-        let mut assembly = Assembly::new(kind, args, wanted, deadline);
-        if receiver.is_none() {
-            assembly.discard();
-        }
-        self.assembly = Some(Box::new((receiver.unwrap_or(Slot(u16::MAX)), assembly)));
-    }
-}
-
-/// `None` if that is beyond what the clock can say: never.
-fn after(now: Instant, delay: Duration) -> Option<Instant> {
-    now.checked_add(delay)
 }

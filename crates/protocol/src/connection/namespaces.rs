@@ -41,14 +41,12 @@ impl Namespaces {
             None => free(Phase::Left)?,
         };
         let entry = Entry { path, phase: Phase::Asked };
-        match self.entries.get_mut(index) {
-            Some(place) => *place = entry,
-            None => {
-                if self.entries.is_empty() {
-                    self.entries.reserve_exact(1);
-                }
-                self.entries.push(entry);
-            }
+        if let Some(place) = self.entries.get_mut(index) {
+            *place = entry;
+        } else {
+            // Most connections have one namespace for ever.
+            self.entries.reserve_exact(usize::from(self.entries.is_empty()));
+            self.entries.push(entry);
         }
         u16::try_from(index).ok().map(Slot)
     }

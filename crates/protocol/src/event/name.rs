@@ -32,12 +32,12 @@ const RESERVED: [&str; 6] =
 
 /// Whether applications may not use `name` for an event.
 pub const fn is_reserved(name: &str) -> bool {
-    let mut i = 0;
-    while i < RESERVED.len() {
-        if same(name.as_bytes(), RESERVED[i].as_bytes()) {
+    let mut reserved: &[&str] = &RESERVED;
+    while let [first, rest @ ..] = reserved {
+        if same(name.as_bytes(), first.as_bytes()) {
             return true;
         }
-        i += 1;
+        reserved = rest;
     }
     false
 }

@@ -73,7 +73,8 @@ fn usual(text: &str, at: usize) -> Option<Found> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
-    num: Option<Option<usize>>,
+    /// Not there, or no number of anything.
+    num: Option<usize>,
     marked: bool,
 }
 
@@ -87,7 +88,7 @@ impl Reader<'_> {
             }
         }
         match (self.marked, self.num) {
-            (true, Some(Some(num))) => Found::Placeholder { num, end: self.at },
+            (true, Some(num)) => Found::Placeholder { num, end: self.at },
             (true, _) => Found::Bad,
             (false, _) => Found::Object,
         }
@@ -116,7 +117,7 @@ impl Reader<'_> {
         let value = self.text.get(value..self.at)?;
         match &*key {
             "_placeholder" => self.marked = value == "true",
-            "num" => self.num = Some(value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()))),
+            "num" => self.num = value.parse().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit())),
             _ => {}
         }
         Some(true)

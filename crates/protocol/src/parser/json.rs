@@ -133,17 +133,10 @@ pub(super) fn connect<A: Serialize + ?Sized>(
 }
 
 pub(super) fn connected(revision: Revision, namespace: &NamespacePath, sid: &str, pid: Option<&str>) -> Outgoing {
-    #[derive(Serialize)]
-    struct Payload<'a> {
-        sid: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pid: Option<&'a str>,
-    }
-
     let mut draft = Draft::new(kind::CONNECT, namespace);
     if revision == Revision::V4 {
         // Strings always serialize.
-        draft.write(|writer| Payload { sid, pid }.serialize(writer)).unwrap_or_default();
+        draft.write(|writer| super::Accepted { sid, pid }.serialize(writer)).unwrap_or_default();
     }
     draft.finish()
 }
@@ -154,21 +147,9 @@ pub(super) fn refused(
     message: &str,
     data: Option<&serde_json::Value>,
 ) -> Outgoing {
-    #[derive(Serialize)]
-    struct Payload<'a> {
-        message: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<&'a serde_json::Value>,
-    }
-
     let mut draft = Draft::new(kind::CONNECT_ERROR, namespace);
     // Strings and `Value`s always serialize.
-    let written = draft.write(|writer| match (revision, data) {
-        (Revision::V4, _) => Payload { message, data }.serialize(writer),
-        (Revision::V3, Some(data)) => data.serialize(writer),
-        (Revision::V3, None) => message.serialize(writer),
-    });
-    written.unwrap_or_default();
+    draft.write(|writer| super::Refusal { message, data }.write(revision, writer)).unwrap_or_default();
     draft.finish()
 }
 

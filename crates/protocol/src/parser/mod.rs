@@ -2,12 +2,13 @@
 //!
 //! Encoding has one entry for each kind of packet, [`Parser`]; decoding begins in [`crate::Connection`].
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sockeye_engine::Revision;
 
 use crate::{AckId, EncodeError, NamespacePath, Outgoing};
 
 pub(crate) mod json;
+pub(crate) mod msgpack;
 pub(crate) mod binary;
 
 /// Which form packets take on the wire. Both sides must use the same; nothing on the wire names it.
@@ -35,7 +36,7 @@ impl Parser {
     ) -> Result<Outgoing, EncodeError> {
         match self {
             Self::Json => json::event(namespace, ack, name, args),
-            Self::Msgpack => Err(EncodeError::new("msgpack")),
+            Self::Msgpack => msgpack::event(namespace, ack, name, args),
         }
     }
 
@@ -51,7 +52,7 @@ impl Parser {
     ) -> Result<Outgoing, EncodeError> {
         match self {
             Self::Json => json::ack(namespace, id, args),
-            Self::Msgpack => Err(EncodeError::new("msgpack")),
+            Self::Msgpack => msgpack::ack(namespace, id, args),
         }
     }
 
@@ -66,13 +67,16 @@ impl Parser {
     ) -> Result<Outgoing, EncodeError> {
         match self {
             Self::Json => json::connect(namespace, auth),
-            Self::Msgpack => Err(EncodeError::new("msgpack")),
+            Self::Msgpack => msgpack::connect(namespace, auth),
         }
     }
 
     /// Server: the client is in. Revision 3 of Engine.IO (Socket.IO 1.x and 2.x) is told nothing but that.
     pub fn connected(&self, revision: Revision, namespace: &NamespacePath, sid: &str, pid: Option<&str>) -> Outgoing {
-        json::connected(revision, namespace, sid, pid)
+        match self {
+            Self::Json => json::connected(revision, namespace, sid, pid),
+            Self::Msgpack => msgpack::connected(revision, namespace, sid, pid),
+        }
     }
 
     /// Server: the client is not let in. Revision 3 is told `data` alone, or else `message` alone.
@@ -83,11 +87,43 @@ impl Parser {
         message: &str,
         data: Option<&serde_json::Value>,
     ) -> Outgoing {
-        json::refused(revision, namespace, message, data)
+        match self {
+            Self::Json => json::refused(revision, namespace, message, data),
+            Self::Msgpack => msgpack::refused(revision, namespace, message, data),
+        }
     }
 
     /// Leaves a namespace.
     pub fn disconnect(&self, namespace: &NamespacePath) -> Outgoing {
-        json::disconnect(namespace)
+        match self {
+            Self::Json => json::disconnect(namespace),
+            Self::Msgpack => msgpack::disconnect(namespace),
+        }
+    }
+}
+
+/// The payload of CONNECT from the server.
+#[derive(Serialize)]
+struct Accepted<'a> {
+    sid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<&'a str>,
+}
+
+/// The payload of CONNECT_ERROR.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a serde_json::Value>,
+}
+
+impl Refusal<'_> {
+    fn write<S: Serializer>(&self, revision: Revision, serializer: S) -> Result<S::Ok, S::Error> {
+        match (revision, self.data) {
+            (Revision::V4, _) => self.serialize(serializer),
+            (Revision::V3, Some(data)) => data.serialize(serializer),
+            (Revision::V3, None) => self.message.serialize(serializer),
+        }
     }
 }
