@@ -16,6 +16,20 @@ pub(crate) fn cpu(pid: u32) -> Result<Duration, String> {
     Ok(Duration::from_nanos(nanos))
 }
 
+/// Time that all processors together were not idle since the machine started, in steps of its clock tick.
+pub(crate) fn machine_busy() -> Duration {
+    // What this counts in is 10 ms on every Linux, whatever the kernel's own tick.
+    const TICK: Duration = Duration::from_millis(10);
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields: Vec<u32> = text.split_whitespace().skip(1).take(8).map(|field| field.parse().unwrap_or(0)).collect();
+    match fields.as_slice() {
+        [user, nice, system, _idle, _wait, irq, softirq, steal] => {
+            TICK * user.wrapping_add(*nice).wrapping_add(*system + irq + softirq + steal)
+        }
+        _ => Duration::ZERO,
+    }
+}
+
 /// Resident memory in bytes, exact (the counters of `status` lag behind by pages per processor).
 pub(crate) fn resident(pid: u32) -> Result<u64, String> {
     let path = format!("/proc/{pid}/smaps_rollup");
@@ -119,6 +133,7 @@ mod tests {
         }
         assert!(resident(pid).unwrap() > 100_000);
         assert!(descriptors(pid) > 2);
+        assert!(machine_busy() > cpu(pid).unwrap());
         assert!(cpu(0).is_err());
     }
 }

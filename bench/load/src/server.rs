@@ -85,19 +85,20 @@ pub(crate) struct Window {
     begun: Instant,
     server: Duration,
     load: Duration,
+    machine: Duration,
 }
 
 impl Window {
     pub(crate) fn open(server: &Server) -> Result<Self, String> {
         let load = process::cpu(std::process::id())?;
-        Ok(Self { begun: Instant::now(), server: server.cpu()?, load })
+        Ok(Self { begun: Instant::now(), server: server.cpu()?, load, machine: process::machine_busy() })
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// Server time for each of `operations`, their rate, and how busy both sides were.
+    /// Server time for each of `operations`, their rate, and how busy both sides and others were.
     pub(crate) fn close(&self, server: &Server, operations: u64, metrics: &mut Metrics) -> Result<(), String> {
         let wall = self.begun.elapsed().as_secs_f64();
         let used = server.cpu()?.saturating_sub(self.server).as_secs_f64();
@@ -109,6 +110,9 @@ impl Window {
         metrics.set("per_second", operations as f64 / wall);
         metrics.set("server_busy", used / wall);
         metrics.set("load_busy", load / wall);
+        // Whatever else ran, on a shared machine often much: it disturbs latencies first.
+        let machine = process::machine_busy().saturating_sub(self.machine).as_secs_f64();
+        metrics.set("others_busy", ((machine - used - load) / wall).max(0.0));
         Ok(())
     }
 }

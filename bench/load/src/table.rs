@@ -56,6 +56,10 @@ pub(crate) fn markdown(results: &Results, scenarios: &[Scenario]) -> String {
 fn head(results: &Results, out: &mut String) {
     let Results { date, machine, commit, rounds, .. } = results;
     let _ = writeln!(out, "{date}, {machine}, commit {commit}; medians of {rounds} interleaved rounds.");
+    if let Some(busy) = disturbance(results) {
+        let percent = number(busy * 100.0);
+        let _ = writeln!(out, "Other programs used {percent} % of a processor meanwhile (median; less is steadier).");
+    }
     let _ = writeln!(out, "×: what Sockeye needs, as a part of what the peer in that column needs.\n");
     for (name, version) in &results.peers {
         let _ = writeln!(out, "- {name}: {version}");
@@ -63,6 +67,15 @@ fn head(results: &Results, out: &mut String) {
     for (name, why) in &results.absent {
         let _ = writeln!(out, "- {name}: absent ({why})");
     }
+}
+
+/// Median over all measurements of what ran beside server and load, in processors.
+fn disturbance(results: &Results) -> Option<f64> {
+    let series = results.series.values().flat_map(|peers| peers.values());
+    let mut busy: Vec<f64> =
+        series.flat_map(|series| &series.rounds).filter_map(|round| round.0.get("others_busy")).copied().collect();
+    busy.sort_by(f64::total_cmp);
+    busy.get(busy.len() / 2).copied()
 }
 
 fn table(results: &Results, scenarios: &[Scenario], keys: &[Key], out: &mut String) {
