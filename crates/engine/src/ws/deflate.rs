@@ -15,6 +15,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use crate::Role;
 
+use self::negotiation::MAX_BITS;
 use super::partial::growth;
 use super::{Error, Opcode, encode};
 
@@ -227,8 +228,6 @@ fn compressor(level: Level, bits: u8) -> Compress {
     Compress::new_with_window_bits(Compression::new(u32::from(level.0)), false, bits)
 }
 
-/// A window of 32 KiB: the widest.
-const MAX_BITS: u8 = 15;
 /// What the sender of a message cuts off its end. [RFC 7692 §7.2.1]
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// An empty last block.

@@ -17,7 +17,7 @@ pub(super) type Parameter<'a> = (&'a [u8], Option<Cow<'a, [u8]>>);
 
 /// The header does not follow the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 impl<'a> Extensions<'a> {
     pub(super) fn new(header: &'a [u8]) -> Self {

@@ -2,8 +2,6 @@
 
 use crate::ws::extensions::{Extensions, Malformed};
 
-use super::MAX_BITS;
-
 /// What this end wants of permessage-deflate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -37,7 +35,7 @@ impl Options {
     }
 
     /// A server's choice among the offers in one header line: the first it can keep. [RFC 7692 §5]
-    pub(in crate::ws) fn accept(self, header: &[u8]) -> Result<Option<Params>, Malformed> {
+    pub(crate) fn accept(self, header: &[u8]) -> Result<Option<Params>, Malformed> {
         let mut extensions = Extensions::new(header);
         let mut chosen = None;
         while let Some(name) = extensions.extension()? {
@@ -51,7 +49,7 @@ impl Options {
 
     /// A client's check of the server's answer in one header line: `None` if there is no extension in it, an error if
     /// there is anything else than what was offered. [RFC 7692 §7.1]
-    pub(in crate::ws) fn confirm(header: &[u8]) -> Result<Option<Params>, Malformed> {
+    pub(crate) fn confirm(header: &[u8]) -> Result<Option<Params>, Malformed> {
         let mut extensions = Extensions::new(header);
         let Some(name) = extensions.extension()? else { return Ok(None) };
         let answer = Offered::read(&mut extensions)?.filter(|_| name.eq_ignore_ascii_case(NAME)).ok_or(Malformed)?;
@@ -138,3 +136,5 @@ fn value(server_no_context: bool, client_no_context: bool, server_bits: u8) -> S
 }
 
 const NAME: &[u8] = b"permessage-deflate";
+/// A window of 32 KiB: the widest.
+pub(super) const MAX_BITS: u8 = 15;

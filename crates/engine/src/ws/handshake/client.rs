@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::ws::deflate::{Options, Params};
 
-use super::{accept_key, names, token};
+use super::headers::{accept_key, names, token};
 
 /// Longest head of a response, in bytes.
 pub const MAX_HEAD: usize = 16 * 1024;

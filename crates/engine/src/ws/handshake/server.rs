@@ -2,7 +2,7 @@
 
 use crate::ws::deflate::{Options, Params};
 
-use super::{accept_key, elements, names, token};
+use super::headers::{accept_key, elements, names, token};
 
 /// A request that may become a WebSocket, and what was agreed with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
