@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::peer::Peer;
-use crate::rooms::{Room, address};
+use crate::rooms::{Room, RoomEvent, Watchers, address};
 
 /// A socket, as its namespace knows it.
 pub(crate) struct Member {
@@ -86,6 +86,7 @@ pub(crate) struct Hub {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) adapter: Arc<dyn Adapter>,
+    watchers: Arc<Watchers>,
     hasher: DefaultHashBuilder,
     members: Box<[RwLock<HashTable<Arc<Member>>>]>,
     rooms: Box<[RwLock<Rooms>]>,
@@ -98,6 +99,7 @@ impl Hub {
         config: Arc<Config>,
         metrics: Arc<Metrics>,
         adapter: Arc<dyn Adapter>,
+        watchers: Arc<Watchers>,
     ) -> Self {
         let shards = shard_count();
         Self {
@@ -105,6 +107,7 @@ impl Hub {
             config,
             metrics,
             adapter,
+            watchers,
             hasher: DefaultHashBuilder::default(),
             members: (0..shards).map(|_| RwLock::default()).collect(),
             rooms: (0..shards).map(|_| RwLock::default()).collect(),
@@ -139,10 +142,9 @@ impl Hub {
         if std::mem::replace(&mut place.gone, true) {
             return false;
         }
-        for room in &place.rooms {
-            self.remove_from_room(room, member);
-        }
+        let left: Vec<_> = place.rooms.iter().map(|room| (room.clone(), self.remove_from_room(room, member))).collect();
         drop(place);
+        self.watchers.tell(|| left.into_iter().flat_map(|(room, last)| departure(room, member, last)));
         let hash = self.hasher.hash_one(&member.id);
         if let Ok(found) = shard(&self.members, hash).write().find_entry(hash, |other| Arc::ptr_eq(other, member)) {
             found.remove();
@@ -163,8 +165,17 @@ impl Hub {
             return Err(JoinError::TooManyRooms);
         }
         let hash = self.hasher.hash_one(&room);
-        shard(&self.rooms, hash).write().entry(room.clone()).or_default().add(member);
-        place.rooms.push(room);
+        let mut shard = shard(&self.rooms, hash).write();
+        let entry = shard.entry(room.clone()).or_default();
+        let first = entry.is_empty();
+        entry.add(member);
+        drop(shard);
+        place.rooms.push(room.clone());
+        drop(place);
+        self.watchers.tell(|| {
+            let created = first.then(|| RoomEvent::Created { room: room.clone() });
+            created.into_iter().chain([RoomEvent::Joined { room, socket: member.id.clone() }])
+        });
         Ok(())
     }
 
@@ -175,18 +186,22 @@ impl Hub {
         }
         if let Some(at) = place.rooms.iter().position(|other| other == room) {
             let room = place.rooms.swap_remove(at);
-            self.remove_from_room(&room, member);
+            let last = self.remove_from_room(&room, member);
+            drop(place);
+            self.watchers.tell(|| departure(room, member, last));
         }
     }
 
-    fn remove_from_room(&self, room: &SmolStr, member: &Arc<Member>) {
+    /// True if the room is gone with its last member.
+    fn remove_from_room(&self, room: &SmolStr, member: &Arc<Member>) -> bool {
         let mut shard = shard(&self.rooms, self.hasher.hash_one(room)).write();
-        if let Some(found) = shard.get_mut(room) {
-            found.remove(member);
-            if found.is_empty() {
-                shard.remove(room);
-            }
+        let Some(found) = shard.get_mut(room) else { return false };
+        found.remove(member);
+        let last = found.is_empty();
+        if last {
+            shard.remove(room);
         }
+        last
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Member>> {
@@ -271,6 +286,11 @@ impl Hub {
         }
         addresses
     }
+}
+
+fn departure(room: SmolStr, member: &Member, last: bool) -> impl Iterator<Item = RoomEvent> {
+    let deleted = last.then(|| RoomEvent::Deleted { room: room.clone() });
+    std::iter::once(RoomEvent::Left { room, socket: member.id.clone() }).chain(deleted)
 }
 
 /// Enough that the threads of a server seldom meet, and few enough that an empty namespace stays small.

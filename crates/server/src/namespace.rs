@@ -1,11 +1,11 @@
 //! The handle of one namespace, and what happens in it.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
@@ -14,28 +14,24 @@ use sockeye_protocol::event::{Answer, Ask, Emit, Handler, Listen, Listener, List
 use crate::Message;
 use crate::ack::Replies;
 use crate::adapter::Selection;
-use crate::error::{BoxError, ClusterError, DisconnectReason, EmitError, Refusal};
+use crate::error::{ClusterError, DisconnectReason, EmitError, Refusal};
+use crate::handlers::{HandlerError, Handlers, Hooks};
 use crate::hub::Hub;
 use crate::peer::Peer;
 use crate::remote::RemoteSocket;
+use crate::rooms::RoomEvent;
 use crate::selector::Rooms;
-use crate::socket::{DisconnectHandler, Job, Socket, allowed, disconnect_handler};
+use crate::socket::{Socket, allowed};
 use crate::target::Target;
-
-/// A future that decides about a CONNECT.
-pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
-type Authorize = Arc<dyn Fn(Peer) -> Verdict + Send + Sync>;
-type Connect = Arc<dyn Fn(Socket) -> Job + Send + Sync>;
-type ErrorHook = Arc<dyn Fn(&Socket, HandlerError) + Send + Sync>;
 
 /// A namespace: a part of the server with its own sockets, rooms, handlers and admission. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Namespace(Arc<Core>);
 
-pub(crate) struct Core {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) listeners: Listeners<Socket>,
-    hooks: RwLock<Arc<Hooks>>,
+struct Core {
+    hub: Arc<Hub>,
+    handlers: Arc<Handlers>,
+    lifetime: Lifetime,
 }
 
 impl std::fmt::Debug for Core {
@@ -44,118 +40,72 @@ impl std::fmt::Debug for Core {
     }
 }
 
-/// What is called at the beginning and at the end of a socket.
-#[derive(Clone, Default)]
-pub(crate) struct Hooks {
-    authorize: Vec<Authorize>,
-    connect: Vec<Connect>,
-    disconnect: Vec<DisconnectHandler>,
-    error: Option<ErrorHook>,
+/// How long a namespace lives.
+pub(crate) enum Lifetime {
+    /// As long as the server.
+    Pinned,
+    /// As long as somebody is in it or asks for it. `leave` is called when that may have ended.
+    Visited { visitors: AtomicUsize, leave: Box<dyn Fn(&Namespace) + Send + Sync> },
 }
 
-/// A handler that failed: it returned an error, its arguments did not fit, or it panicked.
-#[derive(Debug, thiserror::Error)]
-#[error("handler of {event:?}: {source}")]
-pub struct HandlerError {
-    event: Box<str>,
-    source: BoxError,
-}
+/// A namespace while somebody is in it or asks for it.
+#[derive(Debug)]
+pub(crate) struct Visit(Namespace);
 
-impl HandlerError {
-    pub(crate) fn new(event: Box<str>, source: BoxError) -> Self {
-        Self { event, source }
-    }
+impl Deref for Visit {
+    type Target = Namespace;
 
-    /// The event's name; `connect` and `disconnect` stand for those handlers.
-    pub fn event(&self) -> &str {
-        &self.event
-    }
-
-    /// What the handler returned.
-    pub fn into_source(self) -> BoxError {
-        self.source
+    fn deref(&self) -> &Namespace {
+        &self.0
     }
 }
 
-impl Hooks {
-    /// Asks every `authorize` in turn; the first refusal decides. `None` if there is nobody to ask.
-    pub(crate) fn authorize(self: &Arc<Self>, peer: Peer) -> Option<Verdict> {
-        if self.authorize.is_empty() {
-            return None;
-        }
-        let hooks = Arc::clone(self);
-        Some(Box::pin(async move {
-            for authorize in &hooks.authorize {
-                authorize(peer.clone()).await?;
-            }
-            Ok(())
-        }))
-    }
-
-    /// Calls every `on_connect` in turn. `None` if there is none.
-    pub(crate) fn connect(self: &Arc<Self>, socket: Socket) -> Option<Job> {
-        if self.connect.is_empty() {
-            return None;
-        }
-        let hooks = Arc::clone(self);
-        Some(Box::pin(async move {
-            for connect in &hooks.connect {
-                connect(socket.clone()).await?;
-            }
-            Ok(())
-        }))
-    }
-
-    /// Calls every `on_disconnect` in turn, those of the socket last. `None` if there is none.
-    pub(crate) fn disconnect(&self, socket: Socket, reason: DisconnectReason) -> Option<Job> {
-        let mut handlers = self.disconnect.clone();
-        if let Some(own) = socket.own() {
-            handlers.extend(own.disconnect.lock().iter().cloned());
-        }
-        if handlers.is_empty() {
-            return None;
-        }
-        Some(Box::pin(async move {
-            let mut outcome = Ok(());
-            for handler in handlers {
-                // One that fails must not keep the others from being called.
-                let result = handler(socket.clone(), reason).await;
-                outcome = outcome.and(result);
-            }
-            outcome
-        }))
-    }
-
-    /// Tells `on_error`.
-    pub(crate) fn failed(&self, socket: &Socket, error: HandlerError) {
-        if let Some(hook) = &self.error {
-            hook(socket, error);
-        } else {
-            tracing::warn!(event = error.event(), error = %error.source, "a handler failed");
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if let Lifetime::Visited { visitors, leave } = &self.0.0.lifetime
+            && visitors.fetch_sub(1, Ordering::AcqRel) == 1
+        {
+            leave(&self.0);
         }
     }
 }
 
 impl Namespace {
-    pub(crate) fn new(hub: Hub) -> Self {
-        let hooks = RwLock::new(Arc::new(Hooks::default()));
-        Self(Arc::new(Core { hub: Arc::new(hub), listeners: Listeners::default(), hooks }))
+    pub(crate) fn new(hub: Hub, handlers: Arc<Handlers>, lifetime: Lifetime) -> Self {
+        Self(Arc::new(Core { hub: Arc::new(hub), handlers, lifetime }))
+    }
+
+    /// Counts a visitor. For a namespace that is freed when empty, hold the registry's lock.
+    pub(crate) fn visit(&self) -> Visit {
+        if let Lifetime::Visited { visitors, .. } = &self.0.lifetime {
+            visitors.fetch_add(1, Ordering::AcqRel);
+        }
+        Visit(self.clone())
+    }
+
+    /// Whether it may be freed now. Hold the registry's lock.
+    pub(crate) fn is_deserted(&self) -> bool {
+        matches!(&self.0.lifetime, Lifetime::Visited { visitors, .. } if visitors.load(Ordering::Acquire) == 0)
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.0.hub
     }
 
+    pub(crate) fn handlers(&self) -> &Arc<Handlers> {
+        &self.0.handlers
+    }
+
     pub(crate) fn listeners(&self) -> &Listeners<Socket> {
-        &self.0.listeners
+        &self.0.handlers.listeners
     }
 
     pub(crate) fn hooks(&self) -> Arc<Hooks> {
-        Arc::clone(&self.0.hooks.read())
-    }
-
-    fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
-        change(Arc::make_mut(&mut self.0.hooks.write()));
+        self.0.handlers.hooks()
     }
 
     /// The path, beginning with `/`.
@@ -198,11 +148,7 @@ impl Namespace {
         F: FnOnce(Peer, A) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<(), Refusal>> + Send + 'static,
     {
-        let authorize: Authorize = Arc::new(move |peer| match peer.auth::<A>() {
-            Ok(auth) => Box::pin(check.clone()(peer, auth)),
-            Err(_) => Box::pin(std::future::ready(Err(Refusal::new("invalid auth")))),
-        });
-        self.change_hooks(|hooks| hooks.authorize.push(authorize));
+        self.0.handlers.authorize(check);
         self
     }
 
@@ -213,11 +159,7 @@ impl Namespace {
         F: FnOnce(Socket) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        let connect: Connect = Arc::new(move |socket| {
-            let running = handler.clone()(socket);
-            Box::pin(async move { running.await.into_result() })
-        });
-        self.change_hooks(|hooks| hooks.connect.push(connect));
+        self.0.handlers.on_connect(handler);
         self
     }
 
@@ -228,14 +170,33 @@ impl Namespace {
         F: FnOnce(Socket, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        self.change_hooks(|hooks| hooks.disconnect.push(disconnect_handler(handler)));
+        self.0.handlers.on_disconnect(handler);
         self
     }
 
     /// Tells `hook` of every handler that failed: an error returned, arguments that do not fit, a panic. The connection
     /// lives on. One hook per namespace, the last one counts; without any, failures are logged at `warn`.
     pub fn on_error(&self, hook: impl Fn(&Socket, HandlerError) + Send + Sync + 'static) -> &Self {
-        self.change_hooks(|hooks| hooks.error = Some(Arc::new(hook)));
+        self.0.handlers.on_error(hook);
+        self
+    }
+
+    /// Adds a check that every event must pass before it reaches handlers registered by name; several are asked in turn
+    /// (`socket.use` of JS). An error drops the event and goes to `on_error`; the sender is told nothing. With a filter,
+    /// all handlers of one event run one after the other.
+    pub fn filter<F, Fut>(&self, check: F) -> &Self
+    where
+        F: FnOnce(Socket, Arc<Message>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.0.handlers.filter(check);
+        self
+    }
+
+    /// Tells `watcher` of every room that comes and goes on this server, and of every socket that joins or leaves one.
+    /// It is called in the middle of the join or leave: it must be quick, and must not block.
+    pub fn on_room(&self, watcher: impl Fn(&RoomEvent) + Send + Sync + 'static) -> &Self {
+        self.0.handlers.watchers.add(Arc::new(watcher));
         self
     }
 
@@ -252,7 +213,7 @@ impl Namespace {
         F: FnOnce(Socket, A) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        self.0.listeners.named(allowed(event.name()), Handler::event(handler))
+        self.0.handlers.listeners.named(allowed(event.name()), Handler::event(handler))
     }
 
     /// Like [`Self::on`], and what `handler` returns is the answer.
@@ -268,7 +229,7 @@ impl Namespace {
         F: FnOnce(Socket, A) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
     {
-        self.0.listeners.named(allowed(event.name()), Handler::answering(handler))
+        self.0.handlers.listeners.named(allowed(event.name()), Handler::answering(handler))
     }
 
     /// Calls `handler` for events of this name with their arguments undecoded, and with the right to answer later.
@@ -281,7 +242,7 @@ impl Namespace {
         F: FnOnce(Socket, Message) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        self.0.listeners.named(allowed(event), Handler::message(handler))
+        self.0.handlers.listeners.named(allowed(event), Handler::message(handler))
     }
 
     /// Calls `handler` for every event, before the handlers registered for its name.
@@ -290,7 +251,7 @@ impl Namespace {
         F: FnOnce(Socket, Message) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        self.0.listeners.any(Handler::message(handler))
+        self.0.handlers.listeners.any(Handler::message(handler))
     }
 
     /// Calls `handler` for events that no handler is registered for by name.
@@ -299,7 +260,7 @@ impl Namespace {
         F: FnOnce(Socket, Message) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        self.0.listeners.unhandled(Handler::message(handler))
+        self.0.handlers.listeners.unhandled(Handler::message(handler))
     }
 
     /// Every socket of the namespace.

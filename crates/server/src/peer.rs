@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye_engine::handshake::parameters;
-use sockeye_protocol::OwnedArgs;
+use sockeye_protocol::{Args, OwnedArgs};
 
 use crate::error::EmitError;
 
@@ -123,7 +123,8 @@ impl Peer {
     /// # Errors
     /// When it does not fit `A`.
     pub fn auth<A: DeserializeOwned>(&self) -> Result<A, sockeye_protocol::DecodeError> {
-        self.0.auth.as_args().decode()
+        let auth = self.0.auth.as_args();
+        if auth.is_empty() { auth.decode().or_else(|_| Args::EMPTY_OBJECT.decode()) } else { auth.decode() }
     }
 
     /// Values of the application that belong to this socket, by type. Local to this server.

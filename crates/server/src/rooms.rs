@@ -1,8 +1,73 @@
-//! The members of one room.
+//! The members of one room, and who is told of rooms.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
+use parking_lot::RwLock;
+use smol_str::SmolStr;
+
+/// What happened to a room on this server. A socket's own id is no room in this sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoomEvent {
+    /// The room is about to get its first member.
+    Created {
+        /// The room.
+        room: SmolStr,
+    },
+    /// The room has lost its last member.
+    Deleted {
+        /// The room.
+        room: SmolStr,
+    },
+    /// A socket has joined.
+    Joined {
+        /// The room.
+        room: SmolStr,
+        /// The socket's id.
+        socket: SmolStr,
+    },
+    /// A socket has left.
+    Left {
+        /// The room.
+        room: SmolStr,
+        /// The socket's id.
+        socket: SmolStr,
+    },
+}
+
+type Watcher = Arc<dyn Fn(&RoomEvent) + Send + Sync>;
+
+/// Who is told of rooms.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    watchers: RwLock<Vec<Watcher>>,
+    any: AtomicBool,
+}
+
+impl std::fmt::Debug for Watchers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watchers")
+    }
+}
+
+impl Watchers {
+    pub(crate) fn add(&self, watcher: Watcher) {
+        self.watchers.write().push(watcher);
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Tells them; `events` is asked for only if there is somebody to tell. Hold no lock.
+    pub(crate) fn tell<I: IntoIterator<Item = RoomEvent>>(&self, events: impl FnOnce() -> I) {
+        if self.any.load(Ordering::Acquire) {
+            let watchers = self.watchers.read().clone();
+            for event in events() {
+                watchers.iter().for_each(|watcher| watcher(&event));
+            }
+        }
+    }
+}
 
 /// Rooms up to this size are searched, not indexed: most rooms are small, and there may be a million of them.
 const INDEX_FROM: usize = 32;

@@ -19,14 +19,18 @@ use crate::Message;
 use crate::ack::Replies;
 use crate::builder::ServerBuilder;
 use crate::config::Config;
-use crate::error::{ClusterError, DisconnectReason, EmitError, Refusal};
+use crate::dynamic::DynamicNamespace;
+use crate::error::{ClusterError, ConfigError, DisconnectReason, EmitError, Refusal};
+use crate::handlers::HandlerError;
 use crate::http::{SocketService, listen};
 use crate::link::{Command, Link};
 use crate::metrics::{Metrics, MetricsSnapshot};
-use crate::namespace::{HandlerError, Namespace};
+use crate::namespace::Namespace;
+use crate::pattern::Pattern;
 use crate::peer::Peer;
-use crate::registry::Registry;
+use crate::registry::{Registry, Rule};
 use crate::remote::RemoteSocket;
+use crate::rooms::RoomEvent;
 use crate::selector::Rooms;
 use crate::session::table::Table;
 use crate::socket::Socket;
@@ -37,7 +41,7 @@ use crate::target::Target;
 pub(crate) struct Core {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) registry: Registry,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) table: Table,
     closing: watch::Sender<bool>,
     task_ended: Notify,
@@ -190,7 +194,28 @@ impl Server {
 
     /// The namespace of this path, made if it is not there. A missing `/` at the beginning is added; `/` is always there.
     pub fn of(&self, path: &str) -> Namespace {
-        self.core.registry.get_or_create(NamespacePath::new(path))
+        self.core.registry.pin(NamespacePath::new(path))
+    }
+
+    /// Namespaces made on demand: every path that fits `pattern`, where `{name}` stands for one or more characters other
+    /// than `/`. One comes into being when the first client asks for it, and is freed when the last has left.
+    ///
+    /// # Errors
+    /// When the pattern has unbalanced braces, or two holes with nothing between them.
+    pub fn of_pattern(&self, pattern: &str) -> Result<DynamicNamespace, ConfigError> {
+        let rule = Rule::Pattern(Pattern::parse(pattern)?);
+        Ok(DynamicNamespace::new(&self.core.registry, self.core.registry.add_parent(rule)))
+    }
+
+    /// Namespaces made on demand: every path for which `decide` says so. Rules are asked in the order in which they were
+    /// registered, after the namespaces that have a name of their own.
+    pub fn of_with<F, Fut>(&self, decide: F) -> DynamicNamespace
+    where
+        F: FnOnce(String, Peer) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        let rule = Rule::Function(Arc::new(move |path, peer| Box::pin(decide.clone()(path, peer))));
+        DynamicNamespace::new(&self.core.registry, self.core.registry.add_parent(rule))
     }
 
     /// The namespaces there are.
@@ -235,6 +260,22 @@ impl Server {
     /// See [`Namespace::on_error`].
     pub fn on_error(&self, hook: impl Fn(&Socket, HandlerError) + Send + Sync + 'static) -> &Self {
         self.main().on_error(hook);
+        self
+    }
+
+    /// See [`Namespace::filter`].
+    pub fn filter<F, Fut>(&self, check: F) -> &Self
+    where
+        F: FnOnce(Socket, Arc<Message>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.main().filter(check);
+        self
+    }
+
+    /// See [`Namespace::on_room`].
+    pub fn on_room(&self, watcher: impl Fn(&RoomEvent) + Send + Sync + 'static) -> &Self {
+        self.main().on_room(watcher);
         self
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use hashbrown::HashMap;
 use smol_str::SmolStr;
 
-use super::Handler;
+use super::{BoxError, Handler, Message};
 
 /// Handlers by event name; registered at any time, read by every connection.
 ///
@@ -166,6 +166,25 @@ impl<H> Table<H> {
         {
             self.named.remove(name);
         }
+    }
+}
+
+impl<H: super::Handle> Entry<H> {
+    /// An entry of no table: the handlers in `entries`, one after the other, if `check` lets the event pass.
+    ///
+    /// A handler that fails does not keep the next one from being called; the first error is reported.
+    pub fn guarded<F, Fut>(check: F, entries: Vec<Arc<Self>>) -> Arc<Self>
+    where
+        F: FnOnce(H, Arc<Message<H>>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        let limit = entries.iter().map(|entry| entry.limit.load(Ordering::Relaxed)).max().unwrap_or(1);
+        Arc::new(Self {
+            handler: Handler::guarded(check, entries),
+            limit: AtomicUsize::new(limit),
+            once: AtomicBool::new(false),
+            spent: AtomicBool::new(false),
+        })
     }
 }
 

@@ -8,13 +8,14 @@ use sockeye_engine::{CloseReason, Lane, Packet, Session};
 use sockeye_protocol::event::Received;
 use sockeye_protocol::{AckId, Connection, Event, NamespacePath, Outgoing, Slot};
 
-use super::occupant::{Asking, Departing, Joined, Occupant};
+use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
 use crate::ack::Waiter;
 use crate::error::{DisconnectReason, Refusal};
 use crate::hub::Member;
 use crate::link::{Link, Urgency};
-use crate::namespace::Namespace;
+use crate::namespace::Visit;
 use crate::peer::Peer;
+use crate::registry::Registry;
 use crate::server::Core;
 
 /// Why a session cannot go on.
@@ -99,7 +100,7 @@ impl Body {
             }
             Event::ConnectAsked { slot, namespace, query, auth } => {
                 let peer = Peer::new(Arc::clone(&self.link.handshake), auth.to_owned(), query);
-                self.ask(slot, &namespace, peer, now, cx);
+                self.ask(slot, namespace, peer, now, cx);
             }
             Event::Disconnected { slot } => self.depart(slot, DisconnectReason::ClientDisconnect),
             Event::Connected { .. } | Event::Refused { .. } => {}
@@ -108,21 +109,22 @@ impl Body {
     }
 
     /// A client asks for a namespace.
-    fn ask(&mut self, slot: Slot, path: &NamespacePath, peer: Peer, now: Instant, cx: &mut Context<'_>) {
-        let Some(namespace) = self.core.registry.get(path) else {
-            return self.refuse(slot, &Refusal::new("Invalid namespace"), now);
-        };
-        match namespace.hooks().authorize(peer.clone()) {
-            None => self.admit(slot, namespace, peer, now),
-            Some(verdict) => {
-                let asking = Asking::new(namespace, peer, verdict);
-                *self.occupant(slot) = Occupant::Asking(Box::new(asking));
-                self.run_slot(slot, now, cx);
+    fn ask(&mut self, slot: Slot, path: NamespacePath, peer: Peer, now: Instant, cx: &mut Context<'_>) {
+        let admission: Admission = match self.core.registry.visit(&path) {
+            Some(namespace) => match namespace.hooks().authorize(peer.clone()) {
+                None => return self.admit(slot, namespace, peer, now),
+                Some(verdict) => Box::pin(async move { verdict.await.map(|()| namespace) }),
+            },
+            None if self.core.registry.has_parents() => {
+                Box::pin(on_demand(Arc::clone(&self.core.registry), path, peer.clone()))
             }
-        }
+            None => return self.refuse(slot, &invalid_namespace(), now),
+        };
+        *self.occupant(slot) = Occupant::Asking(Box::new(Asking::new(peer, admission)));
+        self.run_slot(slot, now, cx);
     }
 
-    fn admit(&mut self, slot: Slot, namespace: Namespace, peer: Peer, now: Instant) {
+    fn admit(&mut self, slot: Slot, namespace: Visit, peer: Peer, now: Instant) {
         let id = Core::random_id();
         if let Some(packet) = self.connection.accept(slot, &id, None, now) {
             self.push(packet);
@@ -170,8 +172,8 @@ impl Body {
             && let Occupant::Asking(asking) = std::mem::take(self.occupant(slot))
         {
             match verdict {
-                Ok(()) => {
-                    self.admit(slot, asking.namespace, asking.peer, now);
+                Ok(namespace) => {
+                    self.admit(slot, namespace, asking.peer, now);
                     self.run_slot(slot, now, cx);
                 }
                 Err(refusal) => self.refuse(slot, &refusal, now),
@@ -276,4 +278,17 @@ impl Body {
         drop(self.link.end());
         self.core.metrics.sessions.down();
     }
+}
+
+/// Lets a client into a namespace that is not there yet, if one is made for it.
+async fn on_demand(registry: Arc<Registry>, path: NamespacePath, peer: Peer) -> Result<Visit, Refusal> {
+    let namespace = registry.make_on_demand(path, peer.clone()).await.ok_or_else(invalid_namespace)?;
+    if let Some(verdict) = namespace.hooks().authorize(peer) {
+        verdict.await?;
+    }
+    Ok(namespace)
+}
+
+fn invalid_namespace() -> Refusal {
+    Refusal::new("Invalid namespace")
 }

@@ -1,19 +1,21 @@
 //! What a namespace slot of a connection holds: nothing, a client that asks to be admitted, or a socket.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use sockeye_protocol::event::{Received, Runner, Snapshot};
+use sockeye_protocol::event::{Entry, Received, Runner, Snapshot};
 use sockeye_protocol::{AckId, AckTable, Args};
 
 use crate::ack::Waiter;
 use crate::error::{AckError, DisconnectReason, Refusal};
+use crate::handlers::{HandlerError, Hooks};
 use crate::hub::{Hub, Member};
 use crate::metrics::Metrics;
-use crate::namespace::{HandlerError, Hooks, Namespace, Verdict};
+use crate::namespace::{Namespace, Visit};
 use crate::peer::Peer;
 use crate::socket::{Job, Socket};
 
@@ -29,27 +31,29 @@ pub(crate) enum Occupant {
     Joined(Box<Joined>),
 }
 
+/// Whether a client is let in, and where.
+pub(crate) type Admission = Pin<Box<dyn Future<Output = Result<Visit, Refusal>> + Send>>;
+
 /// A client that asks for a namespace.
 pub(crate) struct Asking {
-    pub(crate) namespace: Namespace,
     pub(crate) peer: Peer,
-    verdict: Verdict,
+    admission: Admission,
 }
 
 impl std::fmt::Debug for Asking {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Asking").field("namespace", &self.namespace).finish_non_exhaustive()
+        f.write_str("Asking")
     }
 }
 
 impl Asking {
-    pub(crate) fn new(namespace: Namespace, peer: Peer, verdict: Verdict) -> Self {
-        Self { namespace, peer, verdict }
+    pub(crate) fn new(peer: Peer, admission: Admission) -> Self {
+        Self { peer, admission }
     }
 
-    /// The verdict; a panic while deciding is a refusal.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        AssertUnwindSafe(&mut self.verdict)
+    /// The decision; a panic while deciding is a refusal.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Visit, Refusal>> {
+        AssertUnwindSafe(&mut self.admission)
             .catch_unwind()
             .poll_unpin(cx)
             .map(|decided| decided.unwrap_or_else(|_| Err(Refusal::new("internal error"))))
@@ -60,7 +64,7 @@ impl Asking {
 #[derive(Debug)]
 pub(crate) struct Joined {
     pub(crate) socket: Socket,
-    pub(crate) namespace: Namespace,
+    pub(crate) namespace: Visit,
     runner: Runner<Socket>,
     acks: AckTable<Waiter>,
     listeners: Snapshot<Socket>,
@@ -68,7 +72,7 @@ pub(crate) struct Joined {
 
 impl Joined {
     /// Puts a socket into its namespace and calls `on_connect`. The answer to CONNECT must be on its way already.
-    pub(crate) fn enter(namespace: Namespace, member: Arc<Member>) -> Self {
+    pub(crate) fn enter(namespace: Visit, member: Arc<Member>) -> Self {
         namespace.hub().insert(&member);
         let socket = Socket::new(member);
         let mut runner = Runner::default();
@@ -94,25 +98,29 @@ impl Joined {
         }
         let named = listeners.named(received.name);
         let own_named = own.as_ref().map_or(&[][..], |own| own.named(received.name));
-        for entry in named.iter().chain(own_named) {
-            self.dispatch(entry, received, cx);
-        }
-        if named.is_empty() && own_named.is_empty() {
-            for entry in listeners.unhandled() {
+        let taken = !named.is_empty() || !own_named.is_empty();
+        let entries = if taken { named } else { listeners.unhandled() };
+        if self.namespace.handlers().has_filters() {
+            let entries = entries.iter().chain(own_named).cloned().collect();
+            self.dispatch(&self.guarded(entries), received, cx);
+        } else {
+            for entry in entries.iter().chain(own_named) {
                 self.dispatch(entry, received, cx);
             }
-            if received.ack.is_some() && listeners.unhandled().is_empty() && listeners.any().is_empty() {
-                tracing::debug!(event = received.name, "the client waits for an answer, and no handler is registered");
-            }
+        }
+        if received.ack.is_some() && entries.is_empty() && own_named.is_empty() && listeners.any().is_empty() {
+            tracing::debug!(event = received.name, "the client waits for an answer, and no handler is registered");
         }
     }
 
-    fn dispatch(
-        &mut self,
-        entry: &Arc<sockeye_protocol::event::Entry<Socket>>,
-        received: &Received<'_>,
-        cx: &mut Context<'_>,
-    ) {
+    /// Handlers behind the filters of the namespace.
+    fn guarded(&self, entries: Vec<Arc<Entry<Socket>>>) -> Arc<Entry<Socket>> {
+        let hooks = self.namespace.hooks();
+        let check = async move |socket: Socket, message: Arc<crate::Message>| hooks.filter(&socket, &message).await;
+        Entry::guarded(check, entries)
+    }
+
+    fn dispatch(&mut self, entry: &Arc<Entry<Socket>>, received: &Received<'_>, cx: &mut Context<'_>) {
         if let Some(failed) = self.runner.dispatch(&self.socket, entry, received, cx) {
             report(&self.namespace, &self.socket, HandlerError::new(failed.event, failed.error));
         }
@@ -189,7 +197,7 @@ impl Joined {
 /// A socket that has left: handlers that still run, and `on_disconnect`.
 pub(crate) struct Departing {
     socket: Socket,
-    namespace: Namespace,
+    namespace: Visit,
     runner: Runner<Socket>,
     farewell: Option<Job>,
 }

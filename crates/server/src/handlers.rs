@@ -1,0 +1,209 @@
+//! What an application has registered for a namespace: listeners for events, and hooks for everything else.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt;
+use parking_lot::RwLock;
+use serde::de::DeserializeOwned;
+use sockeye_protocol::event::{Listeners, Outcome};
+
+use crate::Message;
+use crate::error::{BoxError, DisconnectReason, Refusal};
+use crate::peer::Peer;
+use crate::rooms::Watchers;
+use crate::socket::{DisconnectHandler, Job, Socket, disconnect_handler};
+
+/// A future that decides about a CONNECT.
+pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
+/// A check that every CONNECT must pass.
+pub(crate) type Authorize = Arc<dyn Fn(Peer) -> Verdict + Send + Sync>;
+/// A handler for sockets that have joined.
+pub(crate) type Connect = Arc<dyn Fn(Socket) -> Job + Send + Sync>;
+/// A check that every event must pass.
+pub(crate) type Filter = Arc<dyn Fn(Socket, Arc<Message>) -> Job + Send + Sync>;
+/// Is told of handlers that failed.
+pub(crate) type ErrorHook = Arc<dyn Fn(&Socket, HandlerError) + Send + Sync>;
+/// Listeners and hooks. The children of a dynamic namespace share those of their parent.
+#[derive(Default)]
+pub(crate) struct Handlers {
+    pub(crate) listeners: Listeners<Socket>,
+    pub(crate) watchers: Arc<Watchers>,
+    hooks: RwLock<Arc<Hooks>>,
+    filters: AtomicBool,
+}
+
+impl Handlers {
+    pub(crate) fn hooks(&self) -> Arc<Hooks> {
+        Arc::clone(&self.hooks.read())
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Hooks)) {
+        let mut hooks = self.hooks.write();
+        change(Arc::make_mut(&mut hooks));
+        self.filters.store(!hooks.filter.is_empty(), Ordering::Release);
+    }
+
+    /// Whether events must pass a filter: asked for every event.
+    pub(crate) fn has_filters(&self) -> bool {
+        self.filters.load(Ordering::Acquire)
+    }
+}
+
+/// Registering: the types of the application end here.
+impl Handlers {
+    pub(crate) fn authorize<A, F, Fut>(&self, check: F)
+    where
+        A: DeserializeOwned + Send + 'static,
+        F: FnOnce(Peer, A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        let authorize: Authorize = Arc::new(move |peer| match peer.auth::<A>() {
+            Ok(auth) => Box::pin(check.clone()(peer, auth)),
+            Err(_) => Box::pin(std::future::ready(Err(Refusal::new("invalid auth")))),
+        });
+        self.change(|hooks| hooks.authorize.push(authorize));
+    }
+
+    pub(crate) fn on_connect<F, Fut>(&self, handler: F)
+    where
+        F: FnOnce(Socket) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        let connect: Connect = Arc::new(move |socket| {
+            let running = handler.clone()(socket);
+            Box::pin(async move { running.await.into_result() })
+        });
+        self.change(|hooks| hooks.connect.push(connect));
+    }
+
+    pub(crate) fn on_disconnect<F, Fut>(&self, handler: F)
+    where
+        F: FnOnce(Socket, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.change(|hooks| hooks.disconnect.push(disconnect_handler(handler)));
+    }
+
+    pub(crate) fn on_error(&self, hook: impl Fn(&Socket, HandlerError) + Send + Sync + 'static) {
+        self.change(|hooks| hooks.error = Some(Arc::new(hook)));
+    }
+
+    pub(crate) fn filter<F, Fut>(&self, check: F)
+    where
+        F: FnOnce(Socket, Arc<Message>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        let filter: Filter = Arc::new(move |socket, message| {
+            let running = check.clone()(socket, message);
+            Box::pin(async move { running.await.into_result() })
+        });
+        self.change(|hooks| hooks.filter.push(filter));
+    }
+}
+
+/// What is called besides the listeners.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    pub(crate) authorize: Vec<Authorize>,
+    pub(crate) connect: Vec<Connect>,
+    pub(crate) disconnect: Vec<DisconnectHandler>,
+    pub(crate) filter: Vec<Filter>,
+    pub(crate) error: Option<ErrorHook>,
+}
+
+/// A handler that failed: it returned an error, its arguments did not fit, or it panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("handler of {event:?}: {source}")]
+pub struct HandlerError {
+    event: Box<str>,
+    source: BoxError,
+}
+
+impl HandlerError {
+    pub(crate) fn new(event: Box<str>, source: BoxError) -> Self {
+        Self { event, source }
+    }
+
+    /// The event's name; `connect` and `disconnect` stand for those handlers.
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// What the handler returned.
+    pub fn into_source(self) -> BoxError {
+        self.source
+    }
+}
+
+impl Hooks {
+    /// Asks every `authorize` in turn; the first refusal decides. `None` if there is nobody to ask.
+    pub(crate) fn authorize(self: &Arc<Self>, peer: Peer) -> Option<Verdict> {
+        if self.authorize.is_empty() {
+            return None;
+        }
+        let hooks = Arc::clone(self);
+        Some(Box::pin(async move {
+            for authorize in &hooks.authorize {
+                authorize(peer.clone()).await?;
+            }
+            Ok(())
+        }))
+    }
+
+    /// Calls every `on_connect` in turn. `None` if there is none.
+    pub(crate) fn connect(self: &Arc<Self>, socket: Socket) -> Option<Job> {
+        if self.connect.is_empty() {
+            return None;
+        }
+        let hooks = Arc::clone(self);
+        Some(Box::pin(async move {
+            for connect in &hooks.connect {
+                connect(socket.clone()).await?;
+            }
+            Ok(())
+        }))
+    }
+
+    /// Calls every `on_disconnect` in turn, those of the socket last. `None` if there is none.
+    pub(crate) fn disconnect(&self, socket: Socket, reason: DisconnectReason) -> Option<Job> {
+        let mut handlers = self.disconnect.clone();
+        if let Some(own) = socket.own() {
+            handlers.extend(own.disconnect.lock().iter().cloned());
+        }
+        if handlers.is_empty() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let mut outcome = Ok(());
+            for handler in handlers {
+                // One that fails or panics must not keep the others from being called.
+                let socket = socket.clone();
+                let running = async move { handler(socket, reason).await };
+                let result = AssertUnwindSafe(running).catch_unwind().await;
+                outcome = outcome.and(result.unwrap_or_else(|_| Err("the handler panicked".into())));
+            }
+            outcome
+        }))
+    }
+
+    /// Asks every `filter` in turn.
+    pub(crate) async fn filter(&self, socket: &Socket, message: &Arc<Message>) -> Result<(), BoxError> {
+        for filter in &self.filter {
+            filter(socket.clone(), Arc::clone(message)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells `on_error`.
+    pub(crate) fn failed(&self, socket: &Socket, error: HandlerError) {
+        if let Some(hook) = &self.error {
+            hook(socket, error);
+        } else {
+            tracing::warn!(event = error.event(), error = %error.source, "a handler failed");
+        }
+    }
+}
