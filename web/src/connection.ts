@@ -52,7 +52,11 @@ export function connect(identity: () => Identity, attach: (socket: ChatSocket) =
     auth: (send) => send({ ...identity() }),
   });
   socket = created;
-  tapManager(created.io, (name, upgraded) => (transport.value = { name, upgraded }));
+  tapManager(created.io, (name, upgraded) => {
+    transport.value = { name, upgraded };
+    // The first figure was made while both transports were busy.
+    if (upgraded) void ping();
+  });
   follow(created);
   attach(created);
 }

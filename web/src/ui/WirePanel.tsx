@@ -24,7 +24,7 @@ function Tools(): JSX.Element {
         type="search"
         value={filter.value}
         onInput={(event) => (filter.value = event.currentTarget.value)}
-        placeholder="Filter: event, ack, in, /admin, text …"
+        placeholder="Filter, e.g. ack in"
         aria-label="Filter the packets"
         data-testid="wire-filter"
       />

@@ -1,0 +1,36 @@
+//! The binary `sockeye`.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod terminal;
+mod assets;
+mod events;
+mod people;
+mod history;
+mod app;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+/// Memory per idle connection is what a Socket.IO server is mostly made of; this one needs the least.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let Cli { command } = Cli::parse();
+    let outcome = match command {
+        Command::Serve(options) => serve::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("sockeye: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

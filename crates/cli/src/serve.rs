@@ -1,0 +1,182 @@
+//! `sockeye serve`: the server with the demo and its page, from start to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::map_request;
+use axum::serve::ListenerExt;
+use sockeye::{PeerAddr, Server};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use crate::cli::ServeOptions;
+use crate::{app, assets, terminal};
+
+/// How long clients may take to read their last packets when the server stops.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long a plain HTTP request may then still take.
+const HTTP_GRACE: Duration = Duration::from_secs(1);
+const PASSWORD_BYTES: usize = 10;
+
+/// Why the server did not run. The text is for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("port {port} is in use; stop the other program or choose another port, for example --port {}", other(*port))]
+    InUse { port: u16 },
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("{0}")]
+    Log(String),
+    #[error("no password could be made up: {0}")]
+    Password(getrandom::Error),
+    #[error("cannot run: {0}")]
+    Run(#[from] io::Error),
+}
+
+fn other(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(3000)
+}
+
+/// Runs until Ctrl-C or SIGTERM.
+pub(crate) fn run(options: &ServeOptions) -> Result<(), Failure> {
+    terminal::start_log(options).map_err(Failure::Log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: &ServeOptions) -> Result<(), Failure> {
+    let listener = listen(SocketAddr::new(options.host, options.port)).await?;
+    let address = listener.local_addr()?;
+    let made_up = if options.admin_password.is_none() { Some(made_up_password()?) } else { None };
+    let io = Server::new();
+    app::install(&io, options.admin_password.clone().or_else(|| made_up.clone()).unwrap_or_default());
+    let signal = StopSignal::new()?;
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let listener = listener.tap_io(|stream| {
+        // Packets are small and wait for nobody; a failure costs latency only.
+        if let Err(error) = stream.set_nodelay(true) {
+            warn!(%error, "TCP_NODELAY cannot be set");
+        }
+    });
+    let http = axum::serve(listener, routes(&io).into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async { drop(stopped.await) });
+    let http = tokio::spawn(http.into_future());
+    terminal::greet(address, made_up.as_deref());
+    wait_and_close(signal, &io, stop, http).await
+}
+
+/// The page, and the Socket.IO server beside it.
+fn routes(io: &Server) -> Router {
+    Router::new().nest_service("/socket.io", io.service()).fallback(assets::serve).layer(map_request(with_address))
+}
+
+/// Tells the Socket.IO service who is at the other end.
+async fn with_address(ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request) -> Request {
+    request.extensions_mut().insert(PeerAddr(address));
+    request
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => Failure::InUse { port: address.port() },
+        _ => Failure::Listen { address, source },
+    })
+}
+
+/// Serves until somebody asks to stop, then tells the clients and waits for them; a second request waits no longer.
+async fn wait_and_close(
+    mut signal: StopSignal,
+    io: &Server,
+    stop: oneshot::Sender<()>,
+    mut http: tokio::task::JoinHandle<io::Result<()>>,
+) -> Result<(), Failure> {
+    tokio::select! {
+        () = signal.next() => {}
+        ended = &mut http => return Ok(ended.map_err(io::Error::other)??),
+    }
+    info!(clients = io.metrics().sessions, "stopping; once more stops at once");
+    // New requests are refused from here on; the polls that wait are answered by closing the sessions.
+    drop(stop);
+    let close = async {
+        io.close(GRACE).await;
+        tokio::time::timeout(HTTP_GRACE, http).await.unwrap_or_else(|_| {
+            warn!("some HTTP requests were cut off");
+            Ok(Ok(()))
+        })
+    };
+    tokio::select! {
+        ended = close => ended.map_err(io::Error::other)??,
+        () = signal.next() => warn!("stopped before all clients were told"),
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Ctrl-C, and what service managers send.
+struct StopSignal {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopSignal {
+    /// From here on the signals do not end the process by themselves.
+    #[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "the same on all systems"))]
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        drop(tokio::signal::ctrl_c().await);
+    }
+}
+
+/// Sixteen letters and digits that are easy to read aloud: 80 random bits.
+fn made_up_password() -> Result<String, Failure> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = [0_u8; PASSWORD_BYTES];
+    getrandom::fill(&mut bytes).map_err(Failure::Password)?;
+    let bits = bytes.iter().flat_map(|byte| (0..8).map(move |shift| byte >> shift & 1)).collect::<Vec<_>>();
+    let letter = |five: &[u8]| char::from(ALPHABET[five.iter().fold(0, |n, bit| n << 1 | usize::from(*bit))]);
+    Ok(bits.chunks_exact(5).map(letter).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_up_passwords_are_long_and_differ() {
+        let (one, two) = (made_up_password().unwrap(), made_up_password().unwrap());
+        assert_eq!(one.len(), 16);
+        assert!(one.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit()));
+        assert_ne!(one, two);
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named() {
+        let first = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = first.local_addr().unwrap();
+        let text = listen(address).await.unwrap_err().to_string();
+        assert!(text.starts_with(&format!("port {} is in use", address.port())), "{text}");
+        assert!(!text.contains('\n'));
+    }
+
+    #[test]
+    fn the_port_that_is_proposed_exists() {
+        assert_eq!((other(3000), other(u16::MAX)), (3001, 3000));
+    }
+}
