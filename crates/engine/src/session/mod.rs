@@ -6,13 +6,14 @@ mod heartbeat;
 mod polling;
 mod queue;
 mod upgrade;
+mod lanes;
 
 use std::sync::Arc;
 
 use self::event::{Events, Outcome};
 use self::heartbeat::{Beat, Heartbeat};
-use self::polling::Requests;
-use self::queue::{Item, Queue};
+use self::lanes::Lanes;
+use self::queue::Item;
 use self::state::{Phase, Route, Step, Turn};
 use crate::handshake::{Open, TransportName};
 use crate::time::{Instant, after};
@@ -39,11 +40,9 @@ pub use self::state::Lane;
 #[derive(Debug)]
 pub struct Session {
     config: Arc<Config>,
-    queue: Queue,
+    lanes: Lanes,
     heartbeat: Heartbeat,
-    route: Route,
     events: Events,
-    requests: Requests,
     phase: Phase,
     role: Role,
     revision: Revision,
@@ -60,8 +59,8 @@ impl Session {
         let open = Open::encode(sid, upgrades, &config);
         let mut session = Self::new(config, Role::Server, revision, lane, now);
         session.phase = Phase::Open;
-        session.queue.push(open);
-        session.queue.insert(Item::Open);
+        session.lanes.queue.push(open);
+        session.lanes.queue.insert(Item::Open);
         session
     }
 
@@ -73,11 +72,9 @@ impl Session {
 
     fn new(config: Arc<Config>, role: Role, revision: Revision, lane: Lane, now: Instant) -> Self {
         Self {
-            queue: Queue::default(),
+            lanes: Lanes::new(role, lane),
             heartbeat: Heartbeat::new(role, revision, &config, now),
-            route: Route::from(lane),
             events: Events::default(),
-            requests: Requests::default(),
             phase: Phase::Opening,
             role,
             revision,
@@ -97,10 +94,10 @@ impl Session {
         // A client knows the times as well as we do: one that comes back in the moment it counts as dead is told so,
         // even if our own timer is a little late.
         self.handle_timeout(now);
-        if self.route == Route::Stream || self.phase == Phase::Finished {
+        if self.lanes.route() == Route::Stream || self.phase == Phase::Finished {
             return Err(ProtocolError::WrongTransport);
         }
-        if !self.requests.begin_get() {
+        if !self.lanes.requests.begin_get() {
             self.close(CloseReason::TransportError);
             return Err(ProtocolError::OverlappingPoll);
         }
@@ -119,7 +116,7 @@ impl Session {
         lane: Lane,
         packet: Packet<'a>,
     ) -> Result<Option<Message<'a>>, ProtocolError> {
-        match (lane, self.route) {
+        match (lane, self.lanes.route()) {
             _ if self.is_finished() => Ok(None),
             (Lane::Stream, Route::Probing(_) | Route::Paused(_)) => {
                 // Even of a closing session: what is left to send goes where the client listens.
@@ -145,34 +142,28 @@ impl Session {
     /// `WrongTransport` if the session cannot be upgraded (now): it is not open, upgrades are not allowed, one is under
     /// way, or it is done. The session goes on; the driver closes the new stream.
     pub fn handle_stream_open(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        let step = Step::StreamOpened(after(now, self.config.upgrade_timeout));
-        match self.route.after(step) {
-            Some(route) if self.phase == Phase::Open && self.config.allow_upgrades => self.route = route,
-            _ => return Err(ProtocolError::WrongTransport),
-        }
-        if self.role == Role::Client {
-            self.queue.insert(Item::Probe);
-        }
-        Ok(())
+        let deadline = after(now, self.config.upgrade_timeout);
+        let allowed = self.phase == Phase::Open && self.config.allow_upgrades;
+        if allowed && self.lanes.open_stream(deadline) { Ok(()) } else { Err(ProtocolError::WrongTransport) }
     }
 
     /// The transport of `lane` is gone: the stream was closed, a GET was aborted, its answer could not be written, a
     /// request of ours failed. Ends the session if `lane` carried it; gives up the upgrade otherwise.
     pub fn handle_lane_closed(&mut self, now: Instant, lane: Lane, reason: CloseReason) {
-        let carried = self.requests.has_carried();
+        let carried = self.lanes.requests.has_carried();
         if lane == Lane::Polling {
-            self.requests = Requests::default();
+            self.lanes.requests.clear();
         }
-        match (lane, self.route) {
+        match (lane, self.lanes.route()) {
             (Lane::Stream, Route::Probing(_) | Route::Paused(_)) => self.give_up(now),
             (Lane::Stream, Route::Polling) | (Lane::Polling, Route::Stream) => {}
             // A client which drops its poll while it changes over loses nothing but a NOOP.
             (Lane::Polling, Route::Paused(_)) if !carried && self.role == Role::Server => {
-                self.queue.remove(&[Item::Noop]);
+                self.lanes.queue.remove(&[Item::Noop]);
             }
             (Lane::Polling, _) | (Lane::Stream, Route::Stream) => {
                 self.end(reason);
-                self.queue.clear();
+                self.lanes.queue.clear();
                 self.settle();
             }
         }
@@ -180,13 +171,13 @@ impl Session {
 
     /// Client: the GET was answered, and its packets have been handed over.
     pub fn handle_poll_done(&mut self, now: Instant) {
-        self.requests.end_get();
+        self.lanes.requests.end_get();
         self.try_switch(now);
     }
 
     /// Client: the POST was answered.
     pub fn handle_post_done(&mut self, now: Instant) {
-        self.requests.end_post();
+        self.lanes.requests.end_post();
         self.try_switch(now);
     }
 
@@ -196,16 +187,16 @@ impl Session {
     /// heartbeat may be among it. Where the driver cannot know (a request still on its way through the HTTP server), a
     /// call that comes very late gives the peer a quarter of `ping_timeout` more, once.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.route.deadline().is_some_and(|deadline| now >= deadline) {
+        if self.lanes.route().deadline().is_some_and(|deadline| now >= deadline) {
             self.give_up(now);
         }
-        if self.route.is_paused() || self.phase == Phase::Finished {
+        if self.lanes.route().is_paused() || self.phase == Phase::Finished {
             return;
         }
         match self.heartbeat.handle_timeout(&self.config, now) {
             Beat::Nothing => {}
             Beat::Ping if self.is_closed() => {}
-            Beat::Ping => self.queue.insert(Item::Ping),
+            Beat::Ping => self.lanes.queue.insert(Item::Ping),
             Beat::Dead if self.is_closed() => self.abandon(),
             Beat::Dead if self.phase == Phase::Opening => self.close(CloseReason::TransportError),
             Beat::Dead => {
@@ -221,7 +212,7 @@ impl Session {
     /// and `data_lane`.
     pub fn send(&mut self, message: Encoded) {
         if !self.is_closed() {
-            self.queue.push(message);
+            self.lanes.queue.push(message);
         }
     }
 
@@ -236,11 +227,11 @@ impl Session {
         }
         let told = match (self.role, reason) {
             (_, CloseReason::Forced) => true,
-            (Role::Server, _) => self.requests.has_get(),
+            (Role::Server, _) => self.lanes.requests.has_get(),
             (Role::Client, reason) => !matches!(reason, CloseReason::TransportClose | CloseReason::TransportError),
         };
-        if told && was_open && self.route != Route::Stream {
-            self.queue.insert(Item::Close);
+        if told && was_open && self.lanes.route() != Route::Stream {
+            self.lanes.queue.insert(Item::Close);
         }
         self.settle();
     }
@@ -250,13 +241,10 @@ impl Session {
     /// The next packet to write on `lane`. On [`Lane::Polling`] of a server this is `None` unless a poll waits; on that
     /// of a client unless a POST may be sent.
     pub fn poll_transmit(&mut self, lane: Lane) -> Option<Encoded> {
-        let item = self.next_item(lane)?;
-        let packet = self.queue.take(item, self.role);
-        match (lane, self.role, item) {
-            (Lane::Stream, ..) | (Lane::Polling, Role::Server, Item::Noop) => {}
-            (Lane::Polling, Role::Server, _) => self.requests.carry(),
-            (Lane::Polling, Role::Client, _) => self.requests.fill_post(),
+        if self.phase == Phase::Opening {
+            return None;
         }
+        let packet = self.lanes.take(lane, self.is_closed());
         self.settle();
         packet
     }
@@ -264,7 +252,10 @@ impl Session {
     /// Bytes that what `poll_transmit` would give next takes on `lane`, so that a body can be kept within the peer's
     /// limit: in a polling body (at most, in revision 3), or as a frame.
     pub fn peek_transmit(&self, lane: Lane) -> Option<usize> {
-        let packet = self.queue.peek(self.next_item(lane)?, self.role)?;
+        if self.phase == Phase::Opening {
+            return None;
+        }
+        let packet = self.lanes.peek(lane, self.is_closed())?;
         Some(match (lane, self.revision) {
             (Lane::Stream, _) => packet.size(),
             (Lane::Polling, Revision::V4) => payload::encoded_len(packet),
@@ -274,18 +265,18 @@ impl Session {
 
     /// Server: the waiting poll was answered with what `poll_transmit` gave; nothing more for polling until the next one.
     pub fn finish_poll(&mut self) {
-        self.requests.end_get();
+        self.lanes.requests.end_get();
     }
 
     /// Client: whether a GET has to be sent. True once for each; the handshake is the first.
     pub fn poll_request(&mut self) -> bool {
-        let wanted = self.role == Role::Client && !self.is_closed() && self.route.lane() == Some(Lane::Polling);
-        wanted && self.requests.begin_get()
+        let wanted = self.role == Role::Client && !self.is_closed() && self.lanes.route().lane() == Some(Lane::Polling);
+        wanted && self.lanes.requests.begin_get()
     }
 
     /// Client: what `poll_transmit` gave was sent as a POST; nothing more for polling until it is answered.
     pub fn finish_post(&mut self) {
-        self.requests.send_post();
+        self.lanes.requests.send_post();
     }
 
     /// What happened since the last call.
@@ -295,7 +286,7 @@ impl Session {
 
     /// When to call `handle_timeout`. `None` only if the session is finished.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.route {
+        match self.lanes.route() {
             _ if self.phase == Phase::Finished => None,
             Route::Paused(deadline) => Some(deadline),
             Route::Probing(deadline) => Some(deadline.min(self.heartbeat.due())),
@@ -307,7 +298,7 @@ impl Session {
 
     /// The lane which carries messages now; `None` before OPEN, while polling is paused for an upgrade, and after the end.
     pub fn data_lane(&self) -> Option<Lane> {
-        if self.phase == Phase::Open { self.route.lane() } else { None }
+        if self.phase == Phase::Open { self.lanes.route().lane() } else { None }
     }
 
     /// Whether the session is over for the application: `Event::Closed` has been or will be reported.
@@ -322,7 +313,7 @@ impl Session {
 
     /// Bytes of messages queued.
     pub fn queued_bytes(&self) -> usize {
-        self.queue.bytes()
+        self.lanes.queue.bytes()
     }
 
     /// The revision spoken.
@@ -369,7 +360,7 @@ impl Session {
     fn handle_ping(&mut self) -> Result<(), ProtocolError> {
         match (self.role, self.revision) {
             (Role::Client, Revision::V4) | (Role::Server, Revision::V3) => {
-                self.queue.insert(Item::Pong);
+                self.lanes.queue.insert(Item::Pong);
                 Ok(())
             }
             (Role::Client, Revision::V3) | (Role::Server, Revision::V4) => Err(self.unexpected("ping")),
@@ -387,8 +378,8 @@ impl Session {
     /// The peer leaves. Its waiting poll is released with NOOP. [JS engine.io 6.6 transports/polling.ts onClose]
     fn handle_close(&mut self) {
         self.end(CloseReason::TransportClose);
-        if self.role == Role::Server && self.requests.has_get() {
-            self.queue.insert(Item::Noop);
+        if self.role == Role::Server && self.lanes.requests.has_get() {
+            self.lanes.queue.insert(Item::Noop);
         }
         self.settle();
     }
@@ -403,7 +394,7 @@ impl Session {
 
     /// A packet on a stream which does not carry messages yet.
     fn handle_probe(&mut self, now: Instant, packet: &Packet<'_>) {
-        match upgrade::judge(self.role, self.route, packet) {
+        match upgrade::judge(self.role, self.lanes.route(), packet) {
             Step::ProbeAnswered => self.pause(now),
             Step::Switched => self.switch(now),
             Step::StreamOpened(_) | Step::GivenUp => self.give_up(now),
@@ -411,55 +402,44 @@ impl Session {
     }
 
     fn pause(&mut self, now: Instant) {
-        // A second `2probe` finds the route paused already, and is answered again.
-        self.route = self.route.after(Step::ProbeAnswered).unwrap_or(self.route);
-        match self.role {
-            Role::Client => self.try_switch(now),
-            Role::Server => {
-                self.queue.insert(Item::Probe);
-                self.release_poll();
-            }
-        }
+        self.lanes.pause();
+        self.release_poll();
+        self.try_switch(now);
     }
 
-    /// During an upgrade every poll is answered with NOOP at once, or the client could not finish polling.
     fn release_poll(&mut self) {
-        if self.route.is_paused() && !self.is_closed() && self.role == Role::Server && self.requests.has_get() {
-            self.queue.insert(Item::Noop);
+        if self.lanes.route().is_paused() && !self.is_closed() {
+            self.lanes.release_poll();
         }
     }
 
     /// Client: makes the switch if polling has come to rest.
     fn try_switch(&mut self, now: Instant) {
-        if self.route.is_paused() && self.phase == Phase::Open && self.requests.is_idle() {
+        if self.phase == Phase::Open && self.lanes.is_at_rest() {
             self.switch(now);
-            self.queue.insert(Item::Upgrade);
         }
     }
 
     fn switch(&mut self, now: Instant) {
-        let Some(route) = self.route.after(Step::Switched) else { return };
-        self.route = route;
-        self.queue.remove(&[Item::Probe, Item::Noop, Item::Close]);
-        if self.requests.has_get() {
-            self.queue.insert(Item::Noop);
+        if self.lanes.switch() {
+            self.heartbeat.resume(&self.config, now);
+            self.end_upgrade(Outcome::Upgraded);
         }
-        self.heartbeat.resume(&self.config, now);
-        if !self.is_closed() {
-            self.events.upgraded(Outcome::Upgraded);
-        }
-        self.settle();
     }
 
     fn give_up(&mut self, now: Instant) {
-        let Some(route) = self.route.after(Step::GivenUp) else { return };
-        if self.route.is_paused() {
-            self.heartbeat.resume(&self.config, now);
+        let was_paused = self.lanes.route().is_paused();
+        if self.lanes.give_up() {
+            if was_paused {
+                self.heartbeat.resume(&self.config, now);
+            }
+            self.end_upgrade(Outcome::Failed);
         }
-        self.route = route;
-        self.queue.remove(&[Item::Probe]);
+    }
+
+    fn end_upgrade(&mut self, outcome: Outcome) {
         if !self.is_closed() {
-            self.events.upgraded(Outcome::Failed);
+            self.events.upgraded(outcome);
         }
         self.settle();
     }
@@ -470,9 +450,9 @@ impl Session {
     fn end(&mut self, reason: CloseReason) -> bool {
         let Some(phase) = self.phase.after(Turn::Ended) else { return false };
         if reason == CloseReason::Forced && self.phase == Phase::Open {
-            self.queue.remove(&[Item::Ping, Item::Pong, Item::Probe, Item::Noop]);
+            self.lanes.queue.remove(&[Item::Ping, Item::Pong, Item::Probe, Item::Noop]);
         } else {
-            self.queue.clear();
+            self.lanes.queue.clear();
         }
         self.phase = phase;
         self.events.closed(reason);
@@ -481,39 +461,14 @@ impl Session {
 
     /// The last packets were not asked for in time.
     fn abandon(&mut self) {
-        self.queue.clear();
+        self.lanes.queue.clear();
         self.settle();
     }
 
     /// A closing session is finished when nothing is due any more.
     fn settle(&mut self) {
-        if self.queue.is_empty() {
+        if self.lanes.queue.is_empty() {
             self.phase = self.phase.after(Turn::Drained).unwrap_or(self.phase);
         }
     }
-
-    // Queue.
-
-    /// What `lane` should carry next.
-    fn next_item(&self, lane: Lane) -> Option<Item> {
-        let writable = match (lane, self.role) {
-            (Lane::Stream, _) => true,
-            (Lane::Polling, Role::Server) => self.requests.has_get(),
-            (Lane::Polling, Role::Client) => self.requests.may_post(),
-        };
-        if !writable || self.phase == Phase::Opening {
-            return None;
-        }
-        self.queue.next(match (lane, self.route) {
-            (Lane::Polling, Route::Stream) => &[Item::Noop],
-            (Lane::Polling, Route::Paused(_)) if !self.is_closed() => &[Item::Noop],
-            (Lane::Polling, _) => &POLLING_ORDER,
-            (Lane::Stream, Route::Polling) => &[],
-            (Lane::Stream, Route::Probing(_) | Route::Paused(_)) => &[Item::Probe],
-            (Lane::Stream, Route::Stream) => &STREAM_ORDER,
-        })
-    }
 }
-
-const POLLING_ORDER: [Item; 6] = [Item::Open, Item::Ping, Item::Pong, Item::Message, Item::Noop, Item::Close];
-const STREAM_ORDER: [Item; 5] = [Item::Open, Item::Upgrade, Item::Ping, Item::Pong, Item::Message];

@@ -59,6 +59,11 @@ impl Requests {
         self.post = Post::None;
     }
 
+    /// All requests have come to nothing.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Whether a GET is under way.
     pub(super) fn has_get(&self) -> bool {
         self.get
