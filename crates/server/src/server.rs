@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use smol_str::SmolStr;
 use sockeye_engine::Sid;
 use sockeye_protocol::NamespacePath;
 use sockeye_protocol::event::{Answer, Ask, Emit, Listen, Listener, Outcome};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Notify, watch};
 
@@ -159,6 +161,30 @@ impl Server {
     /// None at present: an accept that fails is logged and tried again.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
         listen::serve(Arc::clone(&self.core), listener).await
+    }
+
+    /// Serves one byte stream that was accepted elsewhere: a Unix socket, the inside of a TLS connection, a pipe in tests.
+    /// Runs until the stream ends or the server is closed; a WebSocket that began on it lives on by itself.
+    ///
+    /// `address` is what [`Peer::address`](crate::Peer::address) will say.
+    ///
+    /// ```no_run
+    /// # async fn unix() -> std::io::Result<()> {
+    /// let io = sockeye::Server::new();
+    /// let listener = tokio::net::UnixListener::bind("/run/chat.sock")?;
+    /// loop {
+    ///     let (stream, _) = listener.accept().await?;
+    ///     let io = io.clone();
+    ///     tokio::spawn(async move { io.serve_stream(stream, None).await });
+    /// }
+    /// # }
+    /// ```
+    pub async fn serve_stream(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        address: Option<SocketAddr>,
+    ) {
+        listen::connection(Arc::clone(&self.core), Box::new(stream), address).await;
     }
 
     /// The service to mount into axum, hyper, or anything else that speaks tower.

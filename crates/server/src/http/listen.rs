@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::route::{PeerAddr, respond};
 use super::{Body, SocketService};
 use crate::server::Core;
+use crate::transport::io::Io;
 
 /// How long a client may take for the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
@@ -31,7 +33,10 @@ pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> io::Result<
         };
         match accepted {
             Ok((stream, address)) => {
-                tokio::spawn(connection(Arc::clone(&core), stream, PeerAddr(address)));
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::trace!(%error, "TCP_NODELAY not set");
+                }
+                tokio::spawn(connection(Arc::clone(&core), Box::new(stream), Some(address)));
             }
             Err(error) if is_about_one_client(&error) => {}
             Err(error) => {
@@ -47,10 +52,8 @@ fn is_about_one_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn connection(core: Arc<Core>, stream: TcpStream, address: PeerAddr) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::trace!(%error, "TCP_NODELAY not set");
-    }
+/// Serves the requests of one byte stream until it ends, or the server is closed and what was asked is answered.
+pub(crate) async fn connection(core: Arc<Core>, stream: Box<dyn Io>, address: Option<SocketAddr>) {
     let mut closing = core.closing();
     let service = service_fn(move |request| answer(Arc::clone(&core), request, address));
     let http = http1::Builder::new()
@@ -75,11 +78,13 @@ async fn connection(core: Arc<Core>, stream: TcpStream, address: PeerAddr) {
 async fn answer(
     core: Arc<Core>,
     mut request: Request<Incoming>,
-    address: PeerAddr,
+    address: Option<SocketAddr>,
 ) -> Result<Response<Body>, Infallible> {
     if !core.config.is_path(request.uri().path()) {
         return Ok(respond(StatusCode::NOT_FOUND, "text/plain", "Not found"));
     }
-    request.extensions_mut().insert(address);
+    if let Some(address) = address {
+        request.extensions_mut().insert(PeerAddr(address));
+    }
     Ok(SocketService::new(core).answer(request).await)
 }

@@ -17,7 +17,7 @@ use super::route::{Refused, open, respond};
 use crate::link::{Carrier, Link, Request};
 use crate::server::Core;
 use crate::session::task::Task;
-use crate::transport::io::Stream;
+use crate::transport::io::{Io, Stream};
 use crate::transport::websocket::WebSocket;
 
 /// Opens a session with a WebSocket.
@@ -98,8 +98,13 @@ fn refuse(refusal: ws::handshake::Refusal) -> Response<Body> {
 }
 
 /// The stream itself where it is known, without hyper's wrapper and without its read buffer: the buffer is empty as a
-/// rule, but would keep 8 KiB alive for as long as the connection.
+/// rule, but would keep 8 KiB alive for as long as the connection. Our own accept loop boxes its streams; frameworks
+/// serve TCP as it is.
 fn into_stream(upgraded: Upgraded) -> Stream {
+    let upgraded = match upgraded.downcast::<TokioIo<Box<dyn Io>>>() {
+        Ok(parts) => return Stream::new(parts.io.into_inner(), parts.read_buf),
+        Err(upgraded) => upgraded,
+    };
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => return Stream::new(Box::new(parts.io.into_inner()), parts.read_buf),
         Err(upgraded) => upgraded,
