@@ -38,7 +38,9 @@ fn read_v3(body: &[u8], binary: bool) -> Result<Vec<Packet<'_>>, ProtocolError> 
 
 fn write(packets: &[Encoded]) -> Vec<u8> {
     let mut body = Vec::new();
-    packets.iter().for_each(|packet| payload::append(&mut body, packet));
+    for packet in packets {
+        payload::append(&mut body, packet);
+    }
     body
 }
 
@@ -199,12 +201,11 @@ proptest! {
         for expected in contents {
             let packet = expected.encode();
             let v3 = packet.frame_v3(true);
-            let (read, read_v3) = match packet.is_binary() {
-                true => (Packet::decode_binary(packet.packet(), Revision::V4), Packet::decode_binary(&v3[2..], Revision::V3)),
-                false => {
-                    let text = std::str::from_utf8(packet.packet()).unwrap();
-                    (Packet::decode_text(text), Packet::decode_text_v3(text))
-                }
+            let (read, read_v3) = if packet.is_binary() {
+                (Packet::decode_binary(packet.packet(), Revision::V4), Packet::decode_binary(&v3[2..], Revision::V3))
+            } else {
+                let text = std::str::from_utf8(packet.packet()).unwrap();
+                (Packet::decode_text(text), Packet::decode_text_v3(text))
             };
             prop_assert_eq!(content(read.unwrap()), expected.clone());
             prop_assert_eq!(content(read_v3.unwrap()), expected);

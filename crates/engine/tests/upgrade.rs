@@ -131,7 +131,8 @@ fn given_up_upgrade_leaves_polling_and_may_be_tried_again() {
     server.advance(ms(1));
     assert_eq!(server.events(), [Event::UpgradeFailed]);
     assert_eq!(server.get(), Ok(Some("4held".to_owned())));
-    assert_eq!(server.frame("5"), Err(ProtocolError::WrongTransport));
+    assert_eq!((server.frame("5"), server.frame("4late")), (Ok(None), Ok(None)));
+    assert_eq!((server.events(), server.session.data_lane()), (vec![], Some(Lane::Polling)));
     server.open_stream().unwrap();
     assert_eq!(server.frame("2probe"), Ok(None));
     assert_eq!(server.frame("5"), Ok(None));

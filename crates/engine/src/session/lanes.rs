@@ -73,10 +73,8 @@ impl Lanes {
     /// The next packet for `lane`. `closing`: the session is over, and what is left goes out even if it was paused.
     pub(super) fn take(&mut self, lane: Lane, closing: bool) -> Option<Encoded> {
         let item = self.next(lane, closing)?;
-        match (lane, self.role, item) {
-            (Lane::Stream, ..) | (Lane::Polling, Role::Server, Item::Noop) => {}
-            (Lane::Polling, Role::Server, _) => self.requests.carry(),
-            (Lane::Polling, Role::Client, _) => self.requests.fill_post(),
+        if (lane, self.role) == (Lane::Polling, Role::Client) {
+            self.requests.fill_post();
         }
         self.queue.take(item, self.role)
     }

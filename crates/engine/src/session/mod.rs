@@ -108,7 +108,7 @@ impl Session {
     /// A packet arrived on `lane`. Returns the message it carried, if any.
     ///
     /// # Errors
-    /// - `WrongTransport`: the session does not use this lane (any more). It goes on; the request is refused.
+    /// - `WrongTransport`: a POST after the upgrade. The session goes on; the request is refused.
     /// - All others have ended the session.
     pub fn handle_packet<'a>(
         &mut self,
@@ -124,7 +124,9 @@ impl Session {
                 Ok(None)
             }
             _ if self.is_closed() => Ok(None),
-            (Lane::Polling, Route::Stream) | (Lane::Stream, Route::Polling) => Err(ProtocolError::WrongTransport),
+            (Lane::Polling, Route::Stream) => Err(ProtocolError::WrongTransport),
+            // What a stream still says after its upgrade was given up.
+            (Lane::Stream, Route::Polling) => Ok(None),
             (Lane::Polling, _) | (Lane::Stream, Route::Stream) => self.handle_data(now, packet),
         }
     }
@@ -265,7 +267,9 @@ impl Session {
 
     /// Server: the waiting poll was answered with what `poll_transmit` gave; nothing more for polling until the next one.
     pub fn finish_poll(&mut self) {
-        self.lanes.requests.end_get();
+        // While paused the answer is a NOOP; at other times the driver may have added messages of its own queue.
+        let carried = !self.lanes.route().is_paused() || self.is_closed();
+        self.lanes.requests.answer_get(carried);
     }
 
     /// Client: whether a GET has to be sent. True once for each; the handshake is the first.

@@ -5,7 +5,7 @@
 pub(super) struct Requests {
     /// Server: a GET waits for its answer. Client: a GET was sent and its answer has not arrived.
     get: bool,
-    /// Server: whether the last GET was given anything whose loss would matter.
+    /// Server: whether the last answer may have held anything whose loss would matter.
     carried: bool,
     /// Client only: a server knows a POST only when it is complete.
     post: Post,
@@ -32,14 +32,15 @@ impl Requests {
         true
     }
 
-    /// The GET was answered.
+    /// Client: the GET was answered.
     pub(super) fn end_get(&mut self) {
         self.get = false;
     }
 
-    /// A packet was given out for the answer of the GET.
-    pub(super) fn carry(&mut self) {
-        self.carried = true;
+    /// Server: the GET is answered, with `carried` unless by NOOP alone.
+    pub(super) fn answer_get(&mut self, carried: bool) {
+        self.get = false;
+        self.carried = carried;
     }
 
     /// A packet was given out for the body of a POST.
@@ -69,7 +70,7 @@ impl Requests {
         self.get
     }
 
-    /// Whether the last GET was given a packet that counts.
+    /// Whether an answer was given that may be lost.
     pub(super) fn has_carried(&self) -> bool {
         self.carried
     }

@@ -95,7 +95,11 @@ impl End {
         }
         let mut body = Vec::new();
         match self.session.revision() {
-            Revision::V4 => packets.iter().for_each(|packet| payload::append(&mut body, packet)),
+            Revision::V4 => {
+                for packet in &packets {
+                    payload::append(&mut body, packet);
+                }
+            }
             Revision::V3 => assert!(!payload_v3::encode(&mut body, &packets, false)),
         }
         if body.is_empty() { None } else { Some(String::from_utf8(body).unwrap()) }
