@@ -174,7 +174,7 @@ impl Connection {
     /// Client: asks for a namespace. The packet to send, and its slot.
     ///
     /// # Errors
-    /// The namespace is connected or asked for already, there are `max_namespaces`, `auth` is no object, or the
+    /// The namespace is connected, or the answer to an earlier question is out; there are `max_namespaces`, `auth` is no object, or the
     /// revision is 3, which only servers speak.
     pub fn connect(
         &mut self,
@@ -217,13 +217,17 @@ impl Connection {
 
     /// Either side leaves; the packet to send if it was connected. Packets which the peer sent before it knew are passed
     /// over, and so are the attachments that are still to come.
+    ///
+    /// A client which leaves before the server's answer has nothing to send yet: when [`Event::Connected`] comes all the
+    /// same, it disconnects again; until then the namespace cannot be asked for anew.
     pub fn disconnect(&mut self, slot: Slot, now: Instant) -> Option<Outgoing> {
         let was = self.state.namespaces.phase(slot);
         if !matches!(was, Phase::Asked | Phase::Connected) {
             return None;
         }
         let packet = self.state.namespaces.path(slot).map(|path| self.parser.disconnect(path));
-        self.state.leave(slot, now, if self.state.role == Role::Server { Phase::Left } else { Phase::Free });
+        let is_server = self.state.role == Role::Server;
+        self.state.leave(slot, now, if is_server || was == Phase::Asked { Phase::Left } else { Phase::Free });
         packet.filter(|_| was == Phase::Connected)
     }
 

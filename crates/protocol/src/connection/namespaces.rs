@@ -12,7 +12,8 @@ pub(super) enum Phase {
     Connected,
     /// The place is free.
     Free,
-    /// This side (the server) left. What the peer sent before it knew is still on its way.
+    /// This side left, and something of the peer is still on its way: to a server, what a client sent before it knew; to
+    /// a client, the answer to its CONNECT.
     Left,
 }
 

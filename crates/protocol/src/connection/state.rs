@@ -147,21 +147,20 @@ impl State {
         Some(Event::Refused { slot, message: refusal.message, data: refusal.data })
     }
 
-    /// The peer leaves. A client may hear it of a namespace it only asked for.
+    /// The peer leaves. What a client hears of a namespace whose answer is out was said before the server read its CONNECT.
     fn handle_disconnect(&mut self, now: Instant, path: &str) -> Result<Option<Event<'static>>, ProtocolError> {
         let (slot, phase) = match (self.namespaces.find(path), self.role) {
-            (Some((slot, Phase::Asked)), Role::Client) => (slot, Phase::Connected),
             (Some((_, Phase::Asked)) | None, Role::Server) => return Err(ProtocolError::NotConnected),
+            (Some((_, Phase::Asked | Phase::Left)) | None, Role::Client) => return Ok(None),
             (Some(found), _) => found,
-            (None, Role::Client) => return Ok(None),
         };
         self.leave(slot, now, Phase::Free);
         Ok((phase == Phase::Connected).then_some(Event::Disconnected { slot }))
     }
 
-    /// Client: the slot of a namespace which waits for the server's answer.
+    /// Client: the slot of a namespace whose answer is out.
     fn waiting(&self, path: &str) -> Option<Slot> {
-        self.namespaces.find(path).filter(|(_, phase)| *phase == Phase::Asked).map(|(slot, _)| slot)
+        self.namespaces.find(path).filter(|(_, phase)| *phase != Phase::Connected).map(|(slot, _)| slot)
     }
 
     /// Who gets an event or an ack; `None` if it is to be passed over. As the official peers do, a server closes on a
