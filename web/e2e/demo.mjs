@@ -10,7 +10,7 @@ import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { Person } from "./person.mjs";
-import { sunset } from "./png.mjs";
+import { noise, sunset } from "./png.mjs";
 import { DemoServer, freePort } from "./server.mjs";
 
 const root = new URL("../../", import.meta.url);
@@ -123,6 +123,11 @@ async function picturing(ada, bob) {
   await bob.sees("wire", "89 50 4e 47");
   await ada.screenshot("desktop-chat");
   await ada.screenshot("desktop-chat-dark", { colorScheme: "dark" });
+  // Dropped instead of chosen, and over the limit: the page makes it smaller before it goes out.
+  const big = noise(500, 400);
+  if (big.length < 262_144) throw new Error(`the big picture has only ${big.length} bytes`);
+  await bob.drops({ name: "noise.png", mimeType: "image/png", buffer: big }, "Too big, made small.");
+  await ada.pictureWidth("noise.png");
 }
 
 async function rooming(ada, bob) {

@@ -66,6 +66,24 @@ export class Person {
 
   async attaches(file, text) {
     await this.page.getByTestId("file").setInputFiles(file);
+    await this.#sendsPreview(text);
+  }
+
+  /** Drops a file somewhere on the page. */
+  async drops({ name, mimeType, buffer }, text) {
+    await this.page.evaluate(
+      ([name, type, base64]) => {
+        const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([bytes], name, { type }));
+        for (const event of ["dragover", "drop"]) document.body.dispatchEvent(new DragEvent(event, { dataTransfer, bubbles: true, cancelable: true }));
+      },
+      [name, mimeType, buffer.toString("base64")],
+    );
+    await this.#sendsPreview(text);
+  }
+
+  async #sendsPreview(text) {
     await this.page.locator(".preview").waitFor();
     await this.fills("composer", text);
     await this.page.getByTestId("composer").press("Enter");

@@ -4,11 +4,22 @@ import { crc32, deflateSync } from "node:zlib";
 
 /** A PNG of `width` × `height`: a sunset over water, more or less. */
 export function sunset(width, height) {
+  return png(width, height, colourAt);
+}
+
+/** A PNG that compresses badly, so that few pixels make a big file. */
+export function noise(width, height) {
+  let state = 1;
+  const next = () => (state = (state * 48_271) % 2_147_483_647) & 255;
+  return png(width, height, () => [next(), next(), next()]);
+}
+
+function png(width, height, colour) {
   const rows = Buffer.alloc((width * 3 + 1) * height);
   let at = 0;
   for (let y = 0; y < height; y += 1) {
     rows[at++] = 0;
-    for (let x = 0; x < width; x += 1) for (const channel of colourAt(x / width, y / height)) rows[at++] = channel;
+    for (let x = 0; x < width; x += 1) for (const channel of colour(x / width, y / height)) rows[at++] = channel;
   }
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);

@@ -146,9 +146,7 @@ export async function join(room: string): Promise<string | null> {
 export async function leave(room: string): Promise<string | null> {
   return ask("leave", room, () => {
     followRooms(myRooms.value.filter((name) => name !== room));
-    const rest = new Map(conversations.value);
-    rest.delete(keyOf({ room }));
-    conversations.value = rest;
+    forget(keyOf({ room }));
     if (current.value === keyOf({ room })) show(keyOf({ room: LOBBY }));
   });
 }
@@ -228,8 +226,9 @@ function receive(message: Message): void {
   showTyping(key, message.from, false);
   const picture = message.picture && { name: message.picture.name, url: pictureUrl(message.picture) ?? "" };
   addLine(key, { type: "message", key: lineKey, order: message.id, at: message.at, from: message.from, text: message.text, picture });
-  const mine = message.from === nickname.value;
-  if (!mine && (key !== current.value || document.hidden)) update(key, (conversation) => ({ ...conversation, unread: conversation.unread + 1 }));
+  // What was said before this page was opened is shown, but is no news.
+  const isNews = message.from !== nickname.value && message.at > performance.timeOrigin;
+  if (isNews && (key !== current.value || document.hidden)) update(key, (conversation) => ({ ...conversation, unread: conversation.unread + 1 }));
 }
 
 function addNotice(key: string, text: string): void {
@@ -249,8 +248,20 @@ function sorted(lines: readonly Line[]): readonly Line[] {
   const numbered = lines.filter((line) => line.type === "message").sort((a, b) => a.order - b.order);
   let next = 0;
   const merged = lines.map((line) => (line.type === "message" ? (numbered[next++] ?? line) : line));
-  for (const line of merged.slice(0, -MAX_LINES)) if (line.type === "message" && line.picture) URL.revokeObjectURL(line.picture.url);
+  release(merged.slice(0, -MAX_LINES));
   return merged.slice(-MAX_LINES);
+}
+
+function forget(key: string): void {
+  release(conversations.value.get(key)?.lines ?? []);
+  const rest = new Map(conversations.value);
+  rest.delete(key);
+  conversations.value = rest;
+}
+
+/** Gives back the memory of pictures nobody will see again. */
+function release(lines: readonly Line[]): void {
+  for (const line of lines) if (line.type === "message" && line.picture) URL.revokeObjectURL(line.picture.url);
 }
 
 function open(to: Place): void {

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { announcement, goodbye, nickname, resume, unreadTotal } from "../chat";
+import { announcement, current, goodbye, nickname, resume, show, unreadTotal } from "../chat";
 import { phase } from "../connection";
 import { ConnectionPanel } from "./ConnectionPanel";
 import { Conversation } from "./Conversation";
@@ -19,8 +19,15 @@ export function App(): JSX.Element {
     const escape = (event: KeyboardEvent): void => {
       if (event.key === "Escape" && window.matchMedia("(max-width: 1099px)").matches) hidePanel();
     };
+    const seen = (): void => {
+      if (!document.hidden) show(current.value);
+    };
     window.addEventListener("keydown", escape);
-    return () => window.removeEventListener("keydown", escape);
+    document.addEventListener("visibilitychange", seen);
+    return () => {
+      window.removeEventListener("keydown", escape);
+      document.removeEventListener("visibilitychange", seen);
+    };
   }, []);
   useEffect(() => {
     document.title = unreadTotal.value > 0 ? `(${unreadTotal.value}) Sockeye` : "Sockeye";
