@@ -53,6 +53,7 @@ io.of('/auth').use((socket, next) => {
 function handle(namespace) {
   namespace.on('connection', (socket) => {
     const numbers = [];
+    let aim;
     const known = new Set();
     const on = (event, handler) => {
       known.add(event);
@@ -63,15 +64,18 @@ function handle(namespace) {
     on('echo', (...args) => socket.emit('echo', ...args));
     on('echo-ack', (...args) => args.pop()(...args));
     on('who', (ack) => ack({ id: socket.id, namespace: socket.nsp.name, auth: socket.handshake.auth, query: socket.handshake.query.tag ?? null }));
-    on('ask', (timeout, ...args) => {
-      socket.timeout(timeout).emitWithAck('question', ...args)
-        .then((reply) => socket.emit('answer', reply), () => socket.emit('no answer'));
-    });
+    for (const [event, timeout] of [['ask', 5_000], ['ask-briefly', 50]]) {
+      on(event, (...args) => {
+        socket.timeout(timeout).emitWithAck('question', ...args)
+          .then((reply) => socket.emit('answer', reply), () => socket.emit('no answer'));
+      });
+    }
 
     on('join', (rooms, ack) => { socket.join(rooms); ack(); });
     on('leave', (room, ack) => { socket.leave(room); ack(); });
     on('rooms', (ack) => ack(ownRooms(socket)));
-    on('send', (where, event, ...args) => target(where).emit(event, ...args));
+    on('aim', (where, event) => { aim = [where, event]; });
+    on('fire', (...args) => target(aim[0]).emit(aim[1], ...args));
     on('send-ack', (where, timeout, event, arg, ack) => {
       const answer = (error, replies) => ack(error !== null, [...replies].sort());
       target(where).timeout(timeout).emit(event, arg, answer);
@@ -87,7 +91,6 @@ function handle(namespace) {
 
     on('disconnect-me', (close) => socket.disconnect(close));
     on('emit-and-disconnect-me', (close) => { socket.emit('last words', 1); socket.disconnect(close); });
-    on('close-connection', () => socket.conn.close());
     on('left', (id, ack) => ack(left.get(id) ?? null));
 
     on('count', (n) => {
@@ -113,7 +116,8 @@ function handle(namespace) {
       on(event, (n) => numbers.push(n));
     }
     on('numbers', (ack) => ack(numbers));
-    on('size', (data, ack) => ack(data.length));
+    on('size', (text, ack) => ack(text.length));
+    on('size-binary', (data, ack) => ack(data.length));
     on('make', (length) => socket.emit('made', 'x'.repeat(length)));
     on('make-binary', (length) => socket.emit('made', Buffer.alloc(length, 7)));
 

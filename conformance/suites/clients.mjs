@@ -46,7 +46,7 @@ export default function oldClients(tests) {
       const socket = await context.connected('/', {}, connect);
       socket.on('question', (what, ack) => ack({ what, data: Buffer.from('x') }));
       const answer = next(socket, 'answer');
-      socket.emit('ask', 5_000, 'why');
+      socket.emit('ask', 'why');
       assert.deepEqual(await answer, [{ what: 'why', data: Buffer.from('x') }]);
     }, options);
 
@@ -55,7 +55,7 @@ export default function oldClients(tests) {
       await ask(a, 'join', ['red']);
       await b.emitWithAck('join', ['red']);
       const got = Promise.all([next(a, 'news'), next(b, 'news')]);
-      a.emit('send', { to: ['red'] }, 'news', Buffer.from('é'), '€');
+      a.emit('aim', { to: ['red'] }, 'news').emit('fire', Buffer.from('é'), '€');
       assert.deepEqual(await got, [[Buffer.from('é'), '€'], [Buffer.from('é'), '€']]);
     }, options);
 
@@ -126,7 +126,7 @@ export default function oldClients(tests) {
     const old = await context.connected('/', {}, connect2);
     const today = await context.connected();
     const got = next(old, 'news');
-    today.emit('send', { by: 'socket' }, 'news', { a: Buffer.from('1') });
+    today.emit('aim', { by: 'socket' }, 'news').emit('fire', { a: Buffer.from('1') });
     assert.deepEqual(await got, [{ a: Buffer.from('1') }]);
   }, { server: { allowEio3: true } });
 

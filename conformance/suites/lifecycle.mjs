@@ -33,14 +33,6 @@ export default function lifecycle(tests) {
     });
   }
 
-  tests.eachTransport('the server closes the connection under the socket', async (context) => {
-    const socket = await context.connected();
-    const [id, gone] = [socket.id, next(socket, 'disconnect')];
-    socket.emit('close-connection');
-    assert.equal((await gone)[0], 'transport close');
-    assert.equal((await context.farewell(id)).reason, 'forced close');
-  });
-
   tests.eachTransport('the client closes the engine', async (context) => {
     const socket = await context.connected();
     const [id, gone] = [socket.id, next(socket, 'disconnect')];

@@ -22,10 +22,10 @@ export default function load(tests) {
     const sender = sockets[0];
     for (let round = 0; round < ROUNDS; round += 1) {
       for (let room = 0; room < ROOMS; room += 1) {
-        sender.emit('send', { to: [`room ${room}`] }, 'tick', room, round);
+        sender.emit('aim', { to: [`room ${room}`] }, 'tick').emit('fire', room, round);
       }
     }
-    sender.emit('send', {}, 'end', true);
+    sender.emit('aim', {}, 'end').emit('fire', true);
     await Promise.all(finished);
 
     received.forEach((got, i) => {
@@ -42,7 +42,7 @@ export default function load(tests) {
       socket.on('once', () => { count.once += 1; });
       return count;
     });
-    sockets[0].emit('send', { to: ['all', '0', '1', '2', sockets[7].id] }, 'once');
+    sockets[0].emit('aim', { to: ['all', '0', '1', '2', sockets[7].id] }, 'once').emit('fire');
     await sockets[0].emitWithAck('rooms');
     await Promise.all(sockets.map((socket) => socket.emitWithAck('rooms')));
     assert.deepEqual(counts, sockets.map(() => ({ once: 1 })));
@@ -62,7 +62,7 @@ export default function load(tests) {
     });
     sockets.forEach((socket, who) => {
       for (let n = 0; n < 20; n += 1) {
-        socket.emit('send', {}, 'said', [who, n]);
+        socket.emit('aim', {}, 'said').emit('fire', [who, n]);
       }
     });
     await Promise.all(got);

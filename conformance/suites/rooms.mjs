@@ -44,7 +44,7 @@ export default function rooms(tests) {
     const rooms = () => socket.emitWithAck('rooms');
     assert.deepEqual(await rooms(), []);
     await socket.emitWithAck('join', ['one', 'two']);
-    await socket.emitWithAck('join', 'two');
+    await socket.emitWithAck('join', ['two']);
     await socket.emitWithAck('join', ['', 'é "quoted"']);
     assert.deepEqual(await rooms(), ['', 'one', 'two', 'é "quoted"']);
     await socket.emitWithAck('leave', 'one');
@@ -56,7 +56,7 @@ export default function rooms(tests) {
     const crowd = await Crowd.gather(context, { a: ['red'], b: ['red', 'blue'], c: [] });
     await crowd.a.emitWithAck('all-join', { to: ['red'] }, ['vip', 'news']);
     await crowd.expect({ to: ['vip'] }, 'ab');
-    await crowd.a.emitWithAck('all-leave', { to: ['blue'] }, 'vip');
+    await crowd.a.emitWithAck('all-leave', { to: ['blue'] }, ['vip']);
     await crowd.expect({ to: ['vip'] }, 'a');
     const gone = next(crowd.b, 'disconnect');
     crowd.a.emit('all-disconnect', { to: ['blue'] }, false);
@@ -132,7 +132,7 @@ class Crowd {
       socket.on('news', listener);
       return () => socket.off('news', listener);
     });
-    this.a.emit('send', where, 'news', ...args);
+    this.a.emit('aim', where, 'news').emit('fire', ...args);
     await this.settle();
     listeners.forEach((remove) => remove());
     assert.equal(received.sort().join(''), names, `receivers of ${JSON.stringify(where)}`);

@@ -9,12 +9,15 @@ const PACKETS = 200;
 export default function upgrade(tests) {
   tests.add('the connection becomes a WebSocket', async (context) => {
     context.way = 'upgrade';
-    const socket = await context.connected();
+    const socket = context.client();
+    await next(socket.io, 'open');
     assert.equal(socket.io.engine.transport.name, 'polling');
-    const id = socket.id;
+    const { id } = socket.io.engine;
+    const connected = next(socket, 'connect');
     await next(socket.io.engine, 'upgrade');
+    await connected;
     assert.equal(socket.io.engine.transport.name, 'websocket');
-    assert.equal(socket.id, id);
+    assert.equal(socket.io.engine.id, id);
     assert.equal(await socket.emitWithAck('echo-ack', 1), 1);
     assert.equal((await context.server.stats()).sessions, 1);
   });
@@ -90,7 +93,7 @@ export default function upgrade(tests) {
       }));
       const got = sockets.map((socket) => collect(socket, 'tick', PACKETS));
       for (const n of sequence(PACKETS)) {
-        sender.emit('send', { to: ['all'] }, 'tick', n);
+        sender.emit('aim', { to: ['all'] }, 'tick').emit('fire', n);
         if (n % 10 === 0) {
           await pause(0);
         }
