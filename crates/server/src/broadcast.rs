@@ -1,18 +1,20 @@
 //! One packet to many sockets: encoded once, handed to the outbox of each.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use smol_str::SmolStr;
-use sockeye_protocol::Outgoing;
 use sockeye_protocol::event::is_reserved;
+use sockeye_protocol::{AckId, Outgoing, OwnedArgs, Raw};
 
 use crate::ack::{Gather, Waiter};
 use crate::adapter::{Command, Selection};
 use crate::error::{ClusterError, DisconnectReason, EmitError};
 use crate::hub::{Hub, Member};
 use crate::link::{self, Urgency};
+use crate::recovery::Log;
 
 /// What goes with a broadcast besides its selection.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +48,7 @@ impl Flags {
 /// Encodes an event of the application.
 pub(crate) fn encode<A: Serialize + ?Sized>(
     hub: &Hub,
-    ack: Option<sockeye_protocol::AckId>,
+    ack: Option<AckId>,
     name: &str,
     args: &A,
 ) -> Result<Outgoing, EmitError> {
@@ -71,12 +73,49 @@ pub(crate) fn emit<A: Serialize + ?Sized>(
     if standing_alone && !hub.may_have(selection) {
         return Ok(());
     }
-    let packet = flags.apply(encode(hub, None, name, args)?);
-    hub.for_each(selection, |member| push(member, packet.clone(), flags.urgency()));
+    let packet = match hub.log() {
+        Some(log) => emit_logged(hub, log, selection, flags, name, args)?,
+        None => {
+            let packet = flags.apply(encode(hub, None, name, args)?);
+            hub.for_each(selection, |member| push(member, packet.clone(), flags.urgency()));
+            packet
+        }
+    };
     if !standing_alone {
         publish(hub, selection, Command::Broadcast { packet: &packet, volatile: flags.volatile });
     }
     Ok(())
+}
+
+/// Like `emit`, in a namespace whose clients can be recovered: the event gets its number and is kept. A volatile one is
+/// not kept, and carries the number of the one before it, so that clients remember a number whatever they get.
+fn emit_logged<A: Serialize + ?Sized>(
+    hub: &Hub,
+    log: &Log<Weak<Member>>,
+    selection: &Selection,
+    flags: Flags,
+    name: &str,
+    args: &A,
+) -> Result<Outgoing, EmitError> {
+    // The application's code runs before the lock is taken; under it, bytes are copied.
+    let args = Raw::from(OwnedArgs::encode(args)?);
+    let kept = (!flags.volatile).then(|| Arc::new(selection.clone()));
+    let now = tokio::time::Instant::now().into_std();
+    let mut state = log.lock();
+    let number = if flags.volatile { state.next() - 1 } else { state.next() };
+    let packet = hub.parser().recoverable_event(&hub.path, None, name, &args, &state.offset(number))?;
+    let packet = flags.apply(packet);
+    if let Some(selection) = kept {
+        state.append(packet.clone(), selection, now, log.options());
+    }
+    hub.for_each(selection, |member| {
+        if let Some(thread) = member.thread().filter(|_| !flags.volatile) {
+            thread.end.store(number + 1, Ordering::Relaxed);
+        }
+        push(member, packet.clone(), flags.urgency());
+    });
+    drop(state);
+    Ok(packet)
 }
 
 /// Asks every member of a selection on this server for an answer.
@@ -87,19 +126,72 @@ pub(crate) fn ask<A: Serialize + ?Sized>(
     name: &str,
     args: &A,
 ) -> Result<Arc<Gather>, EmitError> {
+    if is_reserved(name) {
+        return Err(EmitError::Reserved);
+    }
     let ack = hub.next_ack();
-    let packet = flags.apply(encode(hub, Some(ack), name, args)?);
+    let draft = Draft::new(hub, ack, name, args)?;
     let deadline = tokio::time::Instant::now().into_std() + flags.timeout.unwrap_or(hub.config.ack_timeout);
     let gather = Arc::new(Gather::default());
+    draft.send(hub, |packet| {
+        let packet = flags.apply(packet);
+        ask_each(hub, selection, &packet, &gather, (ack, deadline));
+    })?;
+    Ok(gather)
+}
+
+fn ask_each(
+    hub: &Hub,
+    selection: &Selection,
+    packet: &Outgoing,
+    gather: &Arc<Gather>,
+    (ack, deadline): (AckId, Instant),
+) {
     hub.for_each(selection, |member| {
-        let waiter = Waiter::many(&gather, member.id.clone());
+        let waiter = Waiter::many(gather, member.id.clone());
         let command = link::Command::Await { slot: member.slot, socket: member.id.clone(), ack, deadline, waiter };
         if let Err(error) = member.link.push_asking(packet.clone(), command) {
             // The waiter went with the command: this socket has settled as disconnected.
             tracing::trace!(%error, "not asked");
         }
     });
-    Ok(gather)
+}
+
+/// An event that asks for an answer, as far as it can be prepared before it is sent.
+#[derive(Debug)]
+pub(crate) enum Draft {
+    Ready(Outgoing),
+    /// In a namespace whose clients can be recovered: it carries the number of the event before it, known when it is sent.
+    Numbered {
+        ack: AckId,
+        name: Box<str>,
+        args: Raw,
+    },
+}
+
+impl Draft {
+    pub(crate) fn new<A: Serialize + ?Sized>(hub: &Hub, ack: AckId, name: &str, args: &A) -> Result<Self, EmitError> {
+        if hub.log().is_none() {
+            return Ok(Self::Ready(encode(hub, Some(ack), name, args)?));
+        }
+        if is_reserved(name) {
+            return Err(EmitError::Reserved);
+        }
+        Ok(Self::Numbered { ack, name: name.into(), args: OwnedArgs::encode(args)?.into() })
+    }
+
+    /// Hands the packet to `push`, while no other event of the namespace can come between.
+    pub(crate) fn send<T>(self, hub: &Hub, push: impl FnOnce(Outgoing) -> T) -> Result<T, EmitError> {
+        match (self, hub.log()) {
+            (Self::Ready(packet), _) => Ok(push(packet)),
+            (Self::Numbered { ack, name, args }, Some(log)) => {
+                let state = log.lock();
+                let offset = state.offset(state.next() - 1);
+                Ok(push(hub.parser().recoverable_event(&hub.path, Some(ack), &name, &args, &offset)?))
+            }
+            (Self::Numbered { ack, name, args }, None) => Ok(push(encode(hub, Some(ack), &name, &args)?)),
+        }
+    }
 }
 
 pub(crate) fn join(hub: &Hub, selection: &Selection, flags: Flags, rooms: &[SmolStr]) -> Result<(), ClusterError> {

@@ -9,6 +9,7 @@ use sockeye_protocol::Parser;
 use crate::adapter::Adapter;
 use crate::config::{Config, Origins, WhenFull};
 use crate::error::ConfigError;
+use crate::recovery::Recovery;
 use crate::server::Server;
 
 /// A transport which clients may use.
@@ -170,6 +171,14 @@ impl ServerBuilder {
     pub fn max_waiting_events(mut self, events: usize, bytes: usize) -> Self {
         self.config.max_waiting_events = events;
         self.config.max_waiting_bytes = bytes;
+        self
+    }
+
+    /// Lets clients whose connection broke come back to their id, rooms and data, and to what was sent meanwhile
+    /// (`connectionStateRecovery`). Default: off. Every event then carries one more argument, a string, which the clients
+    /// of Socket.IO 4.6 and later know how to use, and the broadcasts of one namespace are handed out one at a time.
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.config.recovery = Some(recovery);
         self
     }
 

@@ -9,6 +9,7 @@ use sockeye_protocol::Parser;
 
 use crate::adapter::{Adapter, Local};
 use crate::error::ConfigError;
+use crate::recovery::Recovery;
 
 /// What happens when a client reads so slowly that its outbox reaches its bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) max_waiting_events: usize,
     pub(crate) max_waiting_bytes: usize,
     pub(crate) allow_eio3: bool,
+    pub(crate) recovery: Option<Recovery>,
     pub(crate) adapter: Arc<dyn Adapter>,
 }
 
@@ -65,6 +67,7 @@ impl Default for Config {
             max_waiting_events: 1_024,
             max_waiting_bytes: 4 * 1024 * 1024,
             allow_eio3: false,
+            recovery: None,
             adapter: Arc::new(Local),
         }
     }

@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use parking_lot::{Mutex, RwLock};
@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::peer::Peer;
+use crate::recovery::Log;
 use crate::rooms::{Room, RoomEvent, Watchers, address};
 
 /// A socket, as its namespace knows it.
@@ -27,9 +28,23 @@ pub(crate) struct Member {
     pub(crate) hub: Arc<Hub>,
     pub(crate) link: Arc<Link>,
     pub(crate) peer: Peer,
+    /// Set if the namespace offers recovery.
+    thread: Option<Box<Thread>>,
     place: Mutex<Place>,
     /// Handlers of this socket alone; the type is known to `socket.rs`.
     pub(crate) own: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+/// What a member must remember to be recovered.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    pub(crate) pid: SmolStr,
+    /// Number of the first event it could get.
+    pub(crate) start: u64,
+    /// One more than the number of the last event that was meant for it.
+    pub(crate) end: AtomicU64,
+    /// Whether it is one that came back.
+    pub(crate) recovered: bool,
 }
 
 /// Where a member is.
@@ -48,8 +63,16 @@ pub(crate) enum JoinError {
 }
 
 impl Member {
-    pub(crate) fn new(id: SmolStr, slot: Slot, hub: &Arc<Hub>, link: &Arc<Link>, peer: Peer) -> Arc<Self> {
+    pub(crate) fn new(
+        id: SmolStr,
+        slot: Slot,
+        hub: &Arc<Hub>,
+        link: &Arc<Link>,
+        peer: Peer,
+        thread: Option<Thread>,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            thread: thread.map(Box::new),
             id,
             slot,
             hub: Arc::clone(hub),
@@ -58,6 +81,10 @@ impl Member {
             place: Mutex::default(),
             own: OnceLock::new(),
         })
+    }
+
+    pub(crate) fn thread(&self) -> Option<&Thread> {
+        self.thread.as_deref()
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -87,6 +114,7 @@ pub(crate) struct Hub {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) adapter: Arc<dyn Adapter>,
     watchers: Arc<Watchers>,
+    log: Option<Log<Weak<Member>>>,
     hasher: DefaultHashBuilder,
     members: Box<[RwLock<HashTable<Arc<Member>>>]>,
     rooms: Box<[RwLock<Rooms>]>,
@@ -101,6 +129,7 @@ impl Hub {
         adapter: Arc<dyn Adapter>,
         watchers: Arc<Watchers>,
     ) -> Self {
+        let log = config.recovery.clone().map(|options| Log::new(options, epoch()));
         let shards = shard_count();
         Self {
             path,
@@ -108,6 +137,7 @@ impl Hub {
             metrics,
             adapter,
             watchers,
+            log,
             hasher: DefaultHashBuilder::default(),
             members: (0..shards).map(|_| RwLock::default()).collect(),
             rooms: (0..shards).map(|_| RwLock::default()).collect(),
@@ -124,6 +154,11 @@ impl Hub {
         self.adapter.is_clustered()
     }
 
+    /// The log of events, if clients can be recovered.
+    pub(crate) fn log(&self) -> Option<&Log<Weak<Member>>> {
+        self.log.as_ref()
+    }
+
     /// An id for an answer, never used before in this namespace.
     pub(crate) fn next_ack(&self) -> AckId {
         AckId(self.next_ack.fetch_add(1, Ordering::Relaxed))
@@ -138,45 +173,65 @@ impl Hub {
 
     /// Takes a member out of the namespace and of all its rooms; false if it was out already.
     pub(crate) fn remove(&self, member: &Arc<Member>) -> bool {
+        let Some(left) = self.remove_quietly(member) else { return false };
+        self.tell_left(member, left);
+        true
+    }
+
+    pub(crate) fn tell_left(&self, member: &Member, left: Vec<(SmolStr, bool)>) {
+        self.watchers.tell(|| left.into_iter().flat_map(|(room, last)| departure(room, member, last)));
+    }
+
+    /// Like `remove`, without telling anybody: the rooms it was in, and whether it was the last there.
+    pub(crate) fn remove_quietly(&self, member: &Arc<Member>) -> Option<Vec<(SmolStr, bool)>> {
         let mut place = member.place.lock();
         if std::mem::replace(&mut place.gone, true) {
-            return false;
+            return None;
         }
         let left: Vec<_> = place.rooms.iter().map(|room| (room.clone(), self.remove_from_room(room, member))).collect();
         drop(place);
-        self.watchers.tell(|| left.into_iter().flat_map(|(room, last)| departure(room, member, last)));
         let hash = self.hasher.hash_one(&member.id);
         if let Ok(found) = shard(&self.members, hash).write().find_entry(hash, |other| Arc::ptr_eq(other, member)) {
             found.remove();
             self.metrics.sockets.down();
         }
-        true
+        Some(left)
     }
 
     pub(crate) fn join(&self, member: &Arc<Member>, room: SmolStr) -> Result<(), JoinError> {
+        if let Some(first) = self.join_quietly(member, &room)? {
+            self.tell_joined(member, room, first);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn tell_joined(&self, member: &Member, room: SmolStr, first: bool) {
+        self.watchers.tell(|| {
+            let created = first.then(|| RoomEvent::Created { room: room.clone() });
+            created.into_iter().chain([RoomEvent::Joined { room, socket: member.id.clone() }])
+        });
+    }
+
+    /// Like `join`, without telling anybody: `None` if it was there already, else whether it is the first.
+    pub(crate) fn join_quietly(&self, member: &Arc<Member>, room: &SmolStr) -> Result<Option<bool>, JoinError> {
         let mut place = member.place.lock();
         if place.gone {
             return Err(JoinError::Gone);
         }
-        if place.rooms.contains(&room) || room == member.id {
-            return Ok(());
+        if place.rooms.contains(room) || *room == member.id {
+            return Ok(None);
         }
         if place.rooms.len() >= self.config.max_rooms {
             return Err(JoinError::TooManyRooms);
         }
-        let hash = self.hasher.hash_one(&room);
+        let hash = self.hasher.hash_one(room);
         let mut shard = shard(&self.rooms, hash).write();
         let entry = shard.entry(room.clone()).or_default();
         let first = entry.is_empty();
         entry.add(member);
         drop(shard);
         place.rooms.push(room.clone());
-        drop(place);
-        self.watchers.tell(|| {
-            let created = first.then(|| RoomEvent::Created { room: room.clone() });
-            created.into_iter().chain([RoomEvent::Joined { room, socket: member.id.clone() }])
-        });
-        Ok(())
+        Ok(Some(first))
     }
 
     pub(crate) fn leave(&self, member: &Arc<Member>, room: &str) {
@@ -291,6 +346,14 @@ impl Hub {
 fn departure(room: SmolStr, member: &Member, last: bool) -> impl Iterator<Item = RoomEvent> {
     let deleted = last.then(|| RoomEvent::Deleted { room: room.clone() });
     std::iter::once(RoomEvent::Left { room, socket: member.id.clone() }).chain(deleted)
+}
+
+/// Tells the offsets of one log from those of another.
+fn epoch() -> SmolStr {
+    let mut random = [0; 3];
+    // Without randomness offsets of an earlier process might be taken for ours; private ids still could not.
+    let _ = getrandom::fill(&mut random);
+    random.iter().map(|byte| format!("{byte:02x}")).chain(["-".to_owned()]).collect()
 }
 
 /// Enough that the threads of a server seldom meet, and few enough that an empty namespace stays small.

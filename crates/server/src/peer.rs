@@ -201,6 +201,12 @@ impl Data {
         self.0.lock().as_mut()?.remove(key)
     }
 
+    pub(crate) fn replace(&self, value: serde_json::Value) {
+        if let serde_json::Value::Object(map) = value {
+            *self.0.lock() = (!map.is_empty()).then(|| Box::new(map));
+        }
+    }
+
     /// The whole object.
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::Value::Object(self.0.lock().as_deref().cloned().unwrap_or_default())

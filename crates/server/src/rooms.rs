@@ -63,7 +63,9 @@ impl Watchers {
         if self.any.load(Ordering::Acquire) {
             let watchers = self.watchers.read().clone();
             for event in events() {
-                watchers.iter().for_each(|watcher| watcher(&event));
+                for watcher in &watchers {
+                    watcher(&event);
+                }
             }
         }
     }

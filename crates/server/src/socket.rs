@@ -15,7 +15,8 @@ use sockeye_protocol::{AckId, NamespacePath, Outgoing, Parser};
 
 use crate::Message;
 use crate::ack::{Reply, Waiter};
-use crate::broadcast;
+use crate::adapter::Selection;
+use crate::broadcast::{self, Draft, Flags};
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
 use crate::hub::{JoinError, Member};
 use crate::link::{Command, Urgency};
@@ -158,14 +159,31 @@ impl Socket {
     /// [`EmitError::Closed`] after the disconnect, [`EmitError::Full`] by the outbox's policy, or when the arguments
     /// cannot be encoded or the name is reserved.
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
+        if self.0.hub.log().is_some() {
+            return self.emit_logged(event.name(), &args);
+        }
         self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?, Urgency::Normal)
+    }
+
+    fn emit_logged<A: Serialize>(&self, name: &str, args: &A) -> Result<(), EmitError> {
+        if self.0.is_gone() {
+            return Err(EmitError::Closed);
+        }
+        let selection = Selection { rooms: vec![self.0.id.clone()], except: Vec::new() };
+        broadcast::emit(&self.0.hub, &selection, Flags { local: true, ..Flags::default() }, name, args)
+    }
+
+    /// Whether this is a client that came back to its id, rooms and data, and to what it had missed; see
+    /// [`ServerBuilder::recovery`](crate::ServerBuilder::recovery).
+    pub fn recovered(&self) -> bool {
+        self.0.thread().is_some_and(|thread| thread.recovered)
     }
 
     /// Sends an event to this client and waits for its answer: await the result, or call [`AckFuture::send`] first.
     pub fn emit_with_ack<A: Serialize, R: DeserializeOwned>(&self, event: impl Ask<A, R>, args: A) -> AckFuture<R> {
         let ack = self.0.hub.next_ack();
         AckFuture {
-            packet: broadcast::encode(&self.0.hub, Some(ack), event.name(), &args),
+            draft: Draft::new(&self.0.hub, ack, event.name(), &args),
             ack,
             timeout: self.0.hub.config.ack_timeout,
             socket: self.clone(),
@@ -289,7 +307,7 @@ pub(crate) fn allowed(name: &str) -> &str {
 #[must_use = "the event is sent when this is awaited"]
 pub struct AckFuture<R> {
     socket: Socket,
-    packet: Result<Outgoing, EmitError>,
+    draft: Result<Draft, EmitError>,
     ack: AckId,
     timeout: Duration,
     reply: PhantomData<fn() -> R>,
@@ -318,7 +336,7 @@ impl<R> AckFuture<R> {
         let (waiter, receiver) = Waiter::one();
         let deadline = tokio::time::Instant::now().into_std() + self.timeout;
         let command = Command::Await { slot: member.slot, socket: member.id.clone(), ack: self.ack, deadline, waiter };
-        member.link.push_asking(self.packet?, command)?;
+        self.draft?.send(&member.hub, |packet| member.link.push_asking(packet, command))??;
         Ok(receiver)
     }
 }

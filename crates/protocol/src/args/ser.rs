@@ -42,10 +42,11 @@ pub(crate) fn write<A: Serialize + ?Sized>(args: &A, writer: &mut json::ser::Wri
     }
 }
 
-/// Writes a list of arguments, the event's name before them.
+/// Writes a list of arguments, the event's name before them, and `last` behind them.
 pub(crate) fn write_msgpack<A: Serialize + ?Sized>(
     name: Option<&str>,
     args: &A,
+    last: Option<&str>,
     writer: &mut msgpack::ser::Writer<'_>,
 ) -> Result<(), EncodeError> {
     let shape = shape(args);
@@ -56,16 +57,17 @@ pub(crate) fn write_msgpack<A: Serialize + ?Sized>(
         (_, Some(raw)) => raw.as_args().count(),
         _ => 0,
     };
-    writer.array(count + usize::from(name.is_some()))?;
+    writer.array(count + usize::from(name.is_some()) + usize::from(last.is_some()))?;
     if let Some(name) = name {
         writer.string(name)?;
     }
     match (shape, &raw) {
-        (Shape::One, _) => args.serialize(writer),
+        (Shape::One, _) => args.serialize(&mut *writer),
         (Shape::Several(_), _) => writer.spread(args),
         (_, Some(raw)) => write_raw_msgpack(raw.as_args(), writer),
         _ => Ok(()),
-    }
+    }?;
+    last.map_or(Ok(()), |last| writer.string(last))
 }
 
 fn write_raw_msgpack(args: Args<'_>, writer: &mut msgpack::ser::Writer<'_>) -> Result<(), EncodeError> {

@@ -2,6 +2,7 @@
 
 mod name;
 mod error;
+mod reply;
 mod handler;
 mod listeners;
 mod runner;
@@ -10,4 +11,5 @@ pub use error::{AckError, BoxError, EmitError};
 pub use handler::{Ack, Handle, Handler, Message, Outcome, Received};
 pub use listeners::{Entry, Listener, Listeners, Snapshot};
 pub use name::{Answer, Ask, Emit, Event, Listen, is_reserved};
+pub use reply::{Asker, Pending, Reply};
 pub use runner::{Finished, Runner};

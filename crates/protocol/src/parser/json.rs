@@ -82,6 +82,7 @@ pub(super) fn event<A: Serialize + ?Sized>(
     ack: Option<AckId>,
     name: &str,
     args: &A,
+    offset: Option<&str>,
 ) -> Result<Outgoing, EncodeError> {
     let mut draft = Draft::new(kind::EVENT, namespace);
     if let Some(id) = ack {
@@ -91,6 +92,10 @@ pub(super) fn event<A: Serialize + ?Sized>(
         writer.raw("[");
         name.serialize(&mut *writer)?;
         ser::write(args, writer)?;
+        if let Some(offset) = offset {
+            writer.raw(",");
+            offset.serialize(&mut *writer)?;
+        }
         writer.raw("]");
         Ok(())
     })?;

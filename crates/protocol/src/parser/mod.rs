@@ -35,8 +35,26 @@ impl Parser {
         args: &A,
     ) -> Result<Outgoing, EncodeError> {
         match self {
-            Self::Json => json::event(namespace, ack, name, args),
-            Self::Msgpack => msgpack::event(namespace, ack, name, args),
+            Self::Json => json::event(namespace, ack, name, args, None),
+            Self::Msgpack => msgpack::event(namespace, ack, name, args, None),
+        }
+    }
+
+    /// An event which the client can name after a reconnection: `offset` is one more argument, at the end.
+    ///
+    /// # Errors
+    /// `args` cannot be serialized.
+    pub fn recoverable_event<A: Serialize + ?Sized>(
+        &self,
+        namespace: &NamespacePath,
+        ack: Option<AckId>,
+        name: &str,
+        args: &A,
+        offset: &str,
+    ) -> Result<Outgoing, EncodeError> {
+        match self {
+            Self::Json => json::event(namespace, ack, name, args, Some(offset)),
+            Self::Msgpack => msgpack::event(namespace, ack, name, args, Some(offset)),
         }
     }
 

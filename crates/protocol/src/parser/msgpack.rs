@@ -51,9 +51,10 @@ pub(super) fn event<A: Serialize + ?Sized>(
     ack: Option<AckId>,
     name: &str,
     args: &A,
+    offset: Option<&str>,
 ) -> Result<Outgoing, EncodeError> {
     let mut out = begin(EVENT, namespace, ack, true)?;
-    ser::write_msgpack(Some(name), args, &mut Writer::new(&mut out))?;
+    ser::write_msgpack(Some(name), args, offset, &mut Writer::new(&mut out))?;
     Ok(finish(&out))
 }
 
@@ -63,7 +64,7 @@ pub(super) fn ack<A: Serialize + ?Sized>(
     args: &A,
 ) -> Result<Outgoing, EncodeError> {
     let mut out = begin(ACK, namespace, Some(id), true)?;
-    ser::write_msgpack(None, args, &mut Writer::new(&mut out))?;
+    ser::write_msgpack(None, args, None, &mut Writer::new(&mut out))?;
     Ok(finish(&out))
 }
 

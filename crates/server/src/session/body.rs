@@ -8,10 +8,10 @@ use sockeye_engine::{CloseReason, Lane, Packet, Session};
 use sockeye_protocol::event::Received;
 use sockeye_protocol::{AckId, Connection, Event, NamespacePath, Outgoing, Slot};
 
+use super::admission;
 use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
 use crate::ack::Waiter;
 use crate::error::{DisconnectReason, Refusal};
-use crate::hub::Member;
 use crate::link::{Link, Urgency};
 use crate::namespace::Visit;
 use crate::peer::Peer;
@@ -72,6 +72,14 @@ impl Body {
         Self { core, link, session, connection, sockets: Vec::new(), departing: Vec::new() }
     }
 
+    /// Begins: clients of revision 3 are in `/` by connecting.
+    pub(crate) fn begin(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if let Some(Event::ConnectAsked { slot, namespace, query, auth }) = self.connection.poll_event() {
+            let peer = Peer::new(Arc::clone(&self.link.handshake), auth.to_owned(), query);
+            self.ask(slot, namespace, peer, now, cx);
+        }
+    }
+
     /// A packet arrived: its message goes up to the handlers.
     pub(crate) fn receive(
         &mut self,
@@ -102,15 +110,23 @@ impl Body {
                 let peer = Peer::new(Arc::clone(&self.link.handshake), auth.to_owned(), query);
                 self.ask(slot, namespace, peer, now, cx);
             }
-            Event::Disconnected { slot } => self.depart(slot, DisconnectReason::ClientDisconnect),
+            Event::Disconnected { slot } => self.depart(slot, DisconnectReason::ClientDisconnect, now),
             Event::Connected { .. } | Event::Refused { .. } => {}
         }
         Ok(())
     }
 
+    /// Frees what the last message left behind.
+    pub(crate) fn release(&mut self) {
+        self.connection.release();
+    }
+
     /// A client asks for a namespace.
     fn ask(&mut self, slot: Slot, path: NamespacePath, peer: Peer, now: Instant, cx: &mut Context<'_>) {
         let admission: Admission = match self.core.registry.visit(&path) {
+            Some(namespace) if admission::may_skip_authorize(namespace.hub(), &peer, now) => {
+                return self.admit(slot, namespace, peer, now);
+            }
             Some(namespace) => match namespace.hooks().authorize(peer.clone()) {
                 None => return self.admit(slot, namespace, peer, now),
                 Some(verdict) => Box::pin(async move { verdict.await.map(|()| namespace) }),
@@ -125,10 +141,7 @@ impl Body {
     }
 
     fn admit(&mut self, slot: Slot, namespace: Visit, peer: Peer, now: Instant) {
-        let id = Core::random_id();
-        if let Some(packet) = self.connection.accept(slot, &id, None, now) {
-            self.push(packet);
-            let member = Member::new(id, slot, namespace.hub(), &self.link, peer);
+        if let Some(member) = admission::admit(namespace.hub(), &self.link, &mut self.connection, slot, peer, now) {
             *self.occupant(slot) = Occupant::Joined(Box::new(Joined::enter(namespace, member)));
         }
     }
@@ -263,13 +276,13 @@ impl Body {
         {
             self.push(packet);
         }
-        self.depart(slot, reason);
+        self.depart(slot, reason, now);
     }
 
-    fn depart(&mut self, slot: Slot, reason: DisconnectReason) {
+    fn depart(&mut self, slot: Slot, reason: DisconnectReason, now: Instant) {
         if let Occupant::Joined(joined) = std::mem::take(self.occupant(slot)) {
             tracing::debug!(namespace = joined.namespace.path(), %reason, "a socket left");
-            self.departing.push(joined.depart(reason));
+            self.departing.push(joined.depart(reason, now));
         }
     }
 

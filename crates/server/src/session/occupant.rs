@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use sockeye_protocol::event::{Entry, Received, Runner, Snapshot};
 use sockeye_protocol::{AckId, AckTable, Args};
 
+use super::admission;
 use crate::ack::Waiter;
 use crate::error::{AckError, DisconnectReason, Refusal};
 use crate::handlers::{HandlerError, Hooks};
@@ -71,9 +72,8 @@ pub(crate) struct Joined {
 }
 
 impl Joined {
-    /// Puts a socket into its namespace and calls `on_connect`. The answer to CONNECT must be on its way already.
+    /// Calls `on_connect` for a socket that has just been admitted.
     pub(crate) fn enter(namespace: Visit, member: Arc<Member>) -> Self {
-        namespace.hub().insert(&member);
         let socket = Socket::new(member);
         let mut runner = Runner::default();
         if let Some(job) = namespace.hooks().connect(socket.clone()) {
@@ -182,9 +182,8 @@ impl Joined {
     }
 
     /// Takes the socket out of its namespace; what still runs on its behalf is returned.
-    pub(crate) fn depart(mut self, reason: DisconnectReason) -> Departing {
-        let member = self.socket.member();
-        self.hub().remove(member);
+    pub(crate) fn depart(mut self, reason: DisconnectReason, now: Instant) -> Departing {
+        admission::dismiss(self.hub(), self.socket.member(), reason, now);
         for waiter in self.acks.drain() {
             self.namespace.hub().metrics.acks.down();
             waiter.fail(AckError::Disconnected);

@@ -40,6 +40,7 @@ pub(crate) struct Task {
     /// Set when the connection is being closed: when it must be over.
     closing: Option<Instant>,
     close_code: Option<ws::CloseCode>,
+    begun: bool,
     ended: bool,
     commands: Vec<Command>,
     requests: Vec<Request>,
@@ -76,6 +77,7 @@ impl Task {
             timer: None,
             closing: None,
             close_code: None,
+            begun: false,
             ended: false,
             commands: Vec::new(),
             requests: Vec::new(),
@@ -120,9 +122,13 @@ impl Task {
     }
 
     fn step(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.body.begin(now, cx);
+        }
         self.obey(now)?;
         self.serve(now, cx)?;
         self.read(now, cx)?;
+        self.body.release();
         self.body.run_sockets(now, cx);
         self.body.check_time(now)?;
         self.follow_session(now, cx);
@@ -275,6 +281,10 @@ impl Task {
                 }
             };
             body.receive(now, Lane::Stream, packet.map_err(Fault::Engine)?, cx)?;
+        }
+        if let Some(stream) = &mut self.stream {
+            // Frees the memory of a message that came in several reads.
+            drop(stream.decoder.decode(&mut []));
         }
         Ok(())
     }

@@ -1,0 +1,377 @@
+//! Connection state recovery: what a client missed while it was away.
+//!
+//! Every event of a namespace gets the next number of its log and carries it as an *offset*, one more string argument
+//! at the end, which the clients remember. A socket that loses its connection leaves a [`Session`] behind. Who comes back
+//! with its private id in time gets its id, rooms and data again, and what was sent meanwhile, after the answer to CONNECT.
+//!
+//! The log's lock is held while an event is numbered and handed to the outboxes, and while a socket leaves or returns: so
+//! the order of numbers is the order of delivery, and nothing can fall between.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use parking_lot::{Mutex, MutexGuard};
+use serde::Deserialize;
+use smol_str::{SmolStr, format_smolstr};
+use sockeye_protocol::Outgoing;
+
+use crate::adapter::Selection;
+
+/// Options of connection state recovery; see [`ServerBuilder::recovery`](crate::ServerBuilder::recovery).
+///
+/// Worst case of memory for each namespace: `max_bytes` of events and `max_sessions` sessions of a few hundred bytes.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    pub(crate) window: Duration,
+    pub(crate) max_bytes: usize,
+    pub(crate) max_packets: usize,
+    pub(crate) max_sessions: usize,
+    pub(crate) skip_authorize: bool,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_mins(2),
+            max_bytes: 64 * 1024 * 1024,
+            max_packets: 262_144,
+            max_sessions: 65_536,
+            skip_authorize: false,
+        }
+    }
+}
+
+impl Recovery {
+    /// How long a client may stay away (`maxDisconnectionDuration`). Default 2 minutes.
+    #[must_use]
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Bytes of events kept per namespace. Default 64 MiB. When they are exceeded the oldest events go, and who would
+    /// have needed them is not recovered.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Events kept per namespace. Default 262,144.
+    #[must_use]
+    pub fn max_packets(mut self, packets: usize) -> Self {
+        self.max_packets = packets;
+        self
+    }
+
+    /// Clients per namespace that may be away at a time. Default 65,536; beyond, those who left first are forgotten.
+    #[must_use]
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// Lets a client that comes back in without asking `authorize` again. A user whose access was revoked meanwhile
+    /// gets in, and gets what was sent meanwhile. Default: `authorize` is asked.
+    #[must_use]
+    pub fn dangerously_skip_authorize(mut self) -> Self {
+        self.skip_authorize = true;
+        self
+    }
+}
+
+/// What a client that comes back sends along in `auth`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Claim {
+    pub(crate) pid: SmolStr,
+    #[serde(default)]
+    pub(crate) offset: Option<SmolStr>,
+}
+
+/// What a socket leaves behind.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SmolStr,
+    pub(crate) pid: SmolStr,
+    pub(crate) rooms: Vec<SmolStr>,
+    pub(crate) data: serde_json::Value,
+    /// Number of the first event it could get.
+    pub(crate) start: u64,
+    /// One more than the number of the last event that was meant for it before it left.
+    pub(crate) end: u64,
+    /// Number of the first event after it left.
+    pub(crate) left: u64,
+}
+
+/// The log of one namespace and the sessions of those who are away.
+#[derive(Debug)]
+pub(crate) struct Log<T> {
+    options: Recovery,
+    state: Mutex<State<T>>,
+}
+
+/// The log while it is locked. `T` is whatever stands for a socket that is there.
+#[derive(Debug)]
+pub(crate) struct State<T> {
+    /// Tells the numbers of this process from those of an earlier one.
+    epoch: SmolStr,
+    /// Number of the first event that is kept.
+    first: u64,
+    events: VecDeque<Kept>,
+    bytes: usize,
+    away: HashMap<SmolStr, (Instant, Session)>,
+    /// In the order in which they left; may name some that have come back.
+    leaving: VecDeque<(Instant, SmolStr)>,
+    present: HashMap<SmolStr, T>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    packet: Outgoing,
+    selection: Arc<Selection>,
+    at: Instant,
+}
+
+impl<T> Log<T> {
+    pub(crate) fn new(options: Recovery, epoch: SmolStr) -> Self {
+        let state = State {
+            epoch,
+            first: 1,
+            events: VecDeque::new(),
+            bytes: 0,
+            away: HashMap::new(),
+            leaving: VecDeque::new(),
+            present: HashMap::new(),
+        };
+        Self { options, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn options(&self) -> &Recovery {
+        &self.options
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock()
+    }
+}
+
+impl<T> State<T> {
+    /// Number of the next event.
+    pub(crate) fn next(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+
+    /// The offset of an event, as it travels.
+    pub(crate) fn offset(&self, number: u64) -> SmolStr {
+        format_smolstr!("{}{number:x}", self.epoch)
+    }
+
+    /// The number that an offset names, if it is one of this log.
+    fn number(&self, offset: &str) -> Option<u64> {
+        let number = u64::from_str_radix(offset.strip_prefix(self.epoch.as_str())?, 16).ok()?;
+        (number < self.next()).then_some(number)
+    }
+
+    /// Keeps an event under the next number.
+    pub(crate) fn append(&mut self, packet: Outgoing, selection: Arc<Selection>, now: Instant, options: &Recovery) {
+        self.bytes += packet.size();
+        self.events.push_back(Kept { packet, selection, at: now });
+        self.prune(now, options);
+    }
+
+    fn prune(&mut self, now: Instant, options: &Recovery) {
+        while let Some(oldest) = self.events.front() {
+            let over = self.bytes > options.max_bytes || self.events.len() > options.max_packets;
+            if !over && now.saturating_duration_since(oldest.at) <= options.window {
+                break;
+            }
+            self.bytes = self.bytes.saturating_sub(oldest.packet.size());
+            self.events.pop_front();
+            self.first += 1;
+        }
+        while let Some((since, pid)) = self.leaving.front() {
+            let expired = now.saturating_duration_since(*since) > options.window;
+            let over = self.away.len() > options.max_sessions;
+            let stale = self.away.get(pid).is_none_or(|(at, _)| at != since);
+            if !expired && !over && !stale {
+                break;
+            }
+            if !stale {
+                self.away.remove(pid);
+            }
+            self.leaving.pop_front();
+        }
+    }
+
+    /// A socket is there.
+    pub(crate) fn enter(&mut self, pid: SmolStr, socket: T) {
+        self.present.insert(pid, socket);
+    }
+
+    /// The socket that has this private id now.
+    pub(crate) fn present(&self, pid: &str) -> Option<&T> {
+        self.present.get(pid)
+    }
+
+    /// Whether who claims this has left a session that can be taken up.
+    pub(crate) fn can_return(&mut self, claim: &Claim, now: Instant, options: &Recovery) -> bool {
+        self.prune(now, options);
+        let session = self.away.get(&claim.pid).map(|(_, session)| session);
+        session.is_some_and(|session| self.missed(session, claim.offset.as_deref()).is_some())
+    }
+
+    /// A socket has left for good.
+    pub(crate) fn forget(&mut self, pid: &str) {
+        self.present.remove(pid);
+    }
+
+    /// A socket has left and may come back.
+    pub(crate) fn suspend(&mut self, session: Session, now: Instant, options: &Recovery) {
+        let pid = session.pid.clone();
+        self.present.remove(&pid);
+        self.leaving.push_back((now, pid.clone()));
+        self.away.insert(pid, (now, session));
+        self.prune(now, options);
+    }
+
+    /// The session of who comes back with this private id: it is given out once.
+    pub(crate) fn claim(&mut self, pid: &str, now: Instant, options: &Recovery) -> Option<Session> {
+        self.prune(now, options);
+        self.away.remove(pid).map(|(_, session)| session)
+    }
+
+    /// What the session has missed, in order; `None` if some of it may be gone. The number is that of the first event
+    /// the client has not seen.
+    pub(crate) fn missed(&self, session: &Session, offset: Option<&str>) -> Option<(u64, Vec<Outgoing>)> {
+        // Without an offset of this log the client has seen nothing that carried one.
+        let seen = offset.and_then(|offset| self.number(offset)).map_or(session.start, |number| number + 1);
+        let from = seen.max(session.start);
+        let complete_before = from >= session.end || from >= self.first;
+        if !complete_before || session.left < self.first {
+            return None;
+        }
+        let skip = usize::try_from(from.saturating_sub(self.first)).ok()?;
+        let kept = self.events.iter().skip(skip);
+        let missed = kept.filter(|kept| session.is_meant(&kept.selection)).map(|kept| kept.packet.clone());
+        Some((from, missed.collect()))
+    }
+}
+
+impl Session {
+    fn is_in(&self, room: &SmolStr) -> bool {
+        *room == self.id || self.rooms.contains(room)
+    }
+
+    fn is_meant(&self, selection: &Selection) -> bool {
+        let included = selection.rooms.is_empty() || selection.rooms.iter().any(|room| self.is_in(room));
+        included && !selection.except.iter().any(|room| self.is_in(room))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sockeye_engine::Encoded;
+
+    use super::*;
+
+    fn log() -> (Recovery, State<()>) {
+        let options = Recovery::default().window(Duration::from_secs(10)).max_packets(4).max_sessions(2);
+        let log = Log::new(options.clone(), "e".into());
+        (options, log.state.into_inner())
+    }
+
+    fn session(pid: &str, state: &State<()>) -> Session {
+        let next = state.next();
+        Session {
+            id: "id".into(),
+            pid: pid.into(),
+            rooms: vec!["red".into()],
+            data: serde_json::Value::Null,
+            start: next,
+            end: next,
+            left: next,
+        }
+    }
+
+    fn to(rooms: &[&str]) -> Arc<Selection> {
+        Arc::new(Selection { rooms: rooms.iter().map(SmolStr::new).collect(), except: Vec::new() })
+    }
+
+    fn packet(text: &str) -> Outgoing {
+        Outgoing { first: Encoded::text(text), attachments: None }
+    }
+
+    fn texts(packets: &[Outgoing]) -> Vec<String> {
+        packets.iter().map(|packet| String::from_utf8(packet.first.packet().to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_was_meant_for_the_session_is_replayed() {
+        let (options, mut state) = log();
+        let now = Instant::now();
+        let session = session("p", &state);
+        for (text, rooms) in [("a", &["red"][..]), ("b", &["blue"]), ("c", &[]), ("d", &["id", "red"])] {
+            state.append(packet(text), to(rooms), now, &options);
+        }
+        let (from, missed) = state.missed(&session, None).unwrap();
+        assert_eq!((from, texts(&missed)), (1, vec!["4a".into(), "4c".into(), "4d".into()]));
+        let (_, missed) = state.missed(&session, Some("e3")).unwrap();
+        assert_eq!(texts(&missed), ["4d"]);
+    }
+
+    #[test]
+    fn pruned_history_is_no_silent_gap() {
+        let (options, mut state) = log();
+        let now = Instant::now();
+        let mut early = session("p", &state);
+        for n in 0..6 {
+            state.append(packet(&n.to_string()), to(&[]), now, &options);
+        }
+        assert!(state.missed(&early, None).is_none(), "two events are gone");
+        // It had got all of them before it left: nothing it needs is gone.
+        early.end = state.next();
+        early.left = state.next();
+        assert!(state.missed(&early, Some("e6")).is_some());
+        assert!(state.missed(&early, Some("e1")).is_none());
+    }
+
+    #[test]
+    fn a_quiet_session_of_any_age_comes_back() {
+        let (options, mut state) = log();
+        let mut quiet = session("p", &state);
+        let later = Instant::now() + Duration::from_secs(86_400);
+        for n in 0..20 {
+            state.append(packet(&n.to_string()), to(&["blue"]), later, &options);
+        }
+        quiet.left = state.next();
+        state.suspend(quiet, later, &options);
+        let back = state.claim("p", later + Duration::from_secs(5), &options).unwrap();
+        assert_eq!(state.missed(&back, None).unwrap().1.len(), 0);
+    }
+
+    #[test]
+    fn sessions_are_given_out_once_in_time_and_bounded() {
+        let (options, mut state) = log();
+        let now = Instant::now();
+        for pid in ["a", "b", "c"] {
+            state.suspend(session(pid, &state), now, &options);
+        }
+        assert!(state.claim("a", now, &options).is_none(), "the one that left first made room");
+        assert!(state.claim("b", now, &options).is_some());
+        assert!(state.claim("b", now, &options).is_none(), "twice");
+        assert!(state.claim("c", now + Duration::from_secs(11), &options).is_none(), "too late");
+        assert!(state.away.is_empty() && state.leaving.is_empty());
+    }
+
+    #[test]
+    fn offsets_of_another_process_are_as_none() {
+        let (options, mut state) = log();
+        let session = session("p", &state);
+        state.append(packet("a"), to(&[]), Instant::now(), &options);
+        for offset in ["x1", "e", "eff", "", "e99999999999999999999", "ez"] {
+            assert_eq!(state.missed(&session, Some(offset)).unwrap().1.len(), 1, "{offset}");
+        }
+    }
+}

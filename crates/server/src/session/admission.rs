@@ -1,0 +1,153 @@
+//! The way of a client into a namespace, and out of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use smol_str::SmolStr;
+use sockeye_protocol::{Connection, Outgoing, Slot};
+
+use crate::error::DisconnectReason;
+use crate::hub::{Hub, Member, Thread};
+use crate::link::{Command, Link, Urgency};
+use crate::peer::Peer;
+use crate::recovery::{Claim, Session};
+use crate::server::Core;
+
+/// Lets a client in: the answer to CONNECT is queued before anything else can be, and the socket is in the namespace.
+/// `None` if the client does not wait for it any more.
+pub(crate) fn admit(
+    hub: &Arc<Hub>,
+    link: &Arc<Link>,
+    connection: &mut Connection,
+    slot: Slot,
+    peer: Peer,
+    now: Instant,
+) -> Option<Arc<Member>> {
+    if hub.log().is_some() {
+        return admit_recoverable(hub, link, connection, slot, peer, now);
+    }
+    let id = Core::random_id();
+    push(link, connection.accept(slot, &id, None, now)?);
+    let member = Member::new(id, slot, hub, link, peer, None);
+    hub.insert(&member);
+    Some(member)
+}
+
+/// The same in a namespace whose clients can come back. The log is locked from the moment at which it is known what the
+/// client has missed until it is a member: no event can be lost or doubled between.
+fn admit_recoverable(
+    hub: &Arc<Hub>,
+    link: &Arc<Link>,
+    connection: &mut Connection,
+    slot: Slot,
+    peer: Peer,
+    now: Instant,
+) -> Option<Arc<Member>> {
+    let log = hub.log()?;
+    let claim = peer.auth::<Claim>().ok();
+    let mut state = log.lock();
+    let mut replaced = None;
+    let returning = claim.and_then(|claim| {
+        // Its old connection may not have been found dead yet: then it is taken over.
+        let old = state.present(&claim.pid).and_then(std::sync::Weak::upgrade);
+        if let Some(old) = old.filter(|old| !Arc::ptr_eq(&old.link, link)) {
+            let session = session_of(&old, state.next());
+            let left = hub.remove_quietly(&old)?;
+            replaced = Some((old, left));
+            state.suspend(session?, now, log.options());
+        }
+        let session = state.claim(&claim.pid, now, log.options())?;
+        let (from, missed) = state.missed(&session, claim.offset.as_deref())?;
+        Some((session, from, missed))
+    });
+    let next = state.next();
+    let (id, rooms, thread, missed) = match returning {
+        Some((session, from, missed)) => {
+            peer.data().replace(session.data);
+            let thread = Thread { pid: session.pid, start: from, end: AtomicU64::new(next), recovered: true };
+            (session.id, session.rooms, thread, missed)
+        }
+        None => {
+            let thread = Thread { pid: Core::random_id(), start: next, end: AtomicU64::new(next), recovered: false };
+            (Core::random_id(), Vec::new(), thread, Vec::new())
+        }
+    };
+    let pid = thread.pid.clone();
+    let accepted = connection.accept(slot, &id, Some(&pid), now);
+    let member = accepted.map(|packet| {
+        push(link, packet);
+        let member = Member::new(id, slot, hub, link, peer, Some(thread));
+        hub.insert(&member);
+        state.enter(pid, Arc::downgrade(&member));
+        member
+    });
+    let joined = member.as_ref().map(|member| rejoin(hub, member, rooms)).unwrap_or_default();
+    for packet in missed {
+        push(link, packet);
+    }
+    drop(state);
+    if let Some((old, left)) = replaced {
+        hub.tell_left(&old, left);
+        old.link.command(Command::Close { reason: DisconnectReason::TransportClose, say: false });
+    }
+    if let Some(member) = &member {
+        for (room, first) in joined {
+            hub.tell_joined(member, room, first);
+        }
+    }
+    member
+}
+
+/// Whether this client is let in unasked, because it comes back and the application wants it so.
+pub(crate) fn may_skip_authorize(hub: &Hub, peer: &Peer, now: Instant) -> bool {
+    let Some(log) = hub.log().filter(|log| log.options().skip_authorize) else { return false };
+    peer.auth::<Claim>().is_ok_and(|claim| log.lock().can_return(&claim, now, log.options()))
+}
+
+fn rejoin(hub: &Hub, member: &Arc<Member>, rooms: Vec<SmolStr>) -> Vec<(SmolStr, bool)> {
+    let mut joined = Vec::new();
+    for room in rooms {
+        if let Ok(Some(first)) = hub.join_quietly(member, &room) {
+            joined.push((room, first));
+        }
+    }
+    joined
+}
+
+/// Takes a socket out of its namespace; it can come back if nobody had wanted it to leave.
+pub(crate) fn dismiss(hub: &Hub, member: &Arc<Member>, reason: DisconnectReason, now: Instant) {
+    let (Some(log), Some(thread)) = (hub.log(), member.thread()) else {
+        hub.remove(member);
+        return;
+    };
+    let mut state = log.lock();
+    let session = session_of(member, state.next());
+    let Some(left) = hub.remove_quietly(member) else { return };
+    match session {
+        Some(session) if reason.is_recoverable() => state.suspend(session, now, log.options()),
+        _ => state.forget(&thread.pid),
+    }
+    drop(state);
+    hub.tell_left(member, left);
+}
+
+/// What a member leaves behind, if it leaves now. `next` is the number of the next event.
+fn session_of(member: &Member, next: u64) -> Option<Session> {
+    let thread = member.thread()?;
+    Some(Session {
+        id: member.id.clone(),
+        pid: thread.pid.clone(),
+        rooms: member.rooms().split_off(1),
+        data: member.peer.data().to_value(),
+        start: thread.start,
+        end: thread.end.load(Ordering::Relaxed),
+        left: next,
+    })
+}
+
+fn push(link: &Link, packet: Outgoing) {
+    if let Err(error) = link.push(packet, Urgency::Protocol) {
+        tracing::trace!(%error, "the session is closing");
+    }
+}
