@@ -251,3 +251,15 @@ fn lingering_end_has_a_deadline() {
     assert!(server.session.is_finished());
     assert_eq!((server.events(), server.session.queued_bytes()), (vec![], 0));
 }
+
+#[test]
+fn lateness_of_the_timer_does_not_add_up() {
+    let mut server = End::stream_server();
+    server.now += ms(310);
+    server.session.handle_timeout(server.now);
+    assert_eq!(server.frames(), ["2"]);
+    server.advance(ms(189));
+    assert_eq!(server.events(), NOTHING);
+    server.advance(ms(1));
+    assert_eq!(server.events(), TIMED_OUT);
+}

@@ -295,3 +295,37 @@ fn poll_dropped_while_changing_over_loses_nothing() {
     assert_eq!((server.frames(), server.polled()), (vec!["4held".to_owned()], None));
     assert_eq!(server.events(), [Event::Upgraded]);
 }
+
+/// A server which sent PING 240 ms ago, and whose client has been changing over since.
+fn server_asking_while_paused() -> End {
+    let mut server = End::server();
+    server.advance(ms(300));
+    assert_eq!(server.get(), Ok(Some("2".to_owned())));
+    server.advance(ms(100));
+    server.open_stream().unwrap();
+    assert_eq!(server.frame("2probe"), Ok(None));
+    assert_eq!(server.frames(), ["3probe"]);
+    server.advance(ms(140));
+    assert_eq!(server.events(), []);
+    server
+}
+
+#[test]
+fn pong_held_back_by_the_upgrade_is_awaited_after_it() {
+    let timed_out = Event::Closed(CloseReason::PingTimeout);
+
+    let mut server = server_asking_while_paused();
+    assert_eq!(server.frame("5"), Ok(None));
+    server.advance(ms(199));
+    assert_eq!(server.events(), [Event::Upgraded]);
+    server.advance(ms(1));
+    assert_eq!(server.events(), std::slice::from_ref(&timed_out));
+
+    let mut server = server_asking_while_paused();
+    server.advance(ms(10));
+    assert_eq!(server.events(), [Event::UpgradeFailed]);
+    server.advance(ms(199));
+    assert_eq!(server.events(), []);
+    server.advance(ms(1));
+    assert_eq!(server.events(), [timed_out]);
+}

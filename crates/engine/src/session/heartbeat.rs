@@ -48,19 +48,8 @@ impl Heartbeat {
         }
     }
 
-    /// PONG has arrived. One that nobody asked for changes nothing: neither may it put off the next ping.
-    pub(super) fn handle_pong(&mut self, config: &Config, now: Instant) {
-        match self.watch {
-            Watch::Asked { .. } => {
-                *self = Self { due: after(now, config.ping_interval), watch: Watch::Quiet, grace: true };
-            }
-            Watch::Listening => self.handle_activity(config, now),
-            Watch::Quiet => {}
-        }
-    }
-
-    /// Another packet has arrived. While a pong is awaited it prolongs the wait, but only once, or a client that never
-    /// answers pings could stay for ever. [JS engine.io 6.6.10 socket.ts onPacket]
+    /// A packet has arrived. While a pong is awaited it prolongs the wait, but only once, or a client that never answers
+    /// pings could stay for ever. [JS engine.io 6.6.10 socket.ts onPacket]
     pub(super) fn handle_packet(&mut self, config: &Config, now: Instant) {
         match &mut self.watch {
             Watch::Asked { refreshed: true } | Watch::Quiet => {}
@@ -69,6 +58,13 @@ impl Heartbeat {
                 self.due = after(now, config.ping_timeout);
             }
             Watch::Listening => self.handle_activity(config, now),
+        }
+    }
+
+    /// The packet was PONG. One that nobody asked for changes nothing: neither may it put off the next ping.
+    pub(super) fn handle_pong(&mut self, config: &Config, now: Instant) {
+        if matches!(self.watch, Watch::Asked { .. }) {
+            *self = Self { due: after(now, config.ping_interval), watch: Watch::Quiet, grace: true };
         }
     }
 

@@ -329,10 +329,7 @@ impl Session {
 
     /// A packet on the lane which carries messages, or on the one which is about to stop doing so.
     fn handle_data<'a>(&mut self, now: Instant, packet: Packet<'a>) -> Result<Option<Message<'a>>, ProtocolError> {
-        match packet {
-            Packet::Pong(_) => {}
-            _ => self.heartbeat.handle_packet(&self.config, now),
-        }
+        self.heartbeat.handle_packet(&self.config, now);
         match packet {
             Packet::Message(_) if self.phase == Phase::Opening => Err(self.unexpected("message")),
             Packet::Message(message) => Ok(Some(message)),
