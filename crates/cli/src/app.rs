@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 use serde_json::json;
 use sockeye::{BoxError, DisconnectReason, Peer, Refusal, Server, Socket};
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::events::{
     AdminAuth, Answer, Draft, Identity, Limits, Person, Picture, Place, Problem, Receipt, Stats, Typing, TypingBy,
@@ -50,6 +50,8 @@ fn install_chat(io: &Server, chat: &Arc<Chat>) {
     let here = Arc::clone(chat);
     io.on(from_client::TYPING, async move |socket, typing| here.typing(&socket, typing));
     io.on_with_ack(from_client::ECHO, async |_, number| number);
+    // The error itself may quote what a client sent, and that is nobody's business.
+    io.on_error(|_, error| debug!(event = error.event(), "a handler failed"));
 }
 
 fn install_admin(io: &Server, chat: &Arc<Chat>, password: String) {
@@ -61,6 +63,7 @@ fn install_admin(io: &Server, chat: &Arc<Chat>, password: String) {
         info!("refused a wrong password for /admin");
         Err(refusal("wrong password", "wrong_password", "It was set, or printed, when the server started."))
     });
+    admins.on_error(|_, error| debug!(event = error.event(), "a handler of /admin failed"));
     admins.on_connect(async |_| info!("an administrator came"));
     admins.on_disconnect(async |_, reason| info!(%reason, "an administrator left"));
     let everybody = io.of("/");

@@ -44,7 +44,7 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "SOCKEYE_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
 
-    /// Log more: -v connections and namespaces, -vv every packet (types and sizes, never contents)
+    /// Log more: -v connections and namespaces, -vv all there is; never what was sent
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
