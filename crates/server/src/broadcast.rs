@@ -70,7 +70,8 @@ pub(crate) fn emit<A: Serialize + ?Sized>(
         return Err(EmitError::Reserved);
     }
     let standing_alone = flags.local || !hub.is_clustered();
-    if standing_alone && !hub.may_have(selection) {
+    // Who is away may come back for it: an event nobody receives now is logged all the same.
+    if standing_alone && hub.log().is_none() && !hub.may_have(selection) {
         return Ok(());
     }
     let packet = match hub.log() {
