@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
+use sockeye_protocol::DecodeError;
 use sockeye_protocol::event::{Listeners, Outcome};
 
 use crate::Message;
@@ -203,7 +204,10 @@ impl Hooks {
         if let Some(hook) = &self.error {
             hook(socket, error);
         } else {
-            tracing::warn!(event = error.event(), error = %error.source, "a handler failed");
+            // What does not fit a type is quoted in the error, and comes from the client: it stays out of the log.
+            let about = if error.source.is::<DecodeError>() { "the arguments do not fit" } else { "" };
+            let shown: &dyn std::fmt::Display = if about.is_empty() { &error.source } else { &about };
+            tracing::warn!(event = error.event(), error = %shown, "a handler failed");
         }
     }
 }
