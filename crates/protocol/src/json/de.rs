@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::de::{self, DeserializeSeed, Deserializer, Error, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::number::{self, Number};
 use super::placeholder::{self, Found};
 use super::scan::{MAX_DEPTH, Scanner, number_end, space_end, string_end};
 use super::unescape;
@@ -23,13 +24,6 @@ pub(crate) struct Reader<'de> {
     text: &'de str,
     at: usize,
     attachments: &'de [Bytes],
-}
-
-/// A number in the widest type that holds it.
-enum Number {
-    Float(f64),
-    Negative(i64),
-    Positive(u64),
 }
 
 impl<'de> Reader<'de> {
@@ -93,25 +87,9 @@ impl<'de> Reader<'de> {
     }
 
     fn number(&mut self) -> Result<Number> {
-        let text = self.number_text()?;
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let mut value = 0_u64;
-        for byte in digits.bytes() {
-            let digit = byte.wrapping_sub(b'0');
-            let longer = value.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit)));
-            match longer {
-                Some(longer) if digit < 10 => value = longer,
-                _ => return text.parse().map(Number::Float).map_err(DecodeError::new),
-            }
-        }
-        if digits.len() == text.len() {
-            return Ok(Number::Positive(value));
-        }
-        match 0_i64.checked_sub_unsigned(value) {
-            Some(0) => Ok(Number::Float(-0.0)),
-            Some(value) => Ok(Number::Negative(value)),
-            None => text.parse().map(Number::Float).map_err(DecodeError::new),
-        }
+        let (number, end) = number::read(self.text, self.at).ok_or_else(malformed)?;
+        self.at = end;
+        Ok(number)
     }
 
     /// The attachment which the object at this place stands for.

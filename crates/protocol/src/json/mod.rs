@@ -5,6 +5,7 @@
 
 pub(crate) mod scan;
 mod text;
+mod number;
 pub(crate) mod placeholder;
 pub(crate) mod ser;
 pub(crate) mod de;

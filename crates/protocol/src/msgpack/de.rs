@@ -146,6 +146,11 @@ impl<'de> de::SeqAccess<'de> for &mut Elements<'_, 'de> {
         self.left = left;
         seed.deserialize(&mut *self.reader).map(Some)
     }
+
+    /// Each element is there: the bytes were checked.
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
 }
 
 impl<'de> de::MapAccess<'de> for Elements<'_, 'de> {
