@@ -4,11 +4,18 @@ use crate::install;
 use crate::shell::{self, Result};
 use crate::workspace::Workspace;
 
+/// The first word that asks for instruction counts instead of times.
+const INSTRUCTIONS: &str = "instructions";
+const COUNT: [&str; 6] = ["run", "--release", "--quiet", "--package", "sockeye-bench-instructions", "--"];
 const LOAD: [&str; 6] = ["run", "--release", "--quiet", "--package", "sockeye-bench", "--"];
 
-/// `words` are passed to the load generator; `--help` lists what it knows.
+/// `words` are passed to the load generator; `--help` lists what it knows. `instructions` counts those of the hot paths
+/// and compares them with the file in the repository.
 pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result {
     let root = &workspace.root;
+    if let Some((INSTRUCTIONS, rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return shell::run(shell::cargo(root, COUNT).args(rest));
+    }
     // A peer which cannot be installed is absent from the table; the others are still worth measuring.
     let command = install::npm_packages(workspace, &root.join("bench/peers/node"))
         .and_then(|()| install::node_command(workspace, root, "cargo", &LOAD));

@@ -27,6 +27,7 @@ cargo xtask supply               only: licences, sources and versions of what we
 cargo xtask conformance [FILTER] only: official clients and raw bytes against our server
     --reference                  the same against the official server, to prove the tests themselves
 cargo xtask bench [ARGS]         our server and its peers side by side; --quick for a first look, --help for more
+cargo xtask bench instructions   count those of the hot paths and compare; --write keeps them (needs valgrind)
 
 What is missing (npm packages, Node.js, Chromium, Python packages) is installed; a second run finds it there.";
 
