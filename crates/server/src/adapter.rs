@@ -5,10 +5,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Weak;
 use std::time::Duration;
 
 use smol_str::SmolStr;
-use sockeye_protocol::{NamespacePath, Outgoing};
+use sockeye_protocol::{NamespacePath, Outgoing, OwnedArgs};
 
 use crate::error::ClusterError;
 use crate::info::SocketInfo;
@@ -48,8 +49,30 @@ pub enum Command<'a> {
 /// A future that an adapter returns.
 pub type AdapterFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ClusterError>> + Send + 'a>>;
 
+/// This server, as an adapter sees it: what other servers may ask of it.
+pub trait Node: Send + Sync + 'static {
+    /// Does to the members of this server what another server has told. Unknown namespaces have none.
+    fn apply(&self, namespace: &NamespacePath, selection: &Selection, command: Command<'_>);
+
+    /// The sockets of this server in a selection.
+    fn sockets(&self, namespace: &NamespacePath, selection: &Selection) -> Vec<SocketInfo>;
+
+    /// Calls the handlers of [`Namespace::on_server`](crate::Namespace::on_server); their answers, in order.
+    fn server_event(
+        &self,
+        namespace: &NamespacePath,
+        event: &str,
+        args: &OwnedArgs,
+    ) -> Pin<Box<dyn Future<Output = Vec<OwnedArgs>> + Send>>;
+}
+
 /// Connects the servers of a cluster. One adapter serves all namespaces.
 pub trait Adapter: std::fmt::Debug + Send + Sync + 'static {
+    /// Called once, before anything else: the server to which the adapter belongs.
+    fn attach(&self, node: Weak<dyn Node>) {
+        drop(node);
+    }
+
     /// Tells the other servers. Must not block; delivery is at most once.
     ///
     /// # Errors
@@ -68,6 +91,15 @@ pub trait Adapter: std::fmt::Debug + Send + Sync + 'static {
         selection: &'a Selection,
         limit: Duration,
     ) -> AdapterFuture<'a, Vec<SocketInfo>>;
+
+    /// Sends an event to the other servers, and collects their answers if `limit` is given: what has come in time.
+    fn server_side_emit<'a>(
+        &'a self,
+        namespace: &'a NamespacePath,
+        event: &'a str,
+        args: &'a OwnedArgs,
+        limit: Option<Duration>,
+    ) -> AdapterFuture<'a, Vec<OwnedArgs>>;
 
     /// Whether there are other servers at all; if not, what nobody here would receive is not even encoded.
     fn is_clustered(&self) -> bool {
@@ -97,6 +129,16 @@ impl Adapter for Local {
         _: &'a Selection,
         _: Duration,
     ) -> AdapterFuture<'a, Vec<SocketInfo>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn server_side_emit<'a>(
+        &'a self,
+        _: &'a NamespacePath,
+        _: &'a str,
+        _: &'a OwnedArgs,
+        _: Option<Duration>,
+    ) -> AdapterFuture<'a, Vec<OwnedArgs>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 

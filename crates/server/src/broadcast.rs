@@ -82,10 +82,29 @@ pub(crate) fn emit<A: Serialize + ?Sized>(
             packet
         }
     };
+    tell_outgoing(hub, selection, name, args);
     if !standing_alone {
         publish(hub, selection, Command::Broadcast { packet: &packet, volatile: flags.volatile });
     }
     Ok(())
+}
+
+/// Tells those who watch what is sent to the sockets of a selection.
+fn tell_outgoing<A: Serialize + ?Sized>(hub: &Hub, selection: &Selection, name: &str, args: &A) {
+    if !hub.has_outgoing() {
+        return;
+    }
+    let mut watched = Vec::new();
+    hub.for_each(selection, |member| {
+        if member.has_outgoing() {
+            watched.push(Arc::clone(member));
+        }
+    });
+    if let Some(args) = OwnedArgs::encode(args).ok().filter(|_| !watched.is_empty()) {
+        for member in watched {
+            member.tell_outgoing(name, args.as_args());
+        }
+    }
 }
 
 /// Like `emit`, in a namespace whose clients can be recovered: the event gets its number and is kept. A volatile one is
@@ -228,6 +247,24 @@ pub(crate) fn disconnect_one(member: &Member, close: bool) {
     } else {
         link::Command::Leave { slot: member.slot, socket: member.id.clone() }
     });
+}
+
+/// Does to the members of this server what another server has told.
+pub(crate) fn apply(hub: &Hub, selection: &Selection, command: Command<'_>) {
+    let local = Flags { local: true, ..Flags::default() };
+    let done = match command {
+        Command::Broadcast { packet, volatile } => {
+            let urgency = Flags { volatile, ..local }.urgency();
+            hub.for_each(selection, |member| push(member, packet.clone(), urgency));
+            Ok(())
+        }
+        Command::Disconnect { close } => disconnect(hub, selection, local, close),
+        Command::Join(rooms) => join(hub, selection, local, rooms),
+        Command::Leave(rooms) => leave(hub, selection, local, rooms),
+    };
+    if let Err(error) = done {
+        tracing::warn!(%error, "what another server asked for was not done");
+    }
 }
 
 fn push(member: &Member, packet: Outgoing, urgency: Urgency) {

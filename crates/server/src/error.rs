@@ -21,6 +21,9 @@ impl ConfigError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
+    /// The answer of a server does not fit the type that is waited for.
+    #[error("an answer cannot be decoded: {0}")]
+    Decode(#[from] sockeye_protocol::DecodeError),
     /// Something that was to be sent cannot be encoded.
     #[error("the arguments cannot be encoded: {0}")]
     Encode(#[from] sockeye_protocol::EncodeError),

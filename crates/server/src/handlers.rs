@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use parking_lot::RwLock;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sockeye_protocol::DecodeError;
 use sockeye_protocol::event::{Listeners, Outcome};
+use sockeye_protocol::{DecodeError, OwnedArgs};
 
 use crate::Message;
 use crate::error::{BoxError, DisconnectReason, Refusal};
@@ -26,6 +27,9 @@ pub(crate) type Authorize = Arc<dyn Fn(Peer) -> Verdict + Send + Sync>;
 pub(crate) type Connect = Arc<dyn Fn(Socket) -> Job + Send + Sync>;
 /// A check that every event must pass.
 pub(crate) type Filter = Arc<dyn Fn(Socket, Arc<Message>) -> Job + Send + Sync>;
+/// A handler for events of other servers; its value is the answer.
+type ServerHandler = Arc<dyn Fn(&OwnedArgs) -> Result<ServerAnswer, BoxError> + Send + Sync>;
+type ServerAnswer = Pin<Box<dyn Future<Output = Result<OwnedArgs, BoxError>> + Send>>;
 /// Is told of handlers that failed.
 pub(crate) type ErrorHook = Arc<dyn Fn(&Socket, HandlerError) + Send + Sync>;
 /// Listeners and hooks. The children of a dynamic namespace share those of their parent.
@@ -33,6 +37,7 @@ pub(crate) type ErrorHook = Arc<dyn Fn(&Socket, HandlerError) + Send + Sync>;
 pub(crate) struct Handlers {
     pub(crate) listeners: Listeners<Socket>,
     pub(crate) watchers: Arc<Watchers>,
+    server_events: RwLock<Vec<(Box<str>, ServerHandler)>>,
     hooks: RwLock<Arc<Hooks>>,
     filters: AtomicBool,
 }
@@ -87,6 +92,47 @@ impl Handlers {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         self.change(|hooks| hooks.disconnect.push(disconnect_handler(handler)));
+    }
+
+    pub(crate) fn on_server<A, R, F, Fut>(&self, event: &str, handler: F)
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize,
+        F: FnOnce(A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        let handler: ServerHandler = Arc::new(move |args| {
+            let running = handler.clone()(args.as_args().decode()?);
+            Ok(Box::pin(async move { Ok(OwnedArgs::encode(&running.await)?) }))
+        });
+        self.server_events.write().push((event.into(), handler));
+    }
+
+    /// Calls the handlers for an event of another server.
+    pub(crate) fn server_event(
+        &self,
+        event: &str,
+        args: &OwnedArgs,
+    ) -> impl Future<Output = Vec<OwnedArgs>> + Send + use<> {
+        let handlers = self.server_events.read().clone();
+        let named = handlers.into_iter().filter(|(name, _)| **name == *event);
+        let answers: Vec<_> = named.map(|(_, handler)| handler(args)).collect();
+        async move {
+            let mut all = Vec::new();
+            for answer in answers {
+                let result = match answer {
+                    Ok(running) => {
+                        AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|_| Err("panic".into()))
+                    }
+                    Err(error) => Err(error),
+                };
+                match result {
+                    Ok(answer) => all.push(answer),
+                    Err(_) => tracing::warn!("a handler for an event of another server failed"),
+                }
+            }
+            all
+        }
     }
 
     pub(crate) fn on_error(&self, hook: impl Fn(&Socket, HandlerError) + Send + Sync + 'static) {

@@ -5,13 +5,13 @@
 
 use std::any::Any;
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use parking_lot::{Mutex, RwLock};
 use smol_str::SmolStr;
-use sockeye_protocol::{AckId, NamespacePath, Parser, Slot};
+use sockeye_protocol::{AckId, Args, NamespacePath, Parser, Slot};
 
 use crate::adapter::{Adapter, Selection};
 use crate::config::Config;
@@ -31,9 +31,14 @@ pub(crate) struct Member {
     /// Set if the namespace offers recovery.
     thread: Option<Box<Thread>>,
     place: Mutex<Place>,
+    /// Who is told of what is sent to this socket.
+    outgoing: OnceLock<Box<Mutex<Vec<OutgoingHook>>>>,
     /// Handlers of this socket alone; the type is known to `socket.rs`.
     pub(crate) own: OnceLock<Box<dyn Any + Send + Sync>>,
 }
+
+/// Is told of an event that was sent to a socket.
+pub(crate) type OutgoingHook = Arc<dyn Fn(&str, Args<'_>) + Send + Sync>;
 
 /// What a member must remember to be recovered.
 #[derive(Debug)]
@@ -79,12 +84,31 @@ impl Member {
             link: Arc::clone(link),
             peer,
             place: Mutex::default(),
+            outgoing: OnceLock::new(),
             own: OnceLock::new(),
         })
     }
 
     pub(crate) fn thread(&self) -> Option<&Thread> {
         self.thread.as_deref()
+    }
+
+    /// Whether somebody is told of what is sent.
+    pub(crate) fn has_outgoing(&self) -> bool {
+        self.outgoing.get().is_some()
+    }
+
+    pub(crate) fn on_outgoing(&self, hook: OutgoingHook) {
+        self.outgoing.get_or_init(Box::default).lock().push(hook);
+        self.hub.outgoing.store(true, Ordering::Release);
+    }
+
+    /// Tells of an event that was sent. Hold no lock.
+    pub(crate) fn tell_outgoing(&self, event: &str, args: Args<'_>) {
+        let hooks = self.outgoing.get().map(|hooks| hooks.lock().clone()).unwrap_or_default();
+        for hook in hooks {
+            hook(event, args);
+        }
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -119,6 +143,8 @@ pub(crate) struct Hub {
     members: Box<[RwLock<HashTable<Arc<Member>>>]>,
     rooms: Box<[RwLock<Rooms>]>,
     next_ack: AtomicU64,
+    /// Some member is, or has been, watched for what is sent to it.
+    outgoing: AtomicBool,
 }
 
 impl Hub {
@@ -142,11 +168,16 @@ impl Hub {
             members: (0..shards).map(|_| RwLock::default()).collect(),
             rooms: (0..shards).map(|_| RwLock::default()).collect(),
             next_ack: AtomicU64::new(0),
+            outgoing: AtomicBool::new(false),
         }
     }
 
     pub(crate) fn parser(&self) -> &Parser {
         &self.config.parser
+    }
+
+    pub(crate) fn has_outgoing(&self) -> bool {
+        self.outgoing.load(Ordering::Acquire)
     }
 
     /// Whether other servers have members of this namespace.

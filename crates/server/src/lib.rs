@@ -46,7 +46,7 @@ pub use selector::Rooms;
 pub use server::Server;
 pub use socket::{AckFuture, Socket};
 pub use sockeye_protocol::event::{Event, Listener, Outcome};
-pub use sockeye_protocol::{Parser, Raw};
+pub use sockeye_protocol::{Args, NamespacePath, Outgoing, OwnedArgs, Parser, Raw};
 pub use target::Target;
 
 /// An event with its arguments not decoded yet; see [`Namespace::on_message`] and [`Namespace::on_any`].

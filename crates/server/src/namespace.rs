@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
+use sockeye_protocol::OwnedArgs;
 use sockeye_protocol::event::{Answer, Ask, Emit, Handler, Listen, Listener, Listeners, Outcome};
 
 use crate::Message;
@@ -191,6 +192,47 @@ impl Namespace {
     {
         self.0.handlers.filter(check);
         self
+    }
+
+    /// Calls `handler` for events that *other* servers of the cluster send by `server_side_emit`; what it returns is the
+    /// answer for `server_side_emit_with_ack`.
+    pub fn on_server<E, A, R, F, Fut>(&self, event: E, handler: F) -> &Self
+    where
+        E: Answer<A, R>,
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize,
+        F: FnOnce(A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        self.0.handlers.on_server(event.name(), handler);
+        self
+    }
+
+    /// Sends an event to the other servers of the cluster, not to this one. Cancel safe once it has been sent.
+    ///
+    /// # Errors
+    /// When the arguments cannot be encoded, or the other servers cannot be told.
+    pub async fn server_side_emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), ClusterError> {
+        let args = OwnedArgs::encode(&args)?;
+        let hub = &self.0.hub;
+        hub.adapter.server_side_emit(&hub.path, event.name(), &args, None).await.map(drop)
+    }
+
+    /// Sends an event to the other servers of the cluster and collects their answers, for `ack_timeout` at most. A server
+    /// that stands alone gets none, at once.
+    ///
+    /// # Errors
+    /// When the arguments cannot be encoded, the other servers cannot be told, or an answer does not fit `R`.
+    pub async fn server_side_emit_with_ack<A: Serialize, R: DeserializeOwned>(
+        &self,
+        event: impl Ask<A, R>,
+        args: A,
+    ) -> Result<Vec<R>, ClusterError> {
+        let args = OwnedArgs::encode(&args)?;
+        let hub = &self.0.hub;
+        let limit = Some(hub.config.ack_timeout);
+        let answers = hub.adapter.server_side_emit(&hub.path, event.name(), &args, limit).await?;
+        answers.iter().map(|answer| Ok(answer.as_args().decode()?)).collect()
     }
 
     /// Tells `watcher` of every room that comes and goes on this server, and of every socket that joins or leaves one.

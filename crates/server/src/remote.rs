@@ -48,6 +48,10 @@ impl RemoteSocket {
         Self::new(info, &member.hub)
     }
 
+    pub(crate) fn into_info(self) -> SocketInfo {
+        self.info
+    }
+
     /// The socket's id.
     pub fn id(&self) -> &str {
         &self.info.id

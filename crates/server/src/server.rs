@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,20 +12,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
 use sockeye_engine::Sid;
-use sockeye_protocol::NamespacePath;
 use sockeye_protocol::event::{Answer, Ask, Emit, Listen, Listener, Outcome};
+use sockeye_protocol::{NamespacePath, OwnedArgs};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Notify, watch};
 
 use crate::Message;
 use crate::ack::Replies;
+use crate::adapter::{self, Node, Selection};
+use crate::broadcast;
 use crate::builder::ServerBuilder;
 use crate::config::Config;
 use crate::dynamic::DynamicNamespace;
 use crate::error::{ClusterError, ConfigError, DisconnectReason, EmitError, Refusal};
 use crate::handlers::HandlerError;
 use crate::http::{SocketService, listen};
+use crate::info::SocketInfo;
 use crate::link::{Command, Link};
 use crate::metrics::{Metrics, MetricsSnapshot};
 use crate::namespace::Namespace;
@@ -101,6 +105,31 @@ impl Core {
     }
 }
 
+impl Node for Core {
+    fn apply(&self, namespace: &NamespacePath, selection: &Selection, command: adapter::Command<'_>) {
+        if let Some(namespace) = self.registry.visit(namespace) {
+            broadcast::apply(namespace.hub(), selection, command);
+        }
+    }
+
+    fn sockets(&self, namespace: &NamespacePath, selection: &Selection) -> Vec<SocketInfo> {
+        let Some(namespace) = self.registry.visit(namespace) else { return Vec::new() };
+        namespace.hub().select(selection).iter().map(|member| RemoteSocket::of(member).into_info()).collect()
+    }
+
+    fn server_event(
+        &self,
+        namespace: &NamespacePath,
+        event: &str,
+        args: &OwnedArgs,
+    ) -> Pin<Box<dyn Future<Output = Vec<OwnedArgs>> + Send>> {
+        match self.registry.visit(namespace) {
+            Some(namespace) => Box::pin(namespace.handlers().server_event(event, args)),
+            None => Box::pin(std::future::ready(Vec::new())),
+        }
+    }
+}
+
 /// A Socket.IO server. Cheap to clone; all clones are the same server.
 ///
 /// It lives as long as it has work: dropping the handles ends nothing, [`Server::close`] does.
@@ -138,7 +167,10 @@ impl Server {
             task_ended: Notify::new(),
             is_draining: AtomicBool::new(false),
         };
-        Self { core: Arc::new(core) }
+        let core = Arc::new(core);
+        let node: Arc<dyn Node> = Arc::clone(&core) as Arc<dyn Node>;
+        core.config.adapter.attach(Arc::downgrade(&node));
+        Self { core }
     }
 
     fn main(&self) -> &Namespace {
@@ -297,6 +329,39 @@ impl Server {
     {
         self.main().filter(check);
         self
+    }
+
+    /// See [`Namespace::on_server`].
+    pub fn on_server<E, A, R, F, Fut>(&self, event: E, handler: F) -> &Self
+    where
+        E: Answer<A, R>,
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize,
+        F: FnOnce(A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        self.main().on_server(event, handler);
+        self
+    }
+
+    /// See [`Namespace::server_side_emit`].
+    ///
+    /// # Errors
+    /// When the arguments cannot be encoded, or the other servers cannot be told.
+    pub async fn server_side_emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), ClusterError> {
+        self.main().server_side_emit(event, args).await
+    }
+
+    /// See [`Namespace::server_side_emit_with_ack`].
+    ///
+    /// # Errors
+    /// When the arguments cannot be encoded, the other servers cannot be told, or an answer does not fit `R`.
+    pub async fn server_side_emit_with_ack<A: Serialize, R: DeserializeOwned>(
+        &self,
+        event: impl Ask<A, R>,
+        args: A,
+    ) -> Result<Vec<R>, ClusterError> {
+        self.main().server_side_emit_with_ack(event, args).await
     }
 
     /// See [`Namespace::on_room`].

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smol_str::SmolStr;
 use sockeye_protocol::event::{Answer, Ask, Emit, Handle, Handler, Listen, Listener, Listeners, Outcome, is_reserved};
-use sockeye_protocol::{AckId, NamespacePath, Outgoing, Parser};
+use sockeye_protocol::{AckId, Args, NamespacePath, Outgoing, OwnedArgs, Parser};
 
 use crate::Message;
 use crate::ack::{Reply, Waiter};
@@ -162,7 +162,17 @@ impl Socket {
         if self.0.hub.log().is_some() {
             return self.emit_logged(event.name(), &args);
         }
-        self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?, Urgency::Normal)
+        self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?, Urgency::Normal)?;
+        if self.0.has_outgoing() {
+            self.0.tell_outgoing(event.name(), OwnedArgs::encode(&args)?.as_args());
+        }
+        Ok(())
+    }
+
+    /// Tells `watcher` of every event that is sent to this socket, by itself or by a broadcast: its name and arguments
+    /// (`onAnyOutgoing` of JS). It is called by whoever sends, after the event was queued: it must be quick.
+    pub fn on_any_outgoing(&self, watcher: impl Fn(&str, Args<'_>) + Send + Sync + 'static) {
+        self.0.on_outgoing(Arc::new(watcher));
     }
 
     fn emit_logged<A: Serialize>(&self, name: &str, args: &A) -> Result<(), EmitError> {

@@ -72,7 +72,7 @@ pub(crate) enum Route {
     /// Open a session with long-polling.
     OpenPolling { revision: Revision, takes_binary: bool },
     /// Open a session with a WebSocket.
-    OpenStream { revision: Revision },
+    OpenStream { revision: Revision, takes_binary: bool },
     /// Wait for packets.
     Poll(Arc<Link>),
     /// Bring packets.
@@ -107,7 +107,12 @@ pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Refuse
     }
     let revision = query.revision().filter(|revision| core.config.speaks(*revision));
     let revision = revision.ok_or(Refused::UnsupportedVersion)?;
-    Ok(if stream { Route::OpenStream { revision } } else { Route::OpenPolling { revision, takes_binary: !query.b64 } })
+    let takes_binary = !query.b64;
+    Ok(if stream {
+        Route::OpenStream { revision, takes_binary }
+    } else {
+        Route::OpenPolling { revision, takes_binary }
+    })
 }
 
 fn continued(link: Arc<Link>, stream: bool, method: &Method) -> Result<Route, Refused> {

@@ -57,7 +57,9 @@ impl SocketService {
                     None => Refused::BadRequest.response(),
                 }
             }
-            Ok(Route::OpenStream { revision }) => upgrade::open_stream(core, parts, revision),
+            Ok(Route::OpenStream { revision, takes_binary }) => {
+                upgrade::open_stream(core, parts, revision, takes_binary)
+            }
             Ok(Route::Poll(link)) => polling::poll(link).await,
             Ok(Route::Post(link)) => polling::post(link, &parts.headers, body).await,
             Ok(Route::Upgrade(link)) => upgrade::upgrade(link, parts),

@@ -21,19 +21,25 @@ use crate::transport::io::{Io, Stream};
 use crate::transport::websocket::WebSocket;
 
 /// Opens a session with a WebSocket.
-pub(crate) fn open_stream(core: &Arc<Core>, parts: &mut request::Parts, revision: Revision) -> Response<Body> {
+pub(crate) fn open_stream(
+    core: &Arc<Core>,
+    parts: &mut request::Parts,
+    revision: Revision,
+    takes_binary: bool,
+) -> Response<Body> {
     let (response, upgraded) = match switch(parts) {
         Ok(switched) => switched,
         Err(refusal) => return refusal,
     };
-    let Some(link) = open(core, parts, revision, true, Carrier::Stream) else {
+    let Some(link) = open(core, parts, revision, takes_binary, Carrier::Stream) else {
         return Refused::BadRequest.upgrade_response();
     };
     let core = Arc::clone(core);
     tokio::spawn(async move {
         match upgraded.await {
             Ok(upgraded) => {
-                let socket = WebSocket::new(into_stream(upgraded), revision, core.config.engine.max_payload);
+                let socket =
+                    WebSocket::new(into_stream(upgraded), revision, link.takes_binary, core.config.engine.max_payload);
                 let now = tokio::time::Instant::now().into_std();
                 Core::spawn(Task::streaming(Arc::clone(&core), link, socket, now));
             }

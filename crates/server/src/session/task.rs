@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_channel::oneshot;
 use sockeye_engine::{
-    CloseReason, Encoded, Event as EngineEvent, Lane, Packet, Revision, Role, Session, payload, payload_v3, ws,
+    CloseReason, Encoded, Event as EngineEvent, Lane, Packet, ProtocolError, Revision, Role, Session, payload,
+    payload_v3, ws,
 };
 use sockeye_protocol::{Connection, Outgoing};
 use tokio::time::Sleep;
@@ -41,6 +42,8 @@ pub(crate) struct Task {
     closing: Option<Instant>,
     close_code: Option<ws::CloseCode>,
     begun: bool,
+    /// The client did not answer: there is nobody to say farewell to.
+    vanished: bool,
     ended: bool,
     commands: Vec<Command>,
     requests: Vec<Request>,
@@ -78,6 +81,7 @@ impl Task {
             closing: None,
             close_code: None,
             begun: false,
+            vanished: false,
             ended: false,
             commands: Vec::new(),
             requests: Vec::new(),
@@ -110,14 +114,21 @@ impl Task {
         if self.ended {
             return;
         }
-        let result = self.step(now, cx);
-        if let Err(fault) = result {
-            self.fail(fault, now);
+        if let Err(fault) = self.step(now, cx) {
+            self.fail(&fault, now);
         }
-        self.follow_session(now, cx);
-        if !self.ended && self.closing.is_some_and(|deadline| self.is_drained() || now >= deadline) {
+        self.follow_session(now);
+        let late = self.closing.is_some_and(|deadline| now >= deadline);
+        if self.closing.is_some() && (late || self.is_drained()) {
             self.body.session.close(CloseReason::Forced);
-            self.follow_session(now, cx);
+            self.follow_session(now);
+        }
+        if self.body.session.is_closed() {
+            // What the session still has to say may need one more GET of the client.
+            let written = self.write(cx);
+            if late || written.is_err() || self.body.session.is_finished() {
+                self.end(now, cx);
+            }
         }
     }
 
@@ -126,12 +137,16 @@ impl Task {
             self.body.begin(now, cx);
         }
         self.obey(now)?;
+        if self.body.session.data_lane().is_none() {
+            // A GET sent after the switch to a stream may have overtaken it: see the switch first.
+            self.read(now, cx)?;
+        }
         self.serve(now, cx)?;
         self.read(now, cx)?;
         self.body.release();
         self.body.run_sockets(now, cx);
         self.body.check_time(now)?;
-        self.follow_session(now, cx);
+        self.follow_session(now);
         self.write(cx)
     }
 
@@ -175,7 +190,7 @@ impl Task {
                 Ok(()) => self.poll = Some(answer),
                 Err(error) => {
                     reply(answer, Answer::BadRequest);
-                    if matches!(error, sockeye_engine::ProtocolError::OverlappingPoll) {
+                    if matches!(error, ProtocolError::OverlappingPoll) {
                         return Err(Fault::Engine(error));
                     }
                 }
@@ -188,14 +203,19 @@ impl Task {
             Request::Post { body, binary, answer } => {
                 // As the official server: the request itself has succeeded, whatever the packets turn out to be.
                 let result = self.receive_payload(&body, binary, now, cx);
-                reply(answer, if result.is_wrong_transport() { Answer::BadRequest } else { Answer::Taken });
-                return result.0;
+                if let Err(Fault::Engine(ProtocolError::WrongTransport)) = result {
+                    reply(answer, Answer::BadRequest);
+                    return Ok(());
+                }
+                reply(answer, Answer::Taken);
+                return result;
             }
             Request::Misused => return Err(Fault::Transport),
             Request::Upgrade(stream) => {
                 let link = &self.body.link;
                 if self.body.session.handle_stream_open(now).is_ok() {
-                    self.stream = Some(WebSocket::new(stream, link.revision, link.config.engine.max_payload));
+                    self.stream =
+                        Some(WebSocket::new(stream, link.revision, link.takes_binary, link.config.engine.max_payload));
                 } else {
                     link.set_carrier(Carrier::Polling);
                 }
@@ -205,19 +225,19 @@ impl Task {
         Ok(())
     }
 
-    fn receive_payload(&mut self, body: &Bytes, binary: bool, now: Instant, cx: &mut Context<'_>) -> Received {
-        if self.body.link.revision == Revision::V3 {
-            let packets = payload_v3::Packets::new(body, binary);
-            Received(packets.map_err(Fault::Engine).and_then(|packets| self.receive_all(packets, now, cx)))
-        } else {
-            let packets = payload::Packets::new(body);
-            Received(packets.map_err(Fault::Engine).and_then(|packets| self.receive_all(packets, now, cx)))
+    fn receive_payload(&mut self, body: &Bytes, binary: bool, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        match self.body.link.revision {
+            Revision::V3 => {
+                let packets = payload_v3::Packets::new(body, binary).map_err(Fault::Engine)?;
+                self.receive_all(packets, now, cx)
+            }
+            Revision::V4 => self.receive_all(payload::Packets::new(body).map_err(Fault::Engine)?, now, cx),
         }
     }
 
     fn receive_all<'a>(
         &mut self,
-        packets: impl Iterator<Item = Result<Packet<'a>, sockeye_engine::ProtocolError>>,
+        packets: impl Iterator<Item = Result<Packet<'a>, ProtocolError>>,
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Result<(), Fault> {
@@ -265,6 +285,7 @@ impl Task {
             };
             at += used;
             let packet = match item {
+                Some(ws::Item::Text(text)) if body.link.revision == Revision::V3 => Packet::decode_text_v3(text),
                 Some(ws::Item::Text(text)) => Packet::decode_text(text),
                 Some(ws::Item::Binary(binary)) => Packet::decode_binary(binary, body.link.revision),
                 Some(ws::Item::Ping(payload)) => {
@@ -302,7 +323,7 @@ impl Task {
     }
 
     /// Takes over what the session has decided.
-    fn follow_session(&mut self, now: Instant, cx: &mut Context<'_>) {
+    fn follow_session(&mut self, now: Instant) {
         while let Some(event) = self.body.session.poll_event() {
             match event {
                 EngineEvent::Upgraded => {
@@ -314,14 +335,19 @@ impl Task {
                     self.body.link.set_carrier(Carrier::Polling);
                     self.drop_stream();
                 }
-                EngineEvent::Closed(reason) => self.end(reason.into(), now, cx),
+                EngineEvent::Closed(reason) => {
+                    self.vanished = reason == CloseReason::PingTimeout;
+                    self.body.leave_all(reason.into(), false, now);
+                    self.body.link.close(false);
+                    self.closing.get_or_insert(now + CLOSING);
+                }
                 EngineEvent::Opened(_) => {}
             }
         }
     }
 
     /// The client, or the world, did something that ends the session.
-    fn fail(&mut self, fault: Fault, now: Instant) {
+    fn fail(&mut self, fault: &Fault, now: Instant) {
         let reason = fault.reason();
         tracing::debug!(%fault, "session ends");
         if fault.is_protocol() {
@@ -420,17 +446,17 @@ impl Task {
     }
 
     /// The session is over: sockets leave, transports close, nobody finds it any more.
-    fn end(&mut self, reason: DisconnectReason, now: Instant, cx: &mut Context<'_>) {
+    fn end(&mut self, now: Instant, cx: &mut Context<'_>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.body.leave_all(reason, false, now);
+        self.body.leave_all(DisconnectReason::ForcedClose, false, now);
         if self.poll.is_some() {
             self.answer_poll();
         }
         self.poll = None;
         if let Some(stream) = self.stream.take() {
-            if reason == DisconnectReason::PingTimeout {
+            if self.vanished {
                 // Nobody is there: the file descriptor is given back at once.
                 drop(stream);
             } else {
@@ -472,15 +498,6 @@ impl Drop for Task {
         self.body.core.table.remove(&self.body.link);
         self.body.core.metrics.tasks.down();
         self.body.core.task_ended();
-    }
-}
-
-/// The result of a POST.
-struct Received(Result<(), Fault>);
-
-impl Received {
-    fn is_wrong_transport(&self) -> bool {
-        matches!(self.0, Err(Fault::Engine(sockeye_engine::ProtocolError::WrongTransport)))
     }
 }
 

@@ -54,12 +54,21 @@ pub(crate) struct WebSocket {
     /// Payload of the last ping, to be answered; earlier ones need no answer. [RFC 6455 §5.5.3]
     pub(crate) pong: Option<Box<[u8]>>,
     revision: Revision,
+    /// Whether a client of revision 3 takes binary frames.
+    takes_binary: bool,
 }
 
 impl WebSocket {
-    pub(crate) fn new(stream: Stream, revision: Revision, max_payload: usize) -> Self {
+    pub(crate) fn new(stream: Stream, revision: Revision, takes_binary: bool, max_payload: usize) -> Self {
         let limits = ws::Limits { max_message: max_payload, ..ws::Limits::default() };
-        Self { stream, decoder: ws::Decoder::new(Role::Server, limits), unsent: VecDeque::new(), pong: None, revision }
+        Self {
+            stream,
+            decoder: ws::Decoder::new(Role::Server, limits),
+            unsent: VecDeque::new(),
+            pong: None,
+            revision,
+            takes_binary,
+        }
     }
 
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -83,11 +92,7 @@ impl WebSocket {
     /// Adds a packet to `batch`; false if the batch is full.
     pub(crate) fn put(&mut self, batch: &mut Vec<u8>, packet: &Encoded) -> bool {
         if packet.is_binary() && self.revision == Revision::V3 {
-            // [EIO3 "packet encoding"]: a binary frame begins with the packet's type.
-            let (header, size) = ws::frame_header(ws::Opcode::Binary, packet.packet().len() + 1);
-            batch.extend_from_slice(header.get(..size).unwrap_or_default());
-            batch.push(4);
-            batch.extend_from_slice(packet.packet());
+            batch.extend_from_slice(&packet.frame_v3(self.takes_binary));
         } else if packet.size() < LARGE {
             batch.extend_from_slice(packet.frame());
         } else {
