@@ -141,7 +141,7 @@ export class Raw {
         throw new Error(`the connection ended (${this.closeCode}) before "${start}"; it said ${JSON.stringify(this.messages)}`);
       }
       return found < 0 ? undefined : { found };
-    }, `"${start}"; got ${JSON.stringify(this.messages)}`);
+    }, () => `"${start}"; got ${JSON.stringify(this.messages)}`);
     return this.messages.splice(at.found, 1)[0];
   }
 

@@ -82,9 +82,7 @@ export class Context {
       held = await this.server.stats();
       return Object.values(held).every((count) => count === 0);
     };
-    await until(empty, 'the server to forget everything').catch((error) => {
-      throw new Error(`${error.message}; it holds ${JSON.stringify(held)}`);
-    });
+    await until(empty, () => `the server to forget everything; it holds ${JSON.stringify(held)}`);
   }
 }
 

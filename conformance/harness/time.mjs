@@ -13,7 +13,7 @@ export async function within(milliseconds, promise, what) {
   }
 }
 
-/** Asks `question` again and again until the answer is true. */
+/** Asks `question` again and again until the answer is true. `what` may be a function, asked when it is too late. */
 export async function until(question, what, milliseconds = 5_000) {
   const end = performance.now() + milliseconds;
   for (;;) {
@@ -22,9 +22,9 @@ export async function until(question, what, milliseconds = 5_000) {
       return answer;
     }
     if (performance.now() > end) {
-      throw new Error(`waited ${milliseconds} ms in vain for ${what}`);
+      throw new Error(`waited ${milliseconds} ms in vain for ${typeof what === 'function' ? what() : what}`);
     }
-    await pause(10);
+    await pause(2);
   }
 }
 

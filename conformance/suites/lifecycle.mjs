@@ -1,7 +1,8 @@
 // How connections end, on both sides, and how clients come back.
 
 import assert from 'node:assert/strict';
-import { next, pause, until } from '../harness/time.mjs';
+import { Polling, Raw } from '../harness/raw.mjs';
+import { next, pause, within } from '../harness/time.mjs';
 
 export default function lifecycle(tests) {
   tests.eachTransport('the client disconnects', async (context) => {
@@ -80,11 +81,15 @@ export default function lifecycle(tests) {
     context.server.child.kill('SIGCONT');
   }, { server: { pingInterval: 200, pingTimeout: 300 } });
 
-  tests.eachTransport('a connection without a namespace ends', async (context) => {
-    const socket = context.client('/unknown');
-    await next(socket, 'connect_error');
-    assert.equal((await context.server.stats()).sessions, 1);
-    await until(async () => (await context.server.stats()).sessions === 0, 'the session to end', 2_000);
+  tests.add('a connection without a namespace ends', async (context) => {
+    const raw = await Raw.open(context.server);
+    raw.text('40/unknown,');
+    await raw.receive('44');
+    const start = performance.now();
+    await raw.closed(2_000);
+    assert.ok(performance.now() - start > 150, 'not at once');
+    const polling = await Polling.open(context.server);
+    await within(2_000, polling.gone(), 'the polling session to end');
   }, { server: { connectTimeout: 300 } });
 
   tests.eachTransport('a namespace joined in time keeps the connection', async (context) => {

@@ -72,8 +72,6 @@ const fatal = {
 /** The same, but the connection lives on. */
 const harmless = {
   'an answer nobody waits for': ['43999["x"]'],
-  'an answer with a huge id': ['43184467440737095516159["x"]'],
-  'an answer without an id': ['43["x"]'],
   'a binary answer nobody waits for': ['461-999[' + placeholder(0) + ']', [1]],
   'an event without a handler': ['42["nobody listens",1,2]'],
   'an event named by a number': ['42[7,"x"]'],
@@ -94,6 +92,8 @@ const unclear = {
   'an answer without data': ['431'],
   'a count with an exponent': ['451e1-["echo"]'],
   'a placeholder that is no integer': ['451-["echo",' + placeholder(0.5) + ']', [1]],
+  'an answer with a huge id': ['43184467440737095516159["x"]'],
+  'an answer without an id': ['43["x"]'],
   'a binary answer without data': ['461-1', [1]],
 };
 
