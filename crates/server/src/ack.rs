@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use futures_util::Stream;
@@ -77,6 +78,12 @@ impl Kind {
             Self::Many { gather, socket } => gather.settle(socket, result),
         }
     }
+}
+
+/// When an answer that is asked for now is late. A limit beyond what the clock can say means decades.
+pub(crate) fn deadline(limit: Duration) -> Instant {
+    let now = tokio::time::Instant::now().into_std();
+    now.checked_add(limit).unwrap_or_else(|| now + Duration::from_hours(30 * 365 * 24))
 }
 
 /// Collects the answers of several sockets.

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use sockeye_protocol::event::is_reserved;
 use sockeye_protocol::{AckId, Outgoing, OwnedArgs, Raw};
 
-use crate::ack::{Gather, Waiter};
+use crate::ack::{Gather, Waiter, deadline};
 use crate::adapter::{Command, Selection};
 use crate::error::{ClusterError, DisconnectReason, EmitError};
 use crate::hub::{Hub, Member};
@@ -151,7 +151,7 @@ pub(crate) fn ask<A: Serialize + ?Sized>(
     }
     let ack = hub.next_ack();
     let draft = Draft::new(hub, ack, name, args)?;
-    let deadline = tokio::time::Instant::now().into_std() + flags.timeout.unwrap_or(hub.config.ack_timeout);
+    let deadline = deadline(flags.timeout.unwrap_or(hub.config.ack_timeout));
     let gather = Arc::new(Gather::default());
     draft.send(hub, |packet| {
         let packet = flags.apply(packet);

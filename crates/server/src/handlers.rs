@@ -209,14 +209,14 @@ impl Hooks {
         let hooks = Arc::clone(self);
         Some(Box::pin(async move {
             for connect in &hooks.connect {
-                connect(socket.clone()).await?;
+                hooks.call(&socket, "connect", || connect(socket.clone())).await;
             }
             Ok(())
         }))
     }
 
     /// Calls every `on_disconnect` in turn, those of the socket last. `None` if there is none.
-    pub(crate) fn disconnect(&self, socket: Socket, reason: DisconnectReason) -> Option<Job> {
+    pub(crate) fn disconnect(self: &Arc<Self>, socket: Socket, reason: DisconnectReason) -> Option<Job> {
         let mut handlers = self.disconnect.clone();
         if let Some(own) = socket.own() {
             handlers.extend(own.disconnect.lock().iter().cloned());
@@ -224,17 +224,21 @@ impl Hooks {
         if handlers.is_empty() {
             return None;
         }
+        let hooks = Arc::clone(self);
         Some(Box::pin(async move {
-            let mut outcome = Ok(());
             for handler in handlers {
-                // One that fails or panics must not keep the others from being called.
-                let socket = socket.clone();
-                let running = async move { handler(socket, reason).await };
-                let result = AssertUnwindSafe(running).catch_unwind().await;
-                outcome = outcome.and(result.unwrap_or_else(|_| Err("the handler panicked".into())));
+                hooks.call(&socket, "disconnect", || handler(socket.clone(), reason)).await;
             }
-            outcome
+            Ok(())
         }))
+    }
+
+    /// Runs one handler of several: that it fails or panics must not keep the others from being called.
+    async fn call(&self, socket: &Socket, event: &str, handler: impl FnOnce() -> Job) {
+        let running = AssertUnwindSafe(async move { handler().await }).catch_unwind();
+        if let Err(error) = running.await.unwrap_or_else(|_| Err("the handler panicked".into())) {
+            self.report(socket, HandlerError::new(event.into(), error));
+        }
     }
 
     /// Asks every `filter` in turn.
@@ -245,8 +249,16 @@ impl Hooks {
         Ok(())
     }
 
-    /// Tells `on_error`.
-    pub(crate) fn failed(&self, socket: &Socket, error: HandlerError) {
+    /// Counts a handler that failed, and tells `on_error`.
+    pub(crate) fn report(&self, socket: &Socket, error: HandlerError) {
+        socket.member().hub.metrics.handler_errors.up();
+        // The hook is code of the application: a panic in it must not end the connection either.
+        if std::panic::catch_unwind(AssertUnwindSafe(|| self.failed(socket, error))).is_err() {
+            tracing::error!("on_error panicked");
+        }
+    }
+
+    fn failed(&self, socket: &Socket, error: HandlerError) {
         if let Some(hook) = &self.error {
             hook(socket, error);
         } else {

@@ -82,7 +82,15 @@ impl Core {
 
     /// Makes a session known; false if the server is closing or the id is taken.
     pub(crate) fn enter(&self, link: &Arc<Link>) -> bool {
-        !*self.closing.borrow() && self.table.insert(link)
+        if *self.closing.borrow() || !self.table.insert(link) {
+            return false;
+        }
+        // `close` may have looked through the table just before.
+        let closing = *self.closing.borrow();
+        if closing {
+            self.table.remove(link);
+        }
+        !closing
     }
 
     pub(crate) fn spawn(task: crate::session::task::Task) {

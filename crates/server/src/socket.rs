@@ -14,7 +14,7 @@ use sockeye_protocol::event::{Answer, Ask, Emit, Handle, Handler, Listen, Listen
 use sockeye_protocol::{AckId, Args, NamespacePath, Outgoing, OwnedArgs, Parser};
 
 use crate::Message;
-use crate::ack::{Reply, Waiter};
+use crate::ack::{Reply, Waiter, deadline};
 use crate::adapter::Selection;
 use crate::broadcast::{self, Draft, Flags};
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
@@ -91,6 +91,22 @@ impl Socket {
     fn own_or_new(&self) -> &Own {
         let own = self.0.own.get_or_init(|| Box::new(Own::default()));
         own.downcast_ref().expect("only this file fills `Member::own`")
+    }
+
+    /// Forgets the handlers of this socket, which will not be called any more: they may hold the socket itself.
+    pub(crate) fn forget_own(&self) {
+        if let Some(own) = self.own() {
+            own.listeners.clear();
+            own.disconnect.lock().clear();
+        }
+    }
+
+    /// What is registered on a socket that has left would never be called, and is not kept.
+    fn registered(&self, listener: Listener) -> Listener {
+        if self.0.is_gone() {
+            self.forget_own();
+        }
+        listener
     }
 
     fn push(&self, packet: Outgoing, urgency: Urgency) -> Result<(), EmitError> {
@@ -253,7 +269,7 @@ impl Socket {
         F: FnOnce(Self, A) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        self.own_or_new().listeners.named(allowed(event.name()), Handler::event(handler))
+        self.registered(self.own_or_new().listeners.named(allowed(event.name()), Handler::event(handler)))
     }
 
     /// Like [`Self::on`], and what `handler` returns is the answer.
@@ -268,7 +284,7 @@ impl Socket {
         F: FnOnce(Self, A) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = R> + Send + 'static,
     {
-        self.own_or_new().listeners.named(allowed(event.name()), Handler::answering(handler))
+        self.registered(self.own_or_new().listeners.named(allowed(event.name()), Handler::answering(handler)))
     }
 
     /// Calls `handler` for events of this name with their arguments undecoded, and with the right to answer later.
@@ -280,7 +296,7 @@ impl Socket {
         F: FnOnce(Self, Message) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        self.own_or_new().listeners.named(allowed(event), Handler::message(handler))
+        self.registered(self.own_or_new().listeners.named(allowed(event), Handler::message(handler)))
     }
 
     /// Calls `handler` when this socket has left, once, after the handlers of the namespace have been started.
@@ -290,6 +306,9 @@ impl Socket {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         self.own_or_new().disconnect.lock().push(disconnect_handler(handler));
+        if self.0.is_gone() {
+            self.forget_own();
+        }
     }
 
     /// Calls `handler` for every event of this socket, before those registered for its name.
@@ -298,7 +317,7 @@ impl Socket {
         F: FnOnce(Self, Message) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output: Outcome> + Send + 'static,
     {
-        self.own_or_new().listeners.any(Handler::message(handler))
+        self.registered(self.own_or_new().listeners.any(Handler::message(handler)))
     }
 }
 
@@ -344,7 +363,7 @@ impl<R> AckFuture<R> {
             return Err(EmitError::Closed);
         }
         let (waiter, receiver) = Waiter::one();
-        let deadline = tokio::time::Instant::now().into_std() + self.timeout;
+        let deadline = deadline(self.timeout);
         let command = Command::Await { slot: member.slot, socket: member.id.clone(), ack: self.ack, deadline, waiter };
         self.draft?.send(&member.hub, |packet| member.link.push_asking(packet, command))??;
         Ok(receiver)

@@ -83,6 +83,6 @@ mod tests {
     fn lengths_take_seven_sixteen_or_sixty_four_bits() {
         assert_eq!(encode(0x81, b"a"), [0x81, 0x81, 0x11, 0x22, 0x33, 0x44, b'a' ^ 0x11]);
         assert_eq!(encode(0x81, &[0; 126])[..4], [0x81, 0xfe, 0, 126]);
-        assert_eq!(encode(0x82, &[0; 65_536])[..10], [0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(encode(0x82, &vec![0; 65_536])[..10], [0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0]);
     }
 }

@@ -57,7 +57,7 @@ where
         drop(link.request(Request::Misused));
         return closing(empty(StatusCode::BAD_REQUEST));
     }
-    let _posting = Posting(&link);
+    let mut posting = Posting { link: &link, lost: true };
     let binary = is_binary(headers);
     if binary && link.revision == Revision::V4 {
         return closing(empty(StatusCode::BAD_REQUEST));
@@ -65,10 +65,14 @@ where
     let limit = link.config.engine.max_payload;
     let body = match tokio::time::timeout(BODY_DEADLINE, collect(body, limit)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(BodyError::TooLarge)) => return closing(empty(StatusCode::PAYLOAD_TOO_LARGE)),
+        Ok(Err(BodyError::TooLarge)) => {
+            posting.lost = false;
+            return closing(empty(StatusCode::PAYLOAD_TOO_LARGE));
+        }
         Ok(Err(BodyError::Broken)) => return closing(empty(StatusCode::BAD_REQUEST)),
         Err(_) => return closing(empty(StatusCode::REQUEST_TIMEOUT)),
     };
+    posting.lost = false;
     let (answer, taken) = oneshot::channel();
     if link.request(Request::Post { body, binary, answer }).is_err() {
         return Refused::UnknownSession.response();
@@ -80,11 +84,21 @@ where
     }
 }
 
-struct Posting<'a>(&'a Link);
+/// A POST that is being received.
+struct Posting<'a> {
+    link: &'a Link,
+    /// Its messages will not come: the session cannot go on as if nothing had been sent. A body that is too large is
+    /// no loss, as the client is told.
+    lost: bool,
+}
 
 impl Drop for Posting<'_> {
     fn drop(&mut self) {
-        self.0.end_post();
+        self.link.end_post();
+        if self.lost {
+            // If the session is over as well, there is nobody to tell.
+            drop(self.link.request(Request::Misused));
+        }
     }
 }
 

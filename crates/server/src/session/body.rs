@@ -125,10 +125,10 @@ impl Body {
     fn ask(&mut self, slot: Slot, path: NamespacePath, peer: Peer, now: Instant, cx: &mut Context<'_>) {
         let admission: Admission = match self.core.registry.visit(&path) {
             Some(namespace) if admission::may_skip_authorize(namespace.hub(), &peer, now) => {
-                return self.admit(slot, namespace, peer, now);
+                return self.admit(slot, namespace, peer, now, cx);
             }
             Some(namespace) => match namespace.hooks().authorize(peer.clone()) {
-                None => return self.admit(slot, namespace, peer, now),
+                None => return self.admit(slot, namespace, peer, now, cx),
                 Some(verdict) => Box::pin(async move { verdict.await.map(|()| namespace) }),
             },
             None if self.core.registry.has_parents() => {
@@ -136,13 +136,17 @@ impl Body {
             }
             None => return self.refuse(slot, &invalid_namespace(), now),
         };
-        *self.occupant(slot) = Occupant::Asking(Box::new(Asking::new(peer, admission)));
+        let deadline = now.checked_add(self.core.config.protocol.connect_timeout);
+        *self.occupant(slot) = Occupant::Asking(Box::new(Asking::new(peer, admission, deadline)));
         self.run_slot(slot, now, cx);
     }
 
-    fn admit(&mut self, slot: Slot, namespace: Visit, peer: Peer, now: Instant) {
+    fn admit(&mut self, slot: Slot, namespace: Visit, peer: Peer, now: Instant, cx: &mut Context<'_>) {
         if let Some(member) = admission::admit(namespace.hub(), &self.link, &mut self.connection, slot, peer, now) {
-            *self.occupant(slot) = Occupant::Joined(Box::new(Joined::enter(namespace, member)));
+            let mut joined = Box::new(Joined::enter(namespace, member));
+            // `on_connect` begins before anything else can happen to the socket, its end among that.
+            joined.run(cx);
+            *self.occupant(slot) = Occupant::Joined(joined);
         }
     }
 
@@ -170,7 +174,7 @@ impl Body {
     /// Goes on with everything that runs on behalf of the sockets.
     pub(crate) fn run_sockets(&mut self, now: Instant, cx: &mut Context<'_>) {
         for at in 0..self.sockets.len() {
-            self.run_slot(Slot(u16::try_from(at).unwrap_or(u16::MAX)), now, cx);
+            self.run_slot(slot_at(at), now, cx);
         }
         self.departing.retain_mut(|departing| departing.poll(cx).is_pending());
     }
@@ -186,8 +190,7 @@ impl Body {
         {
             match verdict {
                 Ok(namespace) => {
-                    self.admit(slot, namespace, asking.peer, now);
-                    self.run_slot(slot, now, cx);
+                    self.admit(slot, namespace, asking.peer, now, cx);
                 }
                 Err(refusal) => self.refuse(slot, &refusal, now),
             }
@@ -202,9 +205,13 @@ impl Body {
 
     /// Deadlines that have passed.
     pub(crate) fn check_time(&mut self, now: Instant) -> Result<(), Fault> {
-        for occupant in &mut self.sockets {
-            if let Occupant::Joined(joined) = occupant {
-                joined.expire(now);
+        for at in 0..self.sockets.len() {
+            match &mut self.sockets[at] {
+                Occupant::Joined(joined) => joined.expire(now),
+                Occupant::Asking(asking) if asking.deadline.is_some_and(|deadline| deadline <= now) => {
+                    self.refuse(slot_at(at), &Refusal::new("timed out"), now);
+                }
+                Occupant::Asking(_) | Occupant::Empty => {}
             }
         }
         if self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
@@ -226,7 +233,8 @@ impl Body {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let acks = self.sockets.iter().filter_map(|occupant| match occupant {
             Occupant::Joined(joined) => joined.next_deadline(),
-            Occupant::Empty | Occupant::Asking(_) => None,
+            Occupant::Asking(asking) => asking.deadline,
+            Occupant::Empty => None,
         });
         acks.chain(self.session.poll_timeout()).chain(self.connection.poll_timeout()).min()
     }
@@ -266,7 +274,7 @@ impl Body {
     /// Every socket leaves; with `say`, each of them is told by a DISCONNECT.
     pub(crate) fn leave_all(&mut self, reason: DisconnectReason, say: bool, now: Instant) {
         for at in 0..self.sockets.len() {
-            self.leave_slot(Slot(u16::try_from(at).unwrap_or(u16::MAX)), reason, say, now);
+            self.leave_slot(slot_at(at), reason, say, now);
         }
     }
 
@@ -300,6 +308,10 @@ async fn on_demand(registry: Arc<Registry>, path: NamespacePath, peer: Peer) -> 
         verdict.await?;
     }
     Ok(namespace)
+}
+
+fn slot_at(at: usize) -> Slot {
+    Slot(u16::try_from(at).unwrap_or(u16::MAX))
 }
 
 fn invalid_namespace() -> Refusal {

@@ -13,7 +13,7 @@ use sockeye_protocol::{AckId, AckTable, Args};
 use super::admission;
 use crate::ack::Waiter;
 use crate::error::{AckError, DisconnectReason, Refusal};
-use crate::handlers::{HandlerError, Hooks};
+use crate::handlers::HandlerError;
 use crate::hub::{Hub, Member};
 use crate::metrics::Metrics;
 use crate::namespace::{Namespace, Visit};
@@ -39,6 +39,8 @@ pub(crate) type Admission = Pin<Box<dyn Future<Output = Result<Visit, Refusal>> 
 pub(crate) struct Asking {
     pub(crate) peer: Peer,
     admission: Admission,
+    /// When the client is refused if nobody has decided; `None` is never.
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl std::fmt::Debug for Asking {
@@ -48,16 +50,18 @@ impl std::fmt::Debug for Asking {
 }
 
 impl Asking {
-    pub(crate) fn new(peer: Peer, admission: Admission) -> Self {
-        Self { peer, admission }
+    pub(crate) fn new(peer: Peer, admission: Admission, deadline: Option<Instant>) -> Self {
+        Self { peer, admission, deadline }
     }
 
     /// The decision; a panic while deciding is a refusal.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Visit, Refusal>> {
-        AssertUnwindSafe(&mut self.admission)
-            .catch_unwind()
-            .poll_unpin(cx)
-            .map(|decided| decided.unwrap_or_else(|_| Err(Refusal::new("internal error"))))
+        AssertUnwindSafe(&mut self.admission).catch_unwind().poll_unpin(cx).map(|decided| {
+            decided.unwrap_or_else(|_| {
+                tracing::error!("a check of `authorize` panicked, and the client was refused");
+                Err(Refusal::new("internal error"))
+            })
+        })
     }
 }
 
@@ -122,7 +126,7 @@ impl Joined {
 
     fn dispatch(&mut self, entry: &Arc<Entry<Socket>>, received: &Received<'_>, cx: &mut Context<'_>) {
         if let Some(failed) = self.runner.dispatch(&self.socket, entry, received, cx) {
-            report(&self.namespace, &self.socket, HandlerError::new(failed.event, failed.error));
+            self.namespace.hooks().report(&self.socket, HandlerError::new(failed.event, failed.error));
         }
     }
 
@@ -189,6 +193,7 @@ impl Joined {
             waiter.fail(AckError::Disconnected);
         }
         let farewell = self.namespace.hooks().disconnect(self.socket.clone(), reason);
+        self.socket.forget_own();
         Departing { socket: self.socket, namespace: self.namespace, runner: self.runner, farewell }
     }
 }
@@ -210,14 +215,9 @@ impl std::fmt::Debug for Departing {
 impl Departing {
     /// Ready when nothing runs any more.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(farewell) = &mut self.farewell
-            && let Poll::Ready(result) = AssertUnwindSafe(farewell).catch_unwind().poll_unpin(cx)
-        {
+        // Its handlers report their failures themselves: there may be several.
+        if self.farewell.as_mut().is_some_and(|farewell| farewell.poll_unpin(cx).is_ready()) {
             self.farewell = None;
-            let failed = result.unwrap_or_else(|_| Err("the handler panicked".into()));
-            if let Err(error) = failed {
-                report(&self.namespace, &self.socket, HandlerError::new("disconnect".into(), error));
-            }
         }
         run(&mut self.runner, &self.namespace, &self.socket, cx);
         if self.farewell.is_none() && self.runner.is_idle() { Poll::Ready(()) } else { Poll::Pending }
@@ -226,15 +226,6 @@ impl Departing {
 
 fn run(runner: &mut Runner<Socket>, namespace: &Namespace, socket: &Socket, cx: &mut Context<'_>) {
     while let Poll::Ready(Some(failed)) = runner.poll(socket, cx) {
-        report(namespace, socket, HandlerError::new(failed.event, failed.error));
-    }
-}
-
-fn report(namespace: &Namespace, socket: &Socket, error: HandlerError) {
-    namespace.hub().metrics.handler_errors.up();
-    let hooks: Arc<Hooks> = namespace.hooks();
-    // The hook is code of the application: a panic in it must not end the connection either.
-    if std::panic::catch_unwind(AssertUnwindSafe(|| hooks.failed(socket, error))).is_err() {
-        tracing::error!("on_error panicked");
+        namespace.hooks().report(socket, HandlerError::new(failed.event, failed.error));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -179,6 +179,10 @@ impl Task {
     fn serve(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
         let requests = std::mem::take(&mut self.requests);
         for request in self.deferred.take().into_iter().chain(requests) {
+            if self.body.session.is_finished() {
+                // Whoever asks for a session that has just ended is told so when the request is dropped.
+                continue;
+            }
             self.serve_one(request, now, cx)?;
         }
         Ok(())
@@ -199,6 +203,8 @@ impl Task {
                 self.poll = None;
                 self.body.session.handle_lane_closed(now, Lane::Polling, CloseReason::TransportError);
             }
+            // What is sent to a connection that is being closed reaches nobody.
+            Request::Post { answer, .. } if self.closing.is_some() => reply(answer, Answer::Taken),
             Request::Post { .. } if self.body.is_congested() => self.deferred = Some(request),
             Request::Post { body, binary, answer } => {
                 // As the official server: the request itself has succeeded, whatever the packets turn out to be.
@@ -301,7 +307,15 @@ impl Task {
                     continue;
                 }
             };
-            body.receive(now, Lane::Stream, packet.map_err(Fault::Engine)?, cx)?;
+            match packet {
+                Ok(packet) => body.receive(now, Lane::Stream, packet, cx)?,
+                Err(error) if body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Engine(error)),
+                Err(_) => {
+                    // A stream that is only being probed ends alone, as when it says anything else out of turn.
+                    self.stream_gone(CloseReason::TransportError, now);
+                    return Ok(());
+                }
+            }
         }
         if let Some(stream) = &mut self.stream {
             // Frees the memory of a message that came in several reads.
@@ -493,6 +507,8 @@ impl Drop for Task {
         if !self.ended {
             // The runtime is going down, or the server was told to stop at once.
             self.body.leave_all(DisconnectReason::ServerShuttingDown, false, now());
+            // Nothing will poll them any more, but every `on_disconnect` has at least begun.
+            let _ = self.body.poll_departing(&mut Context::from_waker(Waker::noop()));
             self.body.retire();
         }
         self.body.core.table.remove(&self.body.link);

@@ -1,0 +1,9 @@
+//! Dialogues with a server in literal wire text, over a network in memory and on a virtual clock.
+
+mod common;
+
+mod handshake;
+mod polling;
+mod upgrade;
+mod heartbeat;
+mod bad_input;
