@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use smol_str::SmolStr;
+use sockeye_engine::Encoded;
 use sockeye_protocol::event::is_reserved;
 use sockeye_protocol::{AckId, Outgoing, OwnedArgs, Raw};
 
@@ -36,13 +37,21 @@ impl Flags {
         if self.volatile { Urgency::Volatile } else { Urgency::Normal }
     }
 
-    /// The packet with the wish not to be compressed, if that was said.
-    pub(crate) fn apply(self, mut packet: Outgoing) -> Outgoing {
-        if !self.compress {
-            packet.first = packet.first.with_compress(false);
+    /// The packet as it goes to many: not compressed if that was said, and otherwise once for all its receivers.
+    pub(crate) fn apply(self, hub: &Hub, packet: Outgoing) -> Outgoing {
+        match hub.config.deflate {
+            _ if !self.compress => each(packet, |message| message.with_compress(false)),
+            Some(deflate) => {
+                each(packet, |message| if deflate.takes(&message) { message.with_shared_deflate() } else { message })
+            }
+            None => packet,
         }
-        packet
     }
+}
+
+fn each(packet: Outgoing, change: impl Fn(Encoded) -> Encoded) -> Outgoing {
+    let attachments = packet.attachments.map(|all| all.iter().cloned().map(&change).collect());
+    Outgoing { first: change(packet.first), attachments }
 }
 
 /// Encodes an event of the application.
@@ -77,7 +86,7 @@ pub(crate) fn emit<A: Serialize + ?Sized>(
     let packet = match hub.log() {
         Some(log) => emit_logged(hub, log, selection, flags, name, args)?,
         None => {
-            let packet = flags.apply(encode(hub, None, name, args)?);
+            let packet = flags.apply(hub, encode(hub, None, name, args)?);
             hub.for_each(selection, |member| push(member, packet.clone(), flags.urgency()));
             packet
         }
@@ -124,7 +133,7 @@ fn emit_logged<A: Serialize + ?Sized>(
     let mut state = log.lock();
     let number = if flags.volatile { state.next() - 1 } else { state.next() };
     let packet = hub.parser().recoverable_event(&hub.path, None, name, &args, &state.offset(number))?;
-    let packet = flags.apply(packet);
+    let packet = flags.apply(hub, packet);
     if let Some(selection) = kept {
         state.append(packet.clone(), selection, now, log.options());
     }
@@ -154,7 +163,7 @@ pub(crate) fn ask<A: Serialize + ?Sized>(
     let deadline = deadline(flags.timeout.unwrap_or(hub.config.ack_timeout));
     let gather = Arc::new(Gather::default());
     draft.send(hub, |packet| {
-        let packet = flags.apply(packet);
+        let packet = flags.apply(hub, packet);
         ask_each(hub, selection, &packet, &gather, (ack, deadline));
     })?;
     Ok(gather)

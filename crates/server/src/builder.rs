@@ -7,6 +7,7 @@ use sockeye_engine::handshake::TransportName;
 use sockeye_protocol::Parser;
 
 use crate::adapter::Adapter;
+use crate::compression::Deflate;
 use crate::config::{Config, Origins, WhenFull};
 use crate::error::ConfigError;
 use crate::recovery::Recovery;
@@ -145,6 +146,13 @@ impl ServerBuilder {
     /// Also serves clients of Socket.IO 1.x and 2.x (`EIO=3`). Default false.
     pub fn allow_eio3(mut self, allow: bool) -> Self {
         self.config.allow_eio3 = allow;
+        self
+    }
+
+    /// Compresses WebSocket messages for clients that want it (permessage-deflate). Default: off, as in the official
+    /// server; see [`Deflate`] for what it costs.
+    pub fn per_message_deflate(mut self, deflate: Deflate) -> Self {
+        self.config.deflate = Some(deflate);
         self
     }
 

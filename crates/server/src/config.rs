@@ -8,6 +8,7 @@ use sockeye_engine::handshake::TransportName;
 use sockeye_protocol::Parser;
 
 use crate::adapter::{Adapter, Local};
+use crate::compression::Deflate;
 use crate::error::ConfigError;
 use crate::recovery::Recovery;
 
@@ -46,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) max_waiting_bytes: usize,
     pub(crate) allow_eio3: bool,
     pub(crate) recovery: Option<Recovery>,
+    pub(crate) deflate: Option<Deflate>,
     pub(crate) adapter: Arc<dyn Adapter>,
 }
 
@@ -68,6 +70,7 @@ impl Default for Config {
             max_waiting_bytes: 4 * 1024 * 1024,
             allow_eio3: false,
             recovery: None,
+            deflate: None,
             adapter: Arc::new(Local),
         }
     }

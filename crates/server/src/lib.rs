@@ -3,6 +3,7 @@
 mod error;
 mod info;
 pub mod adapter;
+mod compression;
 mod config;
 mod metrics;
 mod ack;
@@ -30,6 +31,7 @@ mod builder;
 
 pub use ack::{Replies, Reply};
 pub use builder::{ServerBuilder, Transport};
+pub use compression::Deflate;
 pub use config::WhenFull;
 pub use dynamic::DynamicNamespace;
 pub use error::{AckError, BoxError, ClusterError, ConfigError, DisconnectReason, EmitError, Refusal};

@@ -20,7 +20,7 @@ use crate::error::{DisconnectReason, EmitError};
 use crate::metrics::Metrics;
 use crate::outbox::{Bound, Outbox};
 use crate::peer::Handshake;
-use crate::transport::io::Stream;
+use crate::transport::websocket::WebSocket;
 
 /// One connection, as handles and HTTP requests see it.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ pub(crate) enum Request {
     /// A request broke the rules of polling.
     Misused,
     /// A WebSocket was opened for this session.
-    Upgrade(Stream),
+    Upgrade(Box<WebSocket>),
     /// The WebSocket did not come to be.
     UpgradeGone,
 }

@@ -8,17 +8,20 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, request};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use sockeye_engine::ws::deflate::Params;
 use sockeye_engine::{Revision, ws};
 use tokio::net::TcpStream;
 
 use super::Body;
 use super::polling::empty;
 use super::route::{Refused, open, respond};
+use crate::compression::Deflate;
+use crate::config::Config;
 use crate::link::{Carrier, Link, Request};
 use crate::server::Core;
 use crate::session::task::Task;
 use crate::transport::io::{Io, Stream};
-use crate::transport::websocket::WebSocket;
+use crate::transport::websocket::{Form, WebSocket};
 
 /// Opens a session with a WebSocket.
 pub(crate) fn open_stream(
@@ -27,7 +30,7 @@ pub(crate) fn open_stream(
     revision: Revision,
     takes_binary: bool,
 ) -> Response<Body> {
-    let (response, upgraded) = match switch(parts) {
+    let Switched { response, upgraded, params } = match switch(parts, &core.config) {
         Ok(switched) => switched,
         Err(refusal) => return refusal,
     };
@@ -38,8 +41,7 @@ pub(crate) fn open_stream(
     tokio::spawn(async move {
         match upgraded.await {
             Ok(upgraded) => {
-                let socket =
-                    WebSocket::new(into_stream(upgraded), revision, link.takes_binary, core.config.engine.max_payload);
+                let socket = websocket(upgraded, &link, params.as_ref());
                 let now = tokio::time::Instant::now().into_std();
                 Core::spawn(Task::streaming(Arc::clone(&core), link, socket, now));
             }
@@ -51,7 +53,7 @@ pub(crate) fn open_stream(
 
 /// Lets a polling session go over to a WebSocket.
 pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<Body> {
-    let (response, upgraded) = match switch(parts) {
+    let Switched { response, upgraded, params } = match switch(parts, &link.config) {
         Ok(switched) => switched,
         Err(refusal) => {
             link.set_carrier(Carrier::Polling);
@@ -60,7 +62,7 @@ pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<B
     };
     tokio::spawn(async move {
         let request = match upgraded.await {
-            Ok(upgraded) => Request::Upgrade(into_stream(upgraded)),
+            Ok(upgraded) => Request::Upgrade(Box::new(websocket(upgraded, &link, params.as_ref()))),
             Err(_) => Request::UpgradeGone,
         };
         // If the session has ended meanwhile, the stream is dropped here and thereby closed.
@@ -69,12 +71,29 @@ pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<B
     response
 }
 
-/// The response that switches protocols, and the stream to come.
+fn websocket(upgraded: Upgraded, link: &Link, params: Option<&Params>) -> WebSocket {
+    let form = Form::new(link.revision, link.takes_binary);
+    let socket = WebSocket::new(into_stream(upgraded), form, link.config.engine.max_payload);
+    match (params, link.config.deflate) {
+        (Some(params), Some(knobs)) => socket.with_deflate(params, knobs),
+        _ => socket,
+    }
+}
+
+/// The response that switches protocols, the stream to come, and the compression agreed upon.
+struct Switched {
+    response: Response<Body>,
+    upgraded: OnUpgrade,
+    params: Option<Params>,
+}
+
 #[expect(clippy::result_large_err, reason = "the error is the response, and is returned once")]
-fn switch(parts: &mut request::Parts) -> Result<(Response<Body>, OnUpgrade), Response<Body>> {
+fn switch(parts: &mut request::Parts, config: &Config) -> Result<Switched, Response<Body>> {
     let headers = parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-    let accepted = ws::handshake::accept(parts.method.as_str().as_bytes(), headers, None, |_| true);
+    let options = config.deflate.map(Deflate::options);
+    let accepted = ws::handshake::accept(parts.method.as_str().as_bytes(), headers, options.as_ref(), |_| true);
     let accepted = accepted.map_err(refuse)?;
+    let params = accepted.deflate;
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -83,7 +102,9 @@ fn switch(parts: &mut request::Parts) -> Result<(Response<Body>, OnUpgrade), Res
     insert(headers, SEC_WEBSOCKET_EXTENSIONS, accepted.extensions().as_deref());
     insert(headers, SEC_WEBSOCKET_PROTOCOL, accepted.protocol);
     let upgraded = parts.extensions.remove::<OnUpgrade>();
-    upgraded.map(|upgraded| (response, upgraded)).ok_or_else(|| Refused::BadRequest.upgrade_response())
+    upgraded
+        .map(|upgraded| Switched { response, upgraded, params })
+        .ok_or_else(|| Refused::BadRequest.upgrade_response())
 }
 
 fn insert(headers: &mut http::HeaderMap, name: HeaderName, value: Option<&str>) {

@@ -218,12 +218,10 @@ impl Task {
             }
             Request::Misused => return Err(Fault::Transport),
             Request::Upgrade(stream) => {
-                let link = &self.body.link;
                 if self.body.session.handle_stream_open(now).is_ok() {
-                    self.stream =
-                        Some(WebSocket::new(stream, link.revision, link.takes_binary, link.config.engine.max_payload));
+                    self.stream = Some(*stream);
                 } else {
-                    link.set_carrier(Carrier::Polling);
+                    self.body.link.set_carrier(Carrier::Polling);
                 }
             }
             Request::UpgradeGone => self.body.link.set_carrier(Carrier::Polling),

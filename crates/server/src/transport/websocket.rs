@@ -7,9 +7,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use sockeye_engine::ws::deflate::{Deflater, Inflater, Params};
 use sockeye_engine::{Encoded, Revision, Role, ws};
 
 use super::io::Stream;
+use crate::compression::{Deflate, shared_frame};
 
 /// Size of the read buffer, which all connections of a thread share.
 const READ: usize = 64 * 1024;
@@ -53,22 +55,53 @@ pub(crate) struct WebSocket {
     unsent: VecDeque<Bytes>,
     /// Payload of the last ping, to be answered; earlier ones need no answer. [RFC 6455 §5.5.3]
     pub(crate) pong: Option<Box<[u8]>>,
-    revision: Revision,
-    /// Whether a client of revision 3 takes binary frames.
-    takes_binary: bool,
+    form: Form,
+    deflation: Option<Box<Deflation>>,
+}
+
+/// The form that binary messages take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// [EIO4 "packet encoding"]: the bytes alone.
+    Plain,
+    /// [EIO3 "packet encoding"]: the packet's type before them, or base64 if the client cannot take binary.
+    Typed { takes_binary: bool },
+}
+
+/// The compression agreed with a client.
+#[derive(Debug)]
+struct Deflation {
+    knobs: Deflate,
+    deflater: Deflater,
+}
+
+impl Form {
+    pub(crate) fn new(revision: Revision, takes_binary: bool) -> Self {
+        if revision == Revision::V4 { Self::Plain } else { Self::Typed { takes_binary } }
+    }
+
+    /// The frame, where it differs from the one that is ready.
+    fn frame(self, packet: &Encoded) -> Option<Bytes> {
+        match self {
+            Self::Typed { takes_binary } if packet.is_binary() => Some(packet.frame_v3(takes_binary)),
+            _ => None,
+        }
+    }
 }
 
 impl WebSocket {
-    pub(crate) fn new(stream: Stream, revision: Revision, takes_binary: bool, max_payload: usize) -> Self {
+    pub(crate) fn new(stream: Stream, form: Form, max_payload: usize) -> Self {
         let limits = ws::Limits { max_message: max_payload, ..ws::Limits::default() };
-        Self {
-            stream,
-            decoder: ws::Decoder::new(Role::Server, limits),
-            unsent: VecDeque::new(),
-            pong: None,
-            revision,
-            takes_binary,
-        }
+        let decoder = ws::Decoder::new(Role::Server, limits);
+        Self { stream, decoder, unsent: VecDeque::new(), pong: None, form, deflation: None }
+    }
+
+    /// Compresses as agreed with the client.
+    pub(crate) fn with_deflate(mut self, params: &Params, knobs: Deflate) -> Self {
+        self.decoder = self.decoder.with_inflater(Inflater::new(params, Role::Server));
+        let deflater = Deflater::new(params, Role::Server, knobs.engine_level());
+        self.deflation = Some(Box::new(Deflation { knobs, deflater }));
+        self
     }
 
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -91,13 +124,18 @@ impl WebSocket {
 
     /// Adds a packet to `batch`; false if the batch is full.
     pub(crate) fn put(&mut self, batch: &mut Vec<u8>, packet: &Encoded) -> bool {
-        if packet.is_binary() && self.revision == Revision::V3 {
-            batch.extend_from_slice(&packet.frame_v3(self.takes_binary));
-        } else if packet.size() < LARGE {
-            batch.extend_from_slice(packet.frame());
+        let compressed = match &mut self.deflation {
+            Some(deflation) if deflation.knobs.takes(packet) => deflation.frame(packet, self.form),
+            _ => None,
+        };
+        let made = compressed.or_else(|| self.form.frame(packet));
+        let frame = made.as_ref().unwrap_or(packet.frame());
+        if frame.len() < LARGE {
+            batch.extend_from_slice(frame);
         } else {
+            let frame = frame.clone();
             self.keep(batch);
-            self.unsent.push_back(packet.frame().clone());
+            self.unsent.push_back(frame);
             return false;
         }
         batch.len() < BATCH
@@ -159,5 +197,36 @@ impl WebSocket {
         std::future::poll_fn(|cx| self.stream.poll_shutdown(cx)).await?;
         while std::future::poll_fn(|cx| lend_read_buffer(|buffer| self.stream.poll_read(cx, buffer))).await? > 0 {}
         Ok(())
+    }
+}
+
+impl Deflation {
+    /// The compressed frame; `None` if compression does not pay.
+    fn frame(&mut self, packet: &Encoded, form: Form) -> Option<Bytes> {
+        if packet.is_binary() && form != Form::Plain {
+            return self.frame_v3(packet, form);
+        }
+        if self.deflater.takes_shared_frames() {
+            return shared_frame(packet, self.knobs);
+        }
+        let opcode = if packet.is_binary() { ws::Opcode::Binary } else { ws::Opcode::Text };
+        self.own_frame(packet.packet(), opcode)
+    }
+
+    /// A binary message of revision 3, which has a form of its own.
+    fn frame_v3(&mut self, packet: &Encoded, form: Form) -> Option<Bytes> {
+        if form == (Form::Typed { takes_binary: true }) {
+            let typed = [&[4], packet.packet()].concat();
+            self.own_frame(&typed, ws::Opcode::Binary)
+        } else {
+            None
+        }
+    }
+
+    fn own_frame(&mut self, payload: &[u8], opcode: ws::Opcode) -> Option<Bytes> {
+        let body = self.deflater.deflate(payload)?;
+        let mut frame = Vec::with_capacity(body.len() + 10);
+        ws::encode(&mut frame, opcode, true, &body);
+        Some(frame.into())
     }
 }

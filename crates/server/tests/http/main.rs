@@ -1,0 +1,4 @@
+//! The HTTP side as it is on the wire: what is written and what is read are literal.
+
+mod wire;
+mod deflate;
