@@ -5,8 +5,8 @@
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
-mod path;
 mod error;
+mod path;
 mod config;
 mod ack;
 mod key;

@@ -3,8 +3,8 @@
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::handover::{self, TOKEN};
-use super::{Args, Form};
+use super::form::{Args, Form};
+use super::raw::{self, TOKEN};
 use crate::{DecodeError, json, msgpack};
 
 type Result<T> = std::result::Result<T, DecodeError>;
@@ -104,7 +104,7 @@ impl<'de> Deserializer<'de> for &mut Arguments<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value> {
         if name == TOKEN {
-            return handover::give(self.args.to_owned(), visitor);
+            return raw::give(self.args.to_owned(), visitor);
         }
         if !self.advance() {
             return visitor.visit_newtype_struct(self.missing());

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::ser::{self, Impossible, Serialize, Serializer};
 
-use super::handover::{self, TOKEN};
+use super::form::{Args, Form, OwnedArgs};
+use super::raw::{self, TOKEN};
 use super::transcode::transcode;
-use super::{Args, Form, OwnedArgs};
 use crate::{EncodeError, json, msgpack};
 
 /// What a value is as arguments.
@@ -86,7 +86,7 @@ fn write_raw_msgpack(args: Args<'_>, writer: &mut msgpack::ser::Writer<'_>) -> R
 
 /// The arguments of a value whose shape is [`Shape::Raw`].
 pub(crate) fn collect<A: Serialize + ?Sized>(args: &A) -> Result<OwnedArgs, EncodeError> {
-    handover::collect(args).ok_or_else(|| EncodeError::new("not the arguments of an event"))
+    raw::collect(args).ok_or_else(|| EncodeError::new("not the arguments of an event"))
 }
 
 fn write_raw(args: Args<'_>, writer: &mut json::ser::Writer<'_>) -> Result<(), EncodeError> {
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(shape(&&Box::new((1,))), Shape::Several(1));
         assert_eq!(shape(&[1.5; 3]), Shape::Several(3));
         assert_eq!(shape(&[0; 0]), Shape::Several(0));
-        assert_eq!(shape(&super::super::Raw::default()), Shape::Raw);
+        assert_eq!(shape(&super::super::raw::Raw::default()), Shape::Raw);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The namespaces of one connection.
 
-use super::Slot;
+use super::event::Slot;
 use crate::NamespacePath;
 
 /// How far a namespace is on this connection.

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use sockeye_engine::Role;
 use sockeye_engine::time::{Duration, Instant};
 
+use super::event::{Event, Slot};
 use super::namespaces::{Namespaces, Phase};
-use super::{Event, Slot};
 use crate::packet::{Body, Packet};
 use crate::parser::binary::{Assembly, Kind};
 use crate::{Args, Config, NamespacePath, ProtocolError};

@@ -9,6 +9,7 @@
 use serde::Serialize;
 use sockeye_engine::{Encoded, Revision, TextBuffer};
 
+use super::payload::{Accepted, Refusal};
 use crate::args::{Args, ser};
 use crate::json::placeholder;
 use crate::json::scan::{Fault, Scanner, number_end, space_end, string_end};
@@ -141,7 +142,7 @@ pub(super) fn connected(revision: Revision, namespace: &NamespacePath, sid: &str
     let mut draft = Draft::new(kind::CONNECT, namespace);
     if revision == Revision::V4 {
         // Strings always serialize.
-        draft.write(|writer| super::Accepted { sid, pid }.serialize(writer)).unwrap_or_default();
+        draft.write(|writer| Accepted { sid, pid }.serialize(writer)).unwrap_or_default();
     }
     draft.finish()
 }
@@ -154,7 +155,7 @@ pub(super) fn refused(
 ) -> Outgoing {
     let mut draft = Draft::new(kind::CONNECT_ERROR, namespace);
     // Strings and `Value`s always serialize.
-    draft.write(|writer| super::Refusal { message, data }.write(revision, writer)).unwrap_or_default();
+    draft.write(|writer| Refusal { message, data }.write(revision, writer)).unwrap_or_default();
     draft.finish()
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Encoding has one entry for each kind of packet, [`Parser`]; decoding begins in [`crate::Connection`].
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sockeye_engine::Revision;
 
 use crate::{AckId, EncodeError, NamespacePath, Outgoing};
 
+mod payload;
 pub(crate) mod json;
 pub(crate) mod msgpack;
 pub(crate) mod binary;
@@ -116,32 +117,6 @@ impl Parser {
         match self {
             Self::Json => json::disconnect(namespace),
             Self::Msgpack => msgpack::disconnect(namespace),
-        }
-    }
-}
-
-/// The payload of CONNECT from the server.
-#[derive(Serialize)]
-struct Accepted<'a> {
-    sid: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pid: Option<&'a str>,
-}
-
-/// The payload of CONNECT_ERROR.
-#[derive(Serialize)]
-struct Refusal<'a> {
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a serde_json::Value>,
-}
-
-impl Refusal<'_> {
-    fn write<S: Serializer>(&self, revision: Revision, serializer: S) -> Result<S::Ok, S::Error> {
-        match (revision, self.data) {
-            (Revision::V4, _) => self.serialize(serializer),
-            (Revision::V3, Some(data)) => data.serialize(serializer),
-            (Revision::V3, None) => self.message.serialize(serializer),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use sockeye_engine::{Encoded, Revision};
 
+use super::payload::{Accepted, Refusal};
 use crate::args::{Args, ser};
 use crate::json::scan::{Fault, MAX_DEPTH};
 use crate::msgpack::cursor::{Cursor, Token};
@@ -90,7 +91,7 @@ pub(super) fn connected(revision: Revision, namespace: &NamespacePath, sid: &str
     let has_data = revision == Revision::V4;
     let mut out = begin(CONNECT, namespace, None, has_data).unwrap_or_default();
     if has_data {
-        super::Accepted { sid, pid }.serialize(&mut Writer::new(&mut out)).unwrap_or_default();
+        Accepted { sid, pid }.serialize(&mut Writer::new(&mut out)).unwrap_or_default();
     }
     finish(&out)
 }
@@ -102,7 +103,7 @@ pub(super) fn refused(
     data: Option<&serde_json::Value>,
 ) -> Outgoing {
     let mut out = begin(CONNECT_ERROR, namespace, None, true).unwrap_or_default();
-    super::Refusal { message, data }.write(revision, &mut Writer::new(&mut out)).unwrap_or_default();
+    Refusal { message, data }.write(revision, &mut Writer::new(&mut out)).unwrap_or_default();
     finish(&out)
 }
 

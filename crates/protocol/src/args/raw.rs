@@ -1,4 +1,4 @@
-//! How [`Raw`] passes through serde, whose data model has no word for it.
+//! All arguments, passed on, and how they pass through serde, whose data model has no word for them.
 //!
 //! Both sides meet in a slot of the thread: our serializer opens the slot and `Raw` puts its arguments in; our
 //! deserializer fills it and `Raw` takes them out. Any other serializer finds the slot closed, which is the error.
@@ -9,7 +9,34 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::ser::{Error as _, Serialize, Serializer};
 
-use super::{OwnedArgs, Raw};
+use super::form::{Args, OwnedArgs};
+
+/// Arguments (all of them) which are passed on without being decoded, attachments included: as the type of a handler's
+/// arguments and as what is emitted.
+///
+/// Only this crate can write and read it; other serializers and deserializers give an error, and so does a `Raw` inside
+/// another value.
+#[derive(Clone, Debug, Default)]
+pub struct Raw(OwnedArgs);
+
+impl Raw {
+    /// The arguments, to decode them after all.
+    pub fn as_args(&self) -> Args<'_> {
+        self.0.as_args()
+    }
+}
+
+impl From<OwnedArgs> for Raw {
+    fn from(args: OwnedArgs) -> Self {
+        Self(args)
+    }
+}
+
+impl From<Raw> for OwnedArgs {
+    fn from(raw: Raw) -> Self {
+        raw.0
+    }
+}
 
 /// Name by which our serializers know [`Raw`].
 pub(crate) const TOKEN: &str = "$sockeye::Raw";
