@@ -142,6 +142,8 @@ impl Body {
     }
 
     fn admit(&mut self, slot: Slot, namespace: Visit, peer: Peer, now: Instant, cx: &mut Context<'_>) {
+        // The end of a socket that was here before comes before the beginning of the next.
+        self.run_departing(cx);
         if let Some(member) = admission::admit(namespace.hub(), &self.link, &mut self.connection, slot, peer, now) {
             let mut joined = Box::new(Joined::enter(namespace, member));
             // `on_connect` begins before anything else can happen to the socket, its end among that.
@@ -176,6 +178,11 @@ impl Body {
         for at in 0..self.sockets.len() {
             self.run_slot(slot_at(at), now, cx);
         }
+        self.run_departing(cx);
+    }
+
+    /// Goes on with what runs on behalf of sockets that have left.
+    pub(crate) fn run_departing(&mut self, cx: &mut Context<'_>) {
         self.departing.retain_mut(|departing| departing.poll(cx).is_pending());
     }
 
@@ -199,7 +206,7 @@ impl Body {
 
     /// Ready when the handlers of the sockets that have left have ended.
     pub(crate) fn poll_departing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.departing.retain_mut(|departing| departing.poll(cx).is_pending());
+        self.run_departing(cx);
         if self.departing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 

@@ -124,6 +124,7 @@ impl Task {
             self.follow_session(now);
         }
         if self.body.session.is_closed() {
+            self.body.run_departing(cx);
             // What the session still has to say may need one more GET of the client.
             let written = self.write(cx);
             if late || written.is_err() || self.body.session.is_finished() {

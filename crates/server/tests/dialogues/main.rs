@@ -7,3 +7,5 @@ mod polling;
 mod upgrade;
 mod heartbeat;
 mod bad_input;
+mod admission;
+mod leaving;
