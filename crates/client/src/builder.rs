@@ -1,0 +1,524 @@
+//! How a client is made.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sockeye_protocol::event::{Answer, Handler, Listen, Listeners, Outcome};
+use sockeye_protocol::{NamespacePath, Parser};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::Message;
+use crate::address::{self, Address};
+use crate::backoff::Reconnect;
+use crate::client::allowed;
+use crate::config::{Config, Limits, Retries, Transport, WhenFull};
+use crate::dial::{Base, BoxIo};
+use crate::error::{BoxError, ConfigError, ConnectError, DisconnectReason, HandlerError};
+use crate::hooks::{Auth, Hooks};
+use crate::link::{Client, Link, Member};
+use crate::proxy::Proxy;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+
+/// A client before it is connected. What is registered here misses no event.
+///
+/// Options of the connection (transports, headers, TLS, reconnection…) belong to the client which makes it; on a builder
+/// from [`Client::of`] they are an error of [`Self::connect`].
+#[derive(Debug)]
+#[must_use = "nothing happens until `connect` or `start` is called"]
+pub struct ClientBuilder {
+    target: Result<Target, ConfigError>,
+    namespace: Option<NamespacePath>,
+    limits: Limits,
+    hooks: Hooks<Client>,
+    listeners: Listeners<Client>,
+}
+
+/// The connection of a client.
+#[derive(Debug)]
+enum Target {
+    /// One which others use too.
+    Existing(Arc<Link>),
+    /// Its own.
+    New(Box<New>),
+}
+
+#[derive(Debug)]
+struct New {
+    config: Config,
+    #[cfg(feature = "tls")]
+    tls: Tls,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(url: &str) -> Self {
+        let target = Address::parse(url).map(|address| {
+            Target::New(Box::new(New {
+                config: Config::new(address),
+                #[cfg(feature = "tls")]
+                tls: Tls::new(),
+            }))
+        });
+        Self::with_target(target, None)
+    }
+
+    pub(crate) fn of(link: Arc<Link>, namespace: NamespacePath) -> Self {
+        Self::with_target(Ok(Target::Existing(link)), Some(namespace))
+    }
+
+    fn with_target(target: Result<Target, ConfigError>, namespace: Option<NamespacePath>) -> Self {
+        let (limits, hooks, listeners) = (Limits::default(), Hooks::default(), Listeners::default());
+        Self { target, namespace, limits, hooks, listeners }
+    }
+
+    /// Connects, and waits until the server has let the client into its namespace.
+    ///
+    /// While the server cannot be reached this goes on trying by the policy of [`Self::reconnect`], as the official
+    /// client does: by default without end. Put it into a timeout, limit the attempts, or use [`Self::start`], if the
+    /// program has something better to do.
+    ///
+    /// # Errors
+    /// The server's refusal ([`ConnectError::is_refused`]), the last failure when no attempt is left, or a mistake in
+    /// the configuration.
+    ///
+    /// # Cancel safety
+    /// Dropping the future disconnects the client: nothing is left behind.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let client = self.build()?;
+        let guard = Guard(Some(client.clone()));
+        client.connect().await?;
+        guard.keep();
+        Ok(client)
+    }
+
+    /// Begins to connect, and gives the client at once: what it emits waits until it is connected. Failures are told to
+    /// [`Self::on_connect_error`] and by [`Client::watch`].
+    ///
+    /// # Errors
+    /// A mistake in the configuration.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(self) -> Result<Client, ConfigError> {
+        let client = self.build()?;
+        client.member.activate();
+        drop(client.start());
+        Ok(client)
+    }
+
+    fn build(self) -> Result<Client, ConfigError> {
+        let Self { target, namespace, limits, hooks, listeners } = self;
+        limits.validate()?;
+        let (link, namespace) = match target? {
+            Target::Existing(link) => (link, namespace.unwrap_or_default()),
+            Target::New(new) => {
+                let config = new.finish()?;
+                let own = NamespacePath::new(&config.address.namespace);
+                (Arc::new(Link::new(Arc::new(config))), namespace.unwrap_or(own))
+            }
+        };
+        Ok(Client::new(Arc::new(Member::new(link, namespace, limits, hooks, listeners))))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut New) -> Result<(), ConfigError>) -> Self {
+        let changed = match &mut self.target {
+            Ok(Target::New(new)) => change(new),
+            Ok(Target::Existing(_)) => {
+                Err(ConfigError::new("options of the connection belong to the client which made it"))
+            }
+            Err(_) => return self,
+        };
+        if let Err(error) = changed {
+            self.target = Err(error);
+        }
+        self
+    }
+
+    fn configure(self, change: impl FnOnce(&mut Config)) -> Self {
+        self.change(|new| {
+            change(&mut new.config);
+            Ok(())
+        })
+    }
+
+    // The namespace.
+
+    /// The namespace. Default: the path of the URL, or else `/`.
+    pub fn namespace(mut self, path: &str) -> Self {
+        self.namespace = Some(NamespacePath::new(path));
+        self
+    }
+
+    /// What the server's admission is given (`socket.handshake.auth`): an object.
+    pub fn auth(mut self, payload: impl Serialize) -> Self {
+        self.hooks.auth = match serde_json::to_value(payload) {
+            Ok(auth) => Auth::Constant(auth),
+            Err(error) => Auth::Invalid(error.to_string()),
+        };
+        self
+    }
+
+    /// Asks `make` for the payload before *every* attempt, so that a token can be fresh.
+    pub fn auth_with<F, Fut, T>(self, make: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = T> + Send + 'static,
+        T: Serialize,
+    {
+        self.try_auth_with(move || {
+            let made = make();
+            async move { Ok::<_, BoxError>(made.await) }
+        })
+    }
+
+    /// Like [`Self::auth_with`], for what may fail: then the attempt has failed, and the next one asks again.
+    pub fn try_auth_with<F, Fut, T, E>(mut self, make: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Serialize,
+        E: Into<BoxError>,
+    {
+        self.hooks.auth = Auth::Asked(Arc::new(move || {
+            let made = make();
+            Box::pin(async move {
+                let payload = made.await.map_err(Into::into)?;
+                Ok(serde_json::to_value(payload)?)
+            })
+        }));
+        self
+    }
+
+    /// How long an answer may take unless [`AckFuture::timeout`](crate::AckFuture::timeout) says otherwise. Default 30 s.
+    pub fn ack_timeout(mut self, limit: Duration) -> Self {
+        self.limits.ack_timeout = limit;
+        self
+    }
+
+    /// Sends each event, one at a time and in order, until the server has acknowledged it: once and then up to `limit`
+    /// times more, each time after [`Self::ack_timeout`] or when a lost connection is back. `emit` asks for an
+    /// acknowledgement too; volatile events do not wait in this queue.
+    ///
+    /// The server may get an event twice, if its acknowledgement was lost. [`Self::retry_ids`] lets it see that.
+    pub fn retries(mut self, limit: u32) -> Self {
+        let with_id = self.limits.retries.is_some_and(|retries| retries.with_id);
+        self.limits.retries = Some(Retries { limit, with_id });
+        self
+    }
+
+    /// With [`Self::retries`]: adds an argument at the end of each event, a string which is the same each time the event
+    /// is sent and unlike that of any other event.
+    pub fn retry_ids(mut self) -> Self {
+        let limit = self.limits.retries.map_or(DEFAULT_RETRIES, |retries| retries.limit);
+        self.limits.retries = Some(Retries { limit, with_id: true });
+        self
+    }
+
+    /// The bound of what waits to be sent, offline or because the server reads slowly, and what happens beyond it.
+    /// Default: 10,000 packets, 16 MiB, [`WhenFull::Fail`].
+    pub fn queue(mut self, packets: usize, bytes: usize, when_full: WhenFull) -> Self {
+        self.limits.queue_packets = packets;
+        self.limits.queue_bytes = bytes;
+        self.limits.when_full = when_full;
+        self
+    }
+
+    /// Answers that may be waited for at once. Default 10,000; further questions are [`EmitError::Full`](crate::EmitError::Full).
+    pub fn max_pending_acks(mut self, limit: usize) -> Self {
+        self.limits.max_pending_acks = limit;
+        self
+    }
+
+    /// How far handlers, or the reader of [`Client::next`], may be behind before the connection is read no more: events
+    /// and bytes. Default 1,024 events, 4 MiB.
+    pub fn max_waiting(mut self, events: usize, bytes: usize) -> Self {
+        self.limits.max_waiting_events = events;
+        self.limits.max_waiting_bytes = bytes;
+        self
+    }
+
+    // Handlers.
+
+    /// Calls `handler` for events of this name. See [`Client::on`].
+    ///
+    /// # Panics
+    /// When the name is reserved.
+    #[track_caller]
+    pub fn on<E, A, F, Fut>(self, event: E, handler: F) -> Self
+    where
+        E: Listen<A>,
+        A: DeserializeOwned + Send + 'static,
+        F: FnOnce(Client, A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.listeners.named(allowed(event.name()), Handler::event(handler));
+        self
+    }
+
+    /// Like [`Self::on`], for the first event of this name only.
+    ///
+    /// # Panics
+    /// When the name is reserved.
+    #[track_caller]
+    pub fn once<E, A, F, Fut>(self, event: E, handler: F) -> Self
+    where
+        E: Listen<A>,
+        A: DeserializeOwned + Send + 'static,
+        F: FnOnce(Client, A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.listeners.named(allowed(event.name()), Handler::event(handler)).once();
+        self
+    }
+
+    /// Like [`Self::on`], and what `handler` returns is the answer.
+    ///
+    /// # Panics
+    /// When the name is reserved.
+    #[track_caller]
+    pub fn on_with_ack<E, A, R, F, Fut>(self, event: E, handler: F) -> Self
+    where
+        E: Answer<A, R>,
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        F: FnOnce(Client, A) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = R> + Send + 'static,
+    {
+        self.listeners.named(allowed(event.name()), Handler::answering(handler));
+        self
+    }
+
+    /// Calls `handler` for events of this name, undecoded, with the right to answer later.
+    ///
+    /// # Panics
+    /// When the name is reserved.
+    #[track_caller]
+    pub fn on_message<F, Fut>(self, event: &str, handler: F) -> Self
+    where
+        F: FnOnce(Client, Message) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.listeners.named(allowed(event), Handler::message(handler));
+        self
+    }
+
+    /// Calls `handler` for every event, before the handlers registered for its name.
+    pub fn on_any<F, Fut>(self, handler: F) -> Self
+    where
+        F: FnOnce(Client, Message) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.listeners.any(Handler::message(handler));
+        self
+    }
+
+    /// Calls `handler` for events that no handler is registered for by name.
+    pub fn on_unhandled<F, Fut>(self, handler: F) -> Self
+    where
+        F: FnOnce(Client, Message) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.listeners.unhandled(Handler::message(handler));
+        self
+    }
+
+    /// Calls `handler` each time the client is connected, the first time and after every reconnection. Events are handled
+    /// when it has ended.
+    pub fn on_connect<F, Fut>(self, handler: F) -> Self
+    where
+        F: FnOnce(Client) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.hooks.connect.any(Handler::event(move |client, ()| handler(client)));
+        self
+    }
+
+    /// Calls `handler` each time the client is out of its namespace after having been in it. It is not held up by
+    /// handlers of events that are still running.
+    pub fn on_disconnect<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: FnOnce(Client, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.hooks.on_disconnect(handler);
+        self
+    }
+
+    /// Calls `handler` for every attempt that failed, and for the server's refusal. After a refusal it may call
+    /// [`Client::connect`], with fresh credentials for instance.
+    pub fn on_connect_error<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: FnOnce(Client, ConnectError) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: Outcome> + Send + 'static,
+    {
+        self.hooks.on_connect_error(handler);
+        self
+    }
+
+    /// Tells `hook` of every handler that failed: an error returned, arguments that do not fit, a panic. The connection
+    /// lives on. The last hook counts; without any, failures are logged at `warn`.
+    pub fn on_error(mut self, hook: impl Fn(&Client, HandlerError) + Send + Sync + 'static) -> Self {
+        self.hooks.on_error(hook);
+        self
+    }
+
+    // The connection.
+
+    /// The path of the HTTP requests. Default `/socket.io/`. A missing `/` at the end is added.
+    pub fn path(self, path: &str) -> Self {
+        let path = if path.ends_with('/') { path.to_owned() } else { format!("{path}/") };
+        self.exact_path(&path)
+    }
+
+    /// The path of the HTTP requests as it is, for servers which want no `/` at the end.
+    pub fn exact_path(self, path: &str) -> Self {
+        self.configure(|config| path.clone_into(&mut config.path))
+    }
+
+    /// Adds a parameter to the query of every request (`socket.handshake.query`).
+    pub fn query(self, name: &str, value: &str) -> Self {
+        self.configure(|config| address::append(&mut config.query, name, value))
+    }
+
+    /// Adds a header to every request.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.configure(|config| config.headers.push((name.to_owned(), value.to_owned())))
+    }
+
+    /// The transports, the first of which opens the connection. Default: polling, then WebSocket, to which a connection
+    /// is upgraded. `[Transport::Websocket]` saves a round trip where nothing on the way objects to it.
+    pub fn transports(self, transports: impl Into<Vec<Transport>>) -> Self {
+        self.configure(|config| config.transports = transports.into())
+    }
+
+    /// Whether a connection begun by polling is upgraded to WebSocket. Default true.
+    pub fn upgrade(self, upgrade: bool) -> Self {
+        self.configure(|config| config.upgrade = upgrade)
+    }
+
+    /// Whether a client which has been upgraded begins its next connection by WebSocket. Default false.
+    pub fn remember_upgrade(self, remember: bool) -> Self {
+        self.configure(|config| config.remember_upgrade = remember)
+    }
+
+    /// Whether an attempt tries the other transports when the first one fails. Default false.
+    pub fn try_all_transports(self, try_all: bool) -> Self {
+        self.configure(|config| config.try_all_transports = try_all)
+    }
+
+    /// Whether permessage-deflate is offered, for messages of at least 1 KiB. Default false. Each message is compressed
+    /// on its own, so that an idle connection keeps no state of it.
+    pub fn compression(self, compression: bool) -> Self {
+        self.configure(|config| config.compression = compression)
+    }
+
+    /// Subprotocols of WebSocket to ask for, the best first.
+    pub fn protocols<S: Into<String>>(self, protocols: impl IntoIterator<Item = S>) -> Self {
+        self.configure(|config| config.protocols = protocols.into_iter().map(Into::into).collect())
+    }
+
+    /// The form of packets. Default JSON. The server must use the same.
+    pub fn parser(self, parser: Parser) -> Self {
+        self.configure(|config| config.parser = parser)
+    }
+
+    /// How lost and failed connections are tried again. Default: without end, after 1 s to 5 s.
+    pub fn reconnect(self, policy: Reconnect) -> Self {
+        self.configure(|config| config.reconnect = policy)
+    }
+
+    /// How long the server may take to open a connection, and then to let the client into its namespace. Default 20 s.
+    pub fn connect_timeout(self, limit: Duration) -> Self {
+        self.configure(|config| config.connect_timeout = limit)
+    }
+
+    /// Longest message accepted from the server, in bytes. Default 100 MiB, as in the official client.
+    pub fn max_payload(self, bytes: usize) -> Self {
+        self.configure(|config| {
+            Arc::make_mut(&mut config.engine).max_payload = bytes;
+            Arc::make_mut(&mut config.protocol).max_attachment_bytes = bytes;
+        })
+    }
+
+    /// Most attachments of one event from the server. Default 10, as in the official client; more close the connection.
+    pub fn max_attachments(self, limit: usize) -> Self {
+        self.configure(|config| Arc::make_mut(&mut config.protocol).max_attachments = limit)
+    }
+
+    /// The proxy through which all connections go. Default none; environment variables are not looked at.
+    pub fn proxy(self, proxy: Proxy) -> Self {
+        self.configure(|config| config.dial.proxy = Some(proxy))
+    }
+
+    /// How the server of an `https` or `wss` URL is recognised. Default: by Mozilla's roots.
+    #[cfg(feature = "tls")]
+    pub fn tls(self, tls: Tls) -> Self {
+        self.change(|new| {
+            new.tls = tls;
+            Ok(())
+        })
+    }
+
+    /// Connects to a Unix socket; the URL's host is only told to the server.
+    #[cfg(unix)]
+    pub fn unix_socket(self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.configure(|config| config.dial.base = Base::Unix(path.into()))
+    }
+
+    /// Opens byte streams by a function, which is given host and port: other kinds of tunnels, or memory in tests. A
+    /// proxy and TLS come on top of them.
+    pub fn dial_with<F, Fut, S>(self, open: F) -> Self
+    where
+        F: Fn(String, u16) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = std::io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let open = move |host, port| -> crate::dial::BoxFuture<std::io::Result<BoxIo>> {
+            let opening = open(host, port);
+            Box::pin(async move { Ok(Box::new(opening.await?) as BoxIo) })
+        };
+        self.configure(|config| config.dial.base = Base::Custom(Arc::new(open)))
+    }
+}
+
+impl New {
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unnecessary_wraps, unused_mut, reason = "for the feature"))]
+    fn finish(self) -> Result<Config, ConfigError> {
+        let mut config = self.config;
+        config.validate()?;
+        #[cfg(feature = "tls")]
+        if config.address.secure {
+            config.dial.tls = Some(self.tls.connector(&config.address.host)?);
+        }
+        #[cfg(not(feature = "tls"))]
+        if config.address.secure {
+            return Err(ConfigError::new("https and wss need the feature `tls`"));
+        }
+        Ok(config)
+    }
+}
+
+/// Disconnects a client whose first connection was not waited for.
+struct Guard(Option<Client>);
+
+impl Guard {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(client.disconnect());
+        }
+    }
+}
+
+const DEFAULT_RETRIES: u32 = 3;

@@ -1,0 +1,176 @@
+//! Knobs of a connection, with the names and defaults of the official client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye_protocol::Parser;
+
+use crate::address::Address;
+use crate::backoff::Reconnect;
+use crate::dial::Dial;
+use crate::error::ConfigError;
+
+/// A way of carrying messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// HTTP long-polling: passes every proxy.
+    Polling,
+    /// WebSocket.
+    Websocket,
+}
+
+/// What happens to an event when its client's queue is full, offline or because the server reads slowly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The new event is dropped and counted ([`Client::dropped`](crate::Client::dropped)).
+    DropNew,
+    /// The oldest events that wait are dropped and counted until the new one fits.
+    DropOldest,
+    /// `emit` returns [`EmitError::Full`](crate::EmitError::Full). The default.
+    #[default]
+    Fail,
+}
+
+/// Everything about one connection that is the same for all its namespaces.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) address: Address,
+    /// Path of the HTTP requests.
+    pub(crate) path: String,
+    /// Query of all requests, without what the protocol adds.
+    pub(crate) query: String,
+    /// Headers of all requests.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) transports: Vec<Transport>,
+    pub(crate) upgrade: bool,
+    pub(crate) remember_upgrade: bool,
+    pub(crate) try_all_transports: bool,
+    pub(crate) compression: bool,
+    pub(crate) parser: Parser,
+    pub(crate) protocols: Vec<String>,
+    pub(crate) reconnect: Reconnect,
+    /// From the beginning of an attempt to the server's OPEN, and from CONNECT to its answer.
+    pub(crate) connect_timeout: Duration,
+    pub(crate) engine: Arc<sockeye_engine::Config>,
+    pub(crate) protocol: Arc<sockeye_protocol::Config>,
+    pub(crate) dial: Dial,
+}
+
+/// What can be set for each namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) ack_timeout: Duration,
+    pub(crate) queue_packets: usize,
+    pub(crate) queue_bytes: usize,
+    pub(crate) when_full: WhenFull,
+    pub(crate) max_pending_acks: usize,
+    pub(crate) max_waiting_events: usize,
+    pub(crate) max_waiting_bytes: usize,
+    pub(crate) retries: Option<Retries>,
+}
+
+/// The queue which sends each event until the server has acknowledged it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retries {
+    pub(crate) limit: u32,
+    pub(crate) with_id: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            ack_timeout: Duration::from_secs(30),
+            queue_packets: 10_000,
+            queue_bytes: 16 * 1024 * 1024,
+            when_full: WhenFull::default(),
+            max_pending_acks: 10_000,
+            max_waiting_events: 1_024,
+            max_waiting_bytes: 4 * 1024 * 1024,
+            retries: None,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn new(address: Address) -> Self {
+        let engine = sockeye_engine::Config { max_payload: MAX_PAYLOAD, ..sockeye_engine::Config::default() };
+        let protocol =
+            sockeye_protocol::Config { max_attachment_bytes: MAX_PAYLOAD, ..sockeye_protocol::Config::default() };
+        Self {
+            query: address.query.clone(),
+            address,
+            path: "/socket.io/".to_owned(),
+            headers: Vec::new(),
+            transports: vec![Transport::Polling, Transport::Websocket],
+            upgrade: true,
+            remember_upgrade: false,
+            try_all_transports: false,
+            compression: false,
+            parser: Parser::default(),
+            protocols: Vec::new(),
+            reconnect: Reconnect::default(),
+            connect_timeout: Duration::from_secs(20),
+            engine: Arc::new(engine),
+            protocol: Arc::new(protocol),
+            dial: Dial::default(),
+        }
+    }
+
+    /// Finds contradictions.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let checks = [
+            (self.transports.is_empty(), "no transport is left: name at least one of polling and websocket"),
+            (self.connect_timeout.is_zero(), "connect_timeout is zero: no server could answer in time"),
+            (self.engine.max_payload == 0, "max_payload is zero: the server could send nothing"),
+            (!self.path.starts_with('/'), "the path does not begin with /"),
+            (!self.path.bytes().all(is_path), "the path holds characters that must be percent-encoded"),
+        ];
+        if let Some((_, why)) = checks.iter().find(|(wrong, _)| *wrong) {
+            return Err(ConfigError::new(*why));
+        }
+        for (name, value) in &self.headers {
+            let is_name = http::HeaderName::from_bytes(name.as_bytes()).is_ok();
+            let is_value = http::HeaderValue::from_str(value).is_ok();
+            if !is_name || !is_value || OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+                return Err(ConfigError::new(format!(
+                    "the header {name:?} cannot be sent, or belongs to the protocol"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Limits {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let checks = [
+            (self.queue_bytes == 0 || self.queue_packets == 0, "the bound of the queue is zero: nothing could be sent"),
+            (self.ack_timeout.is_zero(), "ack_timeout is zero: no answer could come in time"),
+            (self.max_waiting_events == 0, "max_waiting_events is zero: nothing could be received"),
+        ];
+        checks.iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, why)| Err(ConfigError::new(*why)))
+    }
+}
+
+fn is_path(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"?#".contains(&byte)
+}
+
+/// Longest message taken from the server: what the official client's WebSocket takes.
+const MAX_PAYLOAD: usize = 100 * 1024 * 1024;
+
+/// Headers which the transports write themselves.
+const OURS: [&str; 10] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+    "transfer-encoding",
+    "upgrade",
+];

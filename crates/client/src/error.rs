@@ -1,0 +1,245 @@
+//! What can go wrong outside of single events.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use sockeye_protocol::event::{AckError, BoxError, EmitError};
+
+/// The configuration contradicts itself, or cannot be used. The message says what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid configuration: {message}")]
+pub struct ConfigError {
+    message: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+/// A namespace was not connected. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ConnectError(Arc<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    Closed,
+    Config(ConfigError),
+    Incompatible(&'static str),
+    Refused { message: String, data: Option<serde_json::Value> },
+    Timeout(&'static str),
+    Unreachable(Unreachable),
+}
+
+/// How an attempt to reach the server failed.
+#[derive(Debug)]
+pub(crate) struct Unreachable {
+    /// What was tried.
+    pub(crate) what: String,
+    pub(crate) cause: Option<BoxError>,
+    /// The server asked to be left alone this long.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl ConnectError {
+    /// `disconnect()` was called.
+    pub(crate) fn closed() -> Self {
+        Self(Arc::new(Kind::Closed))
+    }
+
+    pub(crate) fn refused(message: String, data: Option<serde_json::Value>) -> Self {
+        Self(Arc::new(Kind::Refused { message, data }))
+    }
+
+    pub(crate) fn timeout(what: &'static str) -> Self {
+        Self(Arc::new(Kind::Timeout(what)))
+    }
+
+    /// The server speaks another version of the protocol: no attempt will succeed.
+    pub(crate) fn incompatible(why: &'static str) -> Self {
+        Self(Arc::new(Kind::Incompatible(why)))
+    }
+
+    pub(crate) fn unreachable(what: impl Into<String>, cause: Option<BoxError>) -> Self {
+        Self(Arc::new(Kind::Unreachable(Unreachable { what: what.into(), cause, retry_after: None })))
+    }
+
+    pub(crate) fn io(what: impl Into<String>, cause: std::io::Error) -> Self {
+        Self::unreachable(what, Some(cause.into()))
+    }
+
+    /// The server answered, but not as a Socket.IO server does.
+    pub(crate) fn answered(what: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self(Arc::new(Kind::Unreachable(Unreachable { what: what.into(), cause: None, retry_after })))
+    }
+
+    /// Whether `disconnect()` came first.
+    pub fn is_closed(&self) -> bool {
+        matches!(*self.0, Kind::Closed)
+    }
+
+    /// Whether the configuration was at fault: no attempt could succeed.
+    pub fn is_config(&self) -> bool {
+        matches!(*self.0, Kind::Config(_))
+    }
+
+    /// Whether the server runs a version of Socket.IO which this client does not speak (2.x and older). No further
+    /// attempt is made.
+    pub fn is_incompatible(&self) -> bool {
+        matches!(*self.0, Kind::Incompatible(_))
+    }
+
+    /// Whether the server refused the namespace; see [`Self::message`] and [`Self::data`]. No further attempt is made
+    /// until the application asks for one.
+    pub fn is_refused(&self) -> bool {
+        matches!(*self.0, Kind::Refused { .. })
+    }
+
+    /// Whether the server took too long.
+    pub fn is_timeout(&self) -> bool {
+        matches!(*self.0, Kind::Timeout(_))
+    }
+
+    /// Whether the server could not be reached, or did not answer as a Socket.IO server does.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(*self.0, Kind::Unreachable(_))
+    }
+
+    /// The server's words, if it refused.
+    pub fn message(&self) -> Option<&str> {
+        match &*self.0 {
+            Kind::Refused { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// What the server's application added to a refusal (`err.data` of the official servers).
+    pub fn data(&self) -> Option<&serde_json::Value> {
+        match &*self.0 {
+            Kind::Refused { data, .. } => data.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// How long the server asked to be left alone (`Retry-After`).
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &*self.0 {
+            Kind::Unreachable(failure) => failure.retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Kind::Closed => f.write_str("the client was disconnected"),
+            Kind::Config(error) => error.fmt(f),
+            Kind::Incompatible(why) => f.write_str(why),
+            Kind::Refused { message, .. } => write!(f, "the server refused: {message}"),
+            Kind::Timeout(what) => write!(f, "{what} took too long"),
+            Kind::Unreachable(failure) => match &failure.cause {
+                Some(cause) => write!(f, "{}: {cause}", failure.what),
+                None => f.write_str(&failure.what),
+            },
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &*self.0 {
+            Kind::Config(error) => Some(error),
+            Kind::Unreachable(Unreachable { cause: Some(cause), .. }) => Some(&**cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<ConfigError> for ConnectError {
+    fn from(error: ConfigError) -> Self {
+        Self(Arc::new(Kind::Config(error)))
+    }
+}
+
+/// Why a client left its namespace. `Display` gives the reason strings of the official client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// This side called `disconnect()`: `io client disconnect`. It stays disconnected.
+    ClientDisconnect,
+    /// The server sent what cannot be decoded: `parse error`.
+    ParseError,
+    /// No heartbeat of the server in time: `ping timeout`.
+    PingTimeout,
+    /// The server disconnected the client: `io server disconnect`. It stays disconnected until the application connects
+    /// it again.
+    ServerDisconnect,
+    /// The connection was closed: `transport close`.
+    TransportClose,
+    /// The connection failed: `transport error`.
+    TransportError,
+}
+
+impl DisconnectReason {
+    /// The reason string of the official client.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientDisconnect => "io client disconnect",
+            Self::ParseError => "parse error",
+            Self::PingTimeout => "ping timeout",
+            Self::ServerDisconnect => "io server disconnect",
+            Self::TransportClose => "transport close",
+            Self::TransportError => "transport error",
+        }
+    }
+
+    /// Whether the client comes back by itself, if its policy of reconnection allows any attempt.
+    pub fn is_temporary(self) -> bool {
+        !matches!(self, Self::ClientDisconnect | Self::ServerDisconnect)
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<sockeye_engine::CloseReason> for DisconnectReason {
+    fn from(reason: sockeye_engine::CloseReason) -> Self {
+        use sockeye_engine::CloseReason;
+        match reason {
+            CloseReason::ParseError => Self::ParseError,
+            CloseReason::PingTimeout => Self::PingTimeout,
+            CloseReason::TransportClose => Self::TransportClose,
+            _ => Self::TransportError,
+        }
+    }
+}
+
+/// A handler that failed: it returned an error, its arguments did not fit, or it panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("handler of {event:?}: {source}")]
+pub struct HandlerError {
+    event: Box<str>,
+    source: BoxError,
+}
+
+impl HandlerError {
+    pub(crate) fn new(event: Box<str>, source: BoxError) -> Self {
+        Self { event, source }
+    }
+
+    /// The event's name; `connect`, `disconnect` and `connect_error` stand for those handlers.
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// What the handler returned.
+    pub fn into_source(self) -> BoxError {
+        self.source
+    }
+}

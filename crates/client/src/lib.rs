@@ -1,0 +1,83 @@
+//! Socket.IO client: events, acknowledgements, reconnection, several namespaces on one connection.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use serde_json::json;
+//! use sockeye_client::{Client, BoxError};
+//!
+//! # async fn example() -> Result<(), BoxError> {
+//! let client = Client::builder("https://chat.example")
+//!     .auth_with(async || json!({ "token": "fresh" }))        // asked before every attempt
+//!     .on("chat message", async |_, (room, text): (String, String)| println!("{room}: {text}"))
+//!     .on_disconnect(async |_, reason| println!("gone: {reason}"))
+//!     .connect()
+//!     .await?;                                                // in the namespace, or the server's refusal
+//!
+//! client.emit("chat message", ("lobby", "hello"))?;          // offline: kept in a bounded queue
+//! let total: u32 = client.emit_with_ack("order", json!({ "id": 1 })).timeout(Duration::from_secs(3)).await?;
+//! let admin = client.of("/admin").auth(json!({ "key": total })).connect().await?; // on the same connection
+//! admin.disconnect().await;
+//! client.disconnect().await;                                  // final from every state
+//! # Ok(()) }
+//! ```
+//!
+//! **Arguments** follow one rule: a tuple is several, `()` is none, anything else is one. Bytes (`bytes::Bytes`,
+//! `serde_bytes`) travel as attachments. [`Event`] constants give events names with types.
+//!
+//! **Reading in a loop** is the other style; it takes what no handler takes:
+//!
+//! ```no_run
+//! # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+//! while let Some(message) = client.next().await {
+//!     match message.event() {
+//!         "tick" => println!("{}", message.args::<u64>()?),
+//!         other => println!("unknown: {other}"),
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! **When the connection is lost** the client comes back by itself ([`Reconnect`]); [`Client::watch`] tells how far it
+//! is. Events that were given to the network may be lost with it, as in every Socket.IO client; those that were not wait
+//! for the next connection. [`ClientBuilder::retries`] sends each event until it is acknowledged.
+//!
+//! Each connection is one task of the tokio runtime; handlers run in it. It ends when its last client is disconnected.
+
+mod error;
+mod random;
+mod backoff;
+mod cookie;
+mod address;
+mod proxy;
+#[cfg(feature = "tls")]
+mod tls;
+mod dial;
+mod config;
+mod transport;
+mod state;
+mod queue;
+mod hooks;
+mod link;
+mod ack;
+mod session;
+mod client;
+mod builder;
+
+pub use ack::AckFuture;
+pub use backoff::Reconnect;
+pub use builder::ClientBuilder;
+pub use client::{Compressed, Disconnected, Volatile};
+pub use config::{Transport, WhenFull};
+pub use error::{AckError, BoxError, ConfigError, ConnectError, DisconnectReason, EmitError, HandlerError};
+pub use link::Client;
+pub use proxy::Proxy;
+pub use sockeye_protocol::event::{Event, Listener, Outcome, Reply};
+pub use sockeye_protocol::{Parser, Raw};
+pub use state::{Ending, State, Watch};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+
+/// An event with its arguments not decoded yet; see [`Client::on_message`], [`Client::on_any`] and [`Client::next`].
+pub type Message = sockeye_protocol::event::Message<Client>;
+/// The right to answer an event once; see [`sockeye_protocol::event::Ack`].
+pub type Ack = sockeye_protocol::event::Ack<Client>;

@@ -1,0 +1,358 @@
+//! What handles share with the task that owns a connection.
+//!
+//! Handles only enqueue. The task holds nothing here while it waits, and nothing here is locked while user code runs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures_channel::oneshot;
+use futures_util::task::AtomicWaker;
+use parking_lot::{Mutex, RwLock};
+use smol_str::SmolStr;
+use sockeye_protocol::event::{Asker, EmitError, Handle, Listeners};
+use sockeye_protocol::{AckId, NamespacePath, Outgoing, OwnedArgs, Parser};
+use tokio::sync::{Notify, watch};
+
+use crate::config::{Config, Limits};
+use crate::error::ConnectError;
+use crate::hooks::Hooks;
+use crate::queue::{Item, Kind, Queue};
+use crate::state::{Ending, State};
+
+/// One connection, as the clients of its namespaces see it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) config: Arc<Config>,
+    mailbox: Mutex<Mailbox>,
+    waker: AtomicWaker,
+    /// The task is running or has been woken: no need to wake it again.
+    awake: AtomicBool,
+    /// The transport takes packets at this moment; see `volatile`.
+    pub(crate) writable: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Mailbox {
+    commands: Vec<Command>,
+    /// A task owns the connection, or will in a moment.
+    is_running: bool,
+}
+
+/// What is asked of the task.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Connect this client and keep it connected.
+    Connect { member: Arc<Member>, done: Option<oneshot::Sender<Result<(), ConnectError>>> },
+    /// Disconnect this client; `done` is dropped when nothing of it is left.
+    Disconnect { member: Arc<Member>, done: oneshot::Sender<()> },
+}
+
+impl Link {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            mailbox: Mutex::default(),
+            waker: AtomicWaker::new(),
+            awake: AtomicBool::new(false),
+            writable: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks something of the task; false if there is none, which must then be started.
+    #[must_use]
+    pub(crate) fn command(&self, command: Command) -> bool {
+        let mut mailbox = self.mailbox.lock();
+        mailbox.commands.push(command);
+        let was_running = std::mem::replace(&mut mailbox.is_running, true);
+        drop(mailbox);
+        self.ring();
+        was_running
+    }
+
+    /// Wakes the task unless it is awake.
+    pub(crate) fn ring(&self) {
+        if !self.awake.swap(true, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+
+    // what follows is for the task alone
+
+    /// The task begins a turn: what was asked of it meanwhile.
+    pub(crate) fn wake_up(&self) -> Vec<Command> {
+        self.awake.store(true, Ordering::SeqCst);
+        std::mem::take(&mut self.mailbox.lock().commands)
+    }
+
+    /// The task is about to wait. What comes after this rings; look once more for what came before.
+    pub(crate) fn sleep(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+        self.awake.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_commands(&self) -> bool {
+        !self.mailbox.lock().commands.is_empty()
+    }
+
+    /// The task ends; false if it was asked for something in this moment.
+    pub(crate) fn retire(&self) -> bool {
+        let mut mailbox = self.mailbox.lock();
+        mailbox.is_running = !mailbox.commands.is_empty();
+        !mailbox.is_running
+    }
+
+    /// The task was dropped with its runtime. What was asked of it is told so by being dropped.
+    pub(crate) fn abandon(&self) -> Vec<Command> {
+        let mut mailbox = self.mailbox.lock();
+        mailbox.is_running = false;
+        std::mem::take(&mut mailbox.commands)
+    }
+}
+
+/// One client: a namespace on a connection.
+pub(crate) struct Member {
+    pub(crate) link: Arc<Link>,
+    pub(crate) path: NamespacePath,
+    pub(crate) limits: Limits,
+    pub(crate) listeners: Listeners<Client>,
+    pub(crate) hooks: RwLock<Arc<Hooks<Client>>>,
+    pub(crate) outbox: Mutex<Outbox>,
+    pub(crate) inbox: Mutex<Inbox>,
+    /// Tells those who wait for room in the queue.
+    pub(crate) room: Notify,
+    /// Tells those who wait for a message.
+    pub(crate) mail: Notify,
+    state: watch::Sender<State>,
+    identity: Mutex<Identity>,
+    next_ack: AtomicU64,
+    /// Makes ids of this client's events unlike those of others.
+    pub(crate) origin: String,
+    /// Counts connections, so that answers go only where the question came from.
+    epoch: AtomicU64,
+}
+
+/// The handle of one namespace on a connection. Cheap to clone; all clones are the same client.
+///
+/// See the [crate documentation](crate) for an introduction.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(crate) member: Arc<Member>,
+    /// The connection which this handle was given to a handler for; answers go nowhere else.
+    epoch: u64,
+}
+
+impl Client {
+    pub(crate) fn new(member: Arc<Member>) -> Self {
+        let epoch = member.epoch();
+        Self { member, epoch }
+    }
+
+    /// The handle for the handlers of an event of connection `epoch`.
+    pub(crate) fn of_epoch(member: Arc<Member>, epoch: u64) -> Self {
+        Self { member, epoch }
+    }
+}
+
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.member, &other.member)
+    }
+}
+
+impl Eq for Client {}
+
+impl Handle for Client {
+    fn parser(&self) -> &Parser {
+        &self.member.link.config.parser
+    }
+
+    fn namespace(&self) -> &NamespacePath {
+        &self.member.path
+    }
+
+    fn reply(&self, packet: Outgoing) -> Result<(), EmitError> {
+        self.member.push_reply(packet, self.epoch)
+    }
+}
+
+/// The way out, and whether it is open.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) queue: Queue,
+    /// Events are taken: the client is connected or will try to be.
+    pub(crate) is_active: bool,
+    /// In its namespace: what waits may be sent.
+    pub(crate) is_joined: bool,
+}
+
+/// Events which no handler took, for [`Client::next`].
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pub(crate) messages: VecDeque<Stray>,
+    pub(crate) bytes: usize,
+    /// Somebody reads: from then on nothing is dropped, and the connection is read no faster than that.
+    pub(crate) is_read: bool,
+    pub(crate) dropped: u64,
+}
+
+/// An event which no handler took.
+#[derive(Debug)]
+pub(crate) struct Stray {
+    pub(crate) name: Box<str>,
+    pub(crate) args: OwnedArgs,
+    pub(crate) ack: Option<AckId>,
+    pub(crate) epoch: u64,
+}
+
+/// Who the server says this is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    pub(crate) id: Option<SmolStr>,
+    pub(crate) recovered: bool,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    pub(crate) fn new(
+        link: Arc<Link>,
+        path: NamespacePath,
+        limits: Limits,
+        hooks: Hooks<Client>,
+        listeners: Listeners<Client>,
+    ) -> Self {
+        let (state, _) = watch::channel(State::Disconnected(Ending::Idle));
+        Self {
+            link,
+            path,
+            limits,
+            listeners,
+            hooks: RwLock::new(Arc::new(hooks)),
+            outbox: Mutex::default(),
+            inbox: Mutex::default(),
+            room: Notify::new(),
+            mail: Notify::new(),
+            state,
+            identity: Mutex::default(),
+            next_ack: AtomicU64::new(0),
+            origin: crate::random::text(16),
+            epoch: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds to the queue, if the client is active.
+    pub(crate) fn push(&self, item: Item, asker: Option<Asker>) -> Result<(), EmitError> {
+        let mut outbox = self.outbox.lock();
+        if !outbox.is_active {
+            return Err(EmitError::Closed);
+        }
+        outbox.queue.push(item, asker, &self.limits)?;
+        let joined = outbox.is_joined;
+        drop(outbox);
+        if joined {
+            self.link.ring();
+        }
+        Ok(())
+    }
+
+    /// Adds to the queue if it can be sent at this moment; otherwise counts it as dropped.
+    pub(crate) fn push_volatile(&self, item: Item) -> Result<(), EmitError> {
+        let mut outbox = self.outbox.lock();
+        if !outbox.is_active {
+            return Err(EmitError::Closed);
+        }
+        let ready = outbox.is_joined && outbox.queue.is_empty() && self.link.writable.load(Ordering::Relaxed);
+        if !ready {
+            outbox.queue.count_dropped();
+            return Ok(());
+        }
+        outbox.queue.push(item, None, &self.limits)?;
+        drop(outbox);
+        self.link.ring();
+        Ok(())
+    }
+
+    /// Adds the answer to an event of connection `epoch`.
+    pub(crate) fn push_reply(&self, packet: Outgoing, epoch: u64) -> Result<(), EmitError> {
+        let mut outbox = self.outbox.lock();
+        if !outbox.is_joined || self.epoch() != epoch {
+            return Err(EmitError::Closed);
+        }
+        outbox.queue.push(Item { packet, kind: Kind::Reply }, None, &self.limits)?;
+        drop(outbox);
+        self.link.ring();
+        Ok(())
+    }
+
+    pub(crate) fn next_ack(&self) -> AckId {
+        AckId(self.next_ack.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity.lock().clone()
+    }
+
+    pub(crate) fn hooks(&self) -> Arc<Hooks<Client>> {
+        Arc::clone(&self.hooks.read())
+    }
+
+    // what follows is for the task alone
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.send_replace(state);
+    }
+
+    /// The client is wanted: events are taken from now on.
+    pub(crate) fn activate(&self) {
+        self.outbox.lock().is_active = true;
+    }
+
+    /// The server has let the client in.
+    pub(crate) fn join(&self, id: &str, recovered: bool) {
+        *self.identity.lock() = Identity { id: Some(id.into()), recovered };
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.outbox.lock().is_joined = true;
+    }
+
+    /// The client is not in its namespace any more, but may come back.
+    pub(crate) fn leave(&self) {
+        let mut outbox = self.outbox.lock();
+        outbox.is_joined = false;
+        outbox.queue.drop_replies();
+        drop(outbox);
+        *self.identity.lock() = Identity::default();
+    }
+
+    /// The client is disconnected and will not come back by itself.
+    pub(crate) fn deactivate(&self, ending: Ending) {
+        let mut outbox = self.outbox.lock();
+        outbox.is_active = false;
+        outbox.is_joined = false;
+        let lost = outbox.queue.clear();
+        drop(outbox);
+        if lost > 0 {
+            tracing::debug!(lost, "events were not sent, because the client was disconnected");
+        }
+        *self.identity.lock() = Identity::default();
+        self.set_state(State::Disconnected(ending));
+        self.room.notify_waiters();
+        self.mail.notify_waiters();
+    }
+}

@@ -1,0 +1,290 @@
+//! What a connection carries: Socket.IO on a session, and its clients.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use futures_channel::oneshot;
+use sockeye_engine::handshake::Open;
+use sockeye_engine::{CloseReason, Message, Revision, Role};
+use sockeye_protocol::event::Received;
+use sockeye_protocol::{Connection, Event, Outgoing, Slot};
+
+use super::carrier::{OLD_SERVER, Upper};
+use super::seat::{Seat, Stage, Wish};
+use crate::config::Config;
+use crate::error::{ConnectError, DisconnectReason};
+use crate::link::Member;
+use crate::state::{Ending, State};
+
+/// The clients of one connection.
+pub(crate) struct Body {
+    config: Arc<Config>,
+    connection: Option<Connection>,
+    pub(crate) seats: Vec<Seat>,
+    /// CONNECT and DISCONNECT, and what must leave before the latter.
+    control: VecDeque<Outgoing>,
+    /// Whose turn it is to send.
+    next: usize,
+    /// Why the connection is of no use, if that has turned out.
+    useless: Option<ConnectError>,
+    now: Instant,
+}
+
+impl Body {
+    pub(crate) fn new(config: Arc<Config>, now: Instant) -> Self {
+        let (seats, control) = (Vec::new(), VecDeque::new());
+        Self { config, connection: None, seats, control, next: 0, useless: None, now }
+    }
+
+    /// A client wants to be connected.
+    pub(crate) fn connect(
+        &mut self,
+        member: Arc<Member>,
+        done: Option<oneshot::Sender<Result<(), ConnectError>>>,
+        now: Instant,
+    ) {
+        let found = self.seats.iter().position(|seat| Arc::ptr_eq(&seat.member, &member));
+        let at = found.unwrap_or_else(|| {
+            self.seats.push(Seat::new(member));
+            self.seats.len() - 1
+        });
+        let Some(seat) = self.seats.get_mut(at) else { return };
+        seat.connect(done);
+        if matches!(seat.stage, Stage::Waiting) {
+            self.begin(at, now);
+        }
+    }
+
+    /// Asks for the namespace of one client, if there is an open connection.
+    fn begin(&mut self, at: usize, now: Instant) {
+        let (Some(connection), Some(seat)) = (&mut self.connection, self.seats.get_mut(at)) else { return };
+        let deadline = now + self.config.connect_timeout;
+        let wish = seat.begin(connection, deadline);
+        self.grant(at, wish);
+    }
+
+    fn grant(&mut self, at: usize, wish: Wish) {
+        match wish {
+            Wish::Nothing => {}
+            Wish::Ask(packet) => self.control.push_back(packet),
+            Wish::Failed(error) => {
+                let others = self.seats.iter().any(Seat::is_joined);
+                let Some(seat) = self.seats.get_mut(at) else { return };
+                if others || error.is_config() {
+                    // The connection serves the other namespaces: only this one has failed.
+                    seat.complain(&error);
+                    seat.end(Ending::Failed(error));
+                } else {
+                    self.useless.get_or_insert(error);
+                }
+            }
+        }
+    }
+
+    /// A client wants to leave. What it emitted before goes out first.
+    pub(crate) fn disconnect(&mut self, member: &Arc<Member>, now: Instant) {
+        let Some(seat) = self.seats.iter_mut().find(|seat| Arc::ptr_eq(&seat.member, member)) else { return };
+        if !seat.is_active() {
+            return;
+        }
+        self.control.extend(seat.last_words(now));
+        let farewell = seat.slot().and_then(|slot| self.connection.as_mut()?.disconnect(slot, now));
+        self.control.extend(farewell);
+        seat.lose(DisconnectReason::ClientDisconnect);
+        seat.end(Ending::Disconnected(DisconnectReason::ClientDisconnect));
+    }
+
+    /// The connection is gone. Clients which have not ended wait for the next one.
+    pub(crate) fn lose(&mut self, reason: DisconnectReason) {
+        self.connection = None;
+        self.control.clear();
+        self.useless = None;
+        for seat in &mut self.seats {
+            if seat.is_active() {
+                seat.lose(reason);
+            }
+        }
+    }
+
+    /// The connection is being closed: what still arrives means nothing, and whoever comes waits for the next one.
+    pub(crate) fn detach(&mut self) {
+        self.connection = None;
+    }
+
+    /// An attempt has failed.
+    pub(crate) fn complain(&mut self, error: &ConnectError) {
+        self.active().for_each(|seat| seat.complain(error));
+    }
+
+    /// All clients are told where the connection stands.
+    pub(crate) fn set_state(&mut self, state: &State) {
+        self.active().for_each(|seat| seat.member.set_state(state.clone()));
+    }
+
+    /// Nothing more will be tried.
+    pub(crate) fn end(&mut self, ending: &Ending) {
+        self.active().for_each(|seat| seat.end(ending.clone()));
+    }
+
+    fn active(&mut self) -> impl Iterator<Item = &mut Seat> {
+        self.seats.iter_mut().filter(|seat| seat.is_active())
+    }
+
+    /// Goes on with everything that runs on behalf of the clients. Why the connection is of no use, if it turns out so.
+    pub(crate) fn run(&mut self, now: Instant, cx: &mut Context<'_>) -> Option<ConnectError> {
+        self.now = now;
+        for at in 0..self.seats.len() {
+            let Some(seat) = self.seats.get_mut(at) else { break };
+            seat.run(now, cx);
+            if let Some(connection) = &mut self.connection {
+                let wish = seat.poll_connect(connection, now, cx);
+                self.grant(at, wish);
+            }
+        }
+        self.seats.retain_mut(|seat| seat.is_active() || !seat.is_idle());
+        self.useless.take()
+    }
+
+    /// Deadlines of the protocol that have passed.
+    pub(crate) fn check_time(&mut self, now: Instant) -> Result<(), CloseReason> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        if connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            return connection.handle_timeout(now).map_err(|_| CloseReason::ParseError);
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Handled, now: Instant, cx: &mut Context<'_>) {
+        match event {
+            Handled::Connected { slot, id, pid } => {
+                match self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {
+                    Some(seat) => seat.join(slot, &id, pid, cx),
+                    None => {
+                        // It was left before the server answered.
+                        let farewell = self.connection.as_mut().and_then(|connection| connection.disconnect(slot, now));
+                        self.control.extend(farewell);
+                    }
+                }
+            }
+            Handled::Refused { slot, error } => {
+                if let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {
+                    seat.complain(&error);
+                    seat.end(Ending::Failed(error));
+                }
+            }
+            Handled::Disconnected { slot } => {
+                if let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {
+                    let reason = DisconnectReason::ServerDisconnect;
+                    seat.lose(reason);
+                    seat.end(Ending::Disconnected(reason));
+                }
+            }
+        }
+    }
+
+    /// Whether any client wants to be connected.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.seats.iter().any(Seat::is_active)
+    }
+
+    pub(crate) fn is_any_joined(&self) -> bool {
+        self.seats.iter().any(Seat::is_joined)
+    }
+
+    /// Whether something waits to be sent that could be.
+    pub(crate) fn has_packets(&self) -> bool {
+        self.has_control() || self.seats.iter().any(Seat::has_packets)
+    }
+
+    /// Whether the protocol's own packets wait.
+    pub(crate) fn has_control(&self) -> bool {
+        !self.control.is_empty()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let connection = self.connection.as_ref().and_then(Connection::poll_timeout);
+        connection.into_iter().chain(self.seats.iter().filter_map(Seat::next_deadline)).min()
+    }
+}
+
+/// What has happened to a namespace, with nothing borrowed from the connection.
+enum Handled {
+    Connected { slot: Slot, id: String, pid: Option<String> },
+    Disconnected { slot: Slot },
+    Refused { slot: Slot, error: ConnectError },
+}
+
+impl Upper for Body {
+    fn opened(&mut self, _: &Open, now: Instant) {
+        let Config { parser, protocol, .. } = &*self.config;
+        self.connection = Some(Connection::new(Role::Client, Revision::V4, parser.clone(), Arc::clone(protocol), now));
+        for at in 0..self.seats.len() {
+            if self.seats.get(at).is_some_and(Seat::is_active) {
+                self.begin(at, now);
+            }
+        }
+    }
+
+    fn received(&mut self, message: Message<'_>, now: Instant, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        self.now = now;
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let is_bare_connect = matches!(message, Message::Text("0"));
+        let event = connection.handle_message(now, message).map_err(|error| {
+            tracing::debug!(%error, "the server broke the protocol");
+            CloseReason::ParseError
+        })?;
+        let handled = match event {
+            None if is_bare_connect => {
+                // Servers of revision 3 let clients in unasked, and give them no id.
+                self.useless = Some(ConnectError::incompatible(OLD_SERVER));
+                return Ok(());
+            }
+            None | Some(Event::ConnectAsked { .. }) => return Ok(()),
+            Some(Event::Received { slot, name, args, ack }) => {
+                let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) else { return Ok(()) };
+                let taken = seat.receive(&Received { name: &name, args, ack }, cx);
+                return if taken { Ok(()) } else { Err(CloseReason::ParseError) };
+            }
+            Some(Event::Replied { slot, ack, args }) => {
+                if let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {
+                    seat.answered(ack, &args);
+                }
+                return Ok(());
+            }
+            Some(Event::Connected { slot, connected }) => {
+                Handled::Connected { slot, id: connected.sid, pid: connected.pid }
+            }
+            Some(Event::Disconnected { slot }) => Handled::Disconnected { slot },
+            Some(Event::Refused { .. }) if is_bare_connect => {
+                self.useless = Some(ConnectError::incompatible(OLD_SERVER));
+                return Ok(());
+            }
+            Some(Event::Refused { slot, message, data }) => {
+                Handled::Refused { slot, error: ConnectError::refused(message, data) }
+            }
+        };
+        self.handle(handled, now, cx);
+        Ok(())
+    }
+
+    fn is_congested(&self) -> bool {
+        self.seats.iter().any(Seat::is_congested)
+    }
+
+    fn next_packet(&mut self) -> Option<Outgoing> {
+        if let Some(packet) = self.control.pop_front() {
+            return Some(packet);
+        }
+        // Each namespace in turn, so that a busy one does not silence the others.
+        let count = self.seats.len();
+        for _ in 0..count {
+            self.next = (self.next + 1) % count;
+            if let Some(packet) = self.seats.get_mut(self.next).and_then(|seat| seat.next_packet(self.now)) {
+                return Some(packet);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,434 @@
+//! An Engine.IO session with its transports: bytes to messages and back, upgrade included.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use sockeye_engine::handshake::{Open, TransportName};
+use sockeye_engine::{CloseReason, Encoded, Event, Lane, Message, Packet, Session, payload, ws};
+
+use crate::config::Transport;
+use crate::dial::BoxFuture;
+use crate::error::ConnectError;
+use crate::transport::Site;
+use crate::transport::polling::{Polling, is_revision_3};
+use crate::transport::websocket::{WebSocket, lend_read_buffer};
+
+/// Reads within one turn.
+const READS: usize = 4;
+
+/// What is above a carrier.
+pub(crate) trait Upper {
+    /// The server's handshake has arrived.
+    fn opened(&mut self, open: &Open, now: Instant);
+    /// A message has arrived. An error ends the session.
+    fn received(&mut self, message: Message<'_>, now: Instant, cx: &mut Context<'_>) -> Result<(), CloseReason>;
+    /// Whether handlers are so far behind that no more should be read.
+    fn is_congested(&self) -> bool;
+    /// The next packet to send.
+    fn next_packet(&mut self) -> Option<sockeye_protocol::Outgoing>;
+}
+
+/// A session and what it runs on.
+pub(crate) struct Carrier {
+    site: Arc<Site>,
+    session: Session,
+    polling: Option<Polling>,
+    stream: Option<WebSocket>,
+    /// A WebSocket on its way, to which the session will be upgraded.
+    upgrade: Option<BoxFuture<Result<WebSocket, ConnectError>>>,
+    /// Longest body of a POST that the server takes.
+    max_post: usize,
+    is_open: bool,
+    closed: Option<CloseReason>,
+    /// What went wrong, if anybody wants to know.
+    failure: Option<ConnectError>,
+    close_code: ws::CloseCode,
+    upgraded: bool,
+    /// The stream which is being read must not be kept.
+    stream_refused: bool,
+}
+
+impl std::fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Carrier").field("closed", &self.closed).finish_non_exhaustive()
+    }
+}
+
+impl Carrier {
+    /// A session which begins with a GET.
+    pub(crate) fn polling(site: Arc<Site>, now: Instant) -> Self {
+        let polling = Polling::new(Arc::clone(&site));
+        Self::new(site, Lane::Polling, Some(polling), None, now)
+    }
+
+    /// A session on a WebSocket which was opened for it.
+    pub(crate) fn streaming(site: Arc<Site>, stream: WebSocket, now: Instant) -> Self {
+        Self::new(site, Lane::Stream, None, Some(stream), now)
+    }
+
+    fn new(site: Arc<Site>, lane: Lane, polling: Option<Polling>, stream: Option<WebSocket>, now: Instant) -> Self {
+        Self {
+            session: Session::connect(Arc::clone(&site.config.engine), lane, now),
+            max_post: usize::MAX,
+            site,
+            polling,
+            stream,
+            upgrade: None,
+            is_open: false,
+            closed: None,
+            failure: None,
+            close_code: ws::CloseCode::NORMAL,
+            upgraded: false,
+            stream_refused: false,
+        }
+    }
+
+    /// Reads, thinks and writes as far as it can without waiting.
+    pub(crate) fn turn(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
+        self.poll_upgrade(now, cx);
+        self.read_polling(upper, now, cx);
+        self.read_stream(upper, now, cx);
+        if self.session.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            if upper.is_congested() {
+                // The server's ping may be among what is not being read.
+                self.session.handle_activity(now);
+            }
+            self.session.handle_timeout(now);
+        }
+        self.follow(upper, now);
+        self.write_polling(upper);
+        self.write_stream(upper, now, cx);
+        self.follow(upper, now);
+    }
+
+    /// Takes over what the session has decided.
+    fn follow(&mut self, upper: &mut impl Upper, now: Instant) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Opened(open) => self.opened(&open, upper, now),
+                Event::Upgraded => {
+                    tracing::debug!("upgraded to WebSocket");
+                    self.polling = None;
+                    self.upgraded = true;
+                }
+                Event::UpgradeFailed => {
+                    tracing::debug!("the upgrade to WebSocket failed; polling goes on");
+                    // While its bytes are being read it is in other hands.
+                    self.stream_refused = self.stream.take().is_none();
+                }
+                Event::Closed(reason) => self.closed = Some(reason),
+            }
+        }
+    }
+
+    fn opened(&mut self, open: &Open, upper: &mut impl Upper, now: Instant) {
+        self.is_open = true;
+        self.max_post = open.max_payload.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let config = &self.site.config;
+        if let Some(polling) = &mut self.polling {
+            polling.set_sid(open.sid.as_str());
+            let offered = config.upgrade && open.upgrades.contains(&TransportName::Websocket);
+            if offered && config.transports.contains(&Transport::Websocket) {
+                let opening = WebSocket::open(Arc::clone(&self.site), Some(open.sid.as_str().to_owned()));
+                self.upgrade = Some(Box::pin(within(config.engine.upgrade_timeout, opening)));
+            }
+        }
+        upper.opened(open, now);
+    }
+
+    fn poll_upgrade(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Some(upgrade) = &mut self.upgrade else { return };
+        let Poll::Ready(opened) = upgrade.as_mut().poll(cx) else { return };
+        self.upgrade = None;
+        match opened {
+            Ok(stream) => {
+                if self.session.handle_stream_open(now).is_ok() {
+                    self.stream = Some(stream);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "no upgrade to WebSocket; polling goes on"),
+        }
+    }
+
+    fn read_polling(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
+        if let Some(polling) = &mut self.polling
+            && let Poll::Ready(taken) = polling.poll_post(cx)
+        {
+            match taken {
+                Ok(()) => self.session.handle_post_done(now),
+                Err(error) => self.lane_failed(error, now),
+            }
+        }
+        if upper.is_congested() {
+            return;
+        }
+        if let Some(polling) = &mut self.polling
+            && let Poll::Ready(body) = polling.poll_get(cx)
+        {
+            match body {
+                Ok(body) => self.receive_payload(&body, upper, now, cx),
+                Err(error) => self.lane_failed(error, now),
+            }
+        }
+    }
+
+    fn lane_failed(&mut self, error: ConnectError, now: Instant) {
+        tracing::debug!(%error, "long-polling failed");
+        self.failure = Some(error);
+        self.polling = None;
+        self.session.handle_lane_closed(now, Lane::Polling, CloseReason::TransportError);
+    }
+
+    fn receive_payload(&mut self, body: &[u8], upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
+        if !self.is_open && is_revision_3(body) {
+            self.failure = Some(ConnectError::incompatible(OLD_SERVER));
+            return self.session.close(CloseReason::ParseError);
+        }
+        match payload::Packets::new(body) {
+            Ok(packets) => {
+                for packet in packets {
+                    match packet {
+                        Ok(packet) => self.receive(Lane::Polling, packet, upper, now, cx),
+                        Err(error) => return self.session.close(error.close_reason()),
+                    }
+                }
+                self.session.handle_poll_done(now);
+            }
+            Err(error) => self.session.close(error.close_reason()),
+        }
+    }
+
+    /// A packet arrived: its message goes up.
+    fn receive(&mut self, lane: Lane, packet: Packet<'_>, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
+        match self.session.handle_packet(now, lane, packet) {
+            Ok(Some(message)) => {
+                if let Err(reason) = upper.received(message, now, cx) {
+                    self.session.close(reason);
+                }
+            }
+            Ok(None) => self.follow(upper, now),
+            // A late packet on a lane that is being left does no harm; all other errors have closed the session.
+            Err(error) => tracing::debug!(%error, "the server broke the protocol"),
+        }
+    }
+
+    fn read_stream(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
+        if self.stream.is_none() || self.session.is_closed() {
+            return;
+        }
+        lend_read_buffer(|buffer| {
+            for _ in 0..READS {
+                if upper.is_congested() || self.session.is_closed() {
+                    return;
+                }
+                let Some(stream) = &mut self.stream else { return };
+                match stream.poll_read(cx, buffer) {
+                    Poll::Pending => return,
+                    Poll::Ready(Ok(n)) if n > 0 => self.receive_bytes(&mut buffer[..n], upper, now, cx),
+                    Poll::Ready(Ok(_)) => self.stream_gone(CloseReason::TransportClose, now),
+                    Poll::Ready(Err(error)) => {
+                        self.failure.get_or_insert_with(|| ConnectError::io("the WebSocket failed", error));
+                        self.stream_gone(CloseReason::TransportError, now);
+                    }
+                }
+            }
+            // There may be more: come back after the others have had their turn.
+            cx.waker().wake_by_ref();
+        });
+    }
+
+    /// Frames → packets → messages.
+    fn receive_bytes(&mut self, bytes: &mut [u8], upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
+        // The decoder is taken out while messages go up, because what it gives borrows from it.
+        let Some(mut stream) = self.stream.take() else { return };
+        self.stream_refused = false;
+        let mut at = 0;
+        while at < bytes.len() && !self.session.is_closed() {
+            let (used, item) = match stream.decoder.decode(&mut bytes[at..]) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    self.close_code = error.close_code();
+                    tracing::debug!(%error, "the server broke the WebSocket protocol");
+                    self.put_back(stream);
+                    return self.stream_gone(CloseReason::TransportError, now);
+                }
+            };
+            at += used;
+            let packet = match item {
+                Some(ws::Item::Text(text)) => Packet::decode_text(text),
+                Some(ws::Item::Binary(binary)) => Packet::decode_binary(binary, self.session.revision()),
+                Some(ws::Item::Ping(payload)) => {
+                    let payload = payload.to_vec();
+                    stream.pong(&payload);
+                    continue;
+                }
+                Some(ws::Item::Close(_)) => {
+                    self.put_back(stream);
+                    return self.stream_gone(CloseReason::TransportClose, now);
+                }
+                Some(ws::Item::Pong(_)) | None => {
+                    self.session.handle_activity(now);
+                    continue;
+                }
+            };
+            match packet {
+                Ok(packet) => self.receive(Lane::Stream, packet, upper, now, cx),
+                Err(error) => self.session.close(error.close_reason()),
+            }
+        }
+        self.put_back(stream);
+    }
+
+    fn put_back(&mut self, stream: WebSocket) {
+        if !self.stream_refused {
+            self.stream = Some(stream);
+        }
+    }
+
+    /// The stream has ended: with it the session, unless it was only being probed.
+    fn stream_gone(&mut self, reason: CloseReason, now: Instant) {
+        self.session.handle_lane_closed(now, Lane::Stream, reason);
+        if !self.session.is_closed() {
+            self.stream = None;
+        }
+    }
+
+    fn write_polling(&mut self, upper: &mut impl Upper) {
+        let Some(polling) = &mut self.polling else { return };
+        if self.session.poll_request() {
+            polling.get();
+        }
+        if !polling.is_writable() {
+            return;
+        }
+        let mut body = Vec::new();
+        loop {
+            if self.session.peek_transmit(Lane::Polling).is_none() {
+                pull(&mut self.session, Lane::Polling, upper);
+            }
+            let Some(size) = self.session.peek_transmit(Lane::Polling) else { break };
+            // What is too large for the server in one piece is its to refuse.
+            if !body.is_empty() && body.len() + 1 + size > self.max_post {
+                break;
+            }
+            let Some(packet) = self.session.poll_transmit(Lane::Polling) else { break };
+            payload::append(&mut body, &packet);
+        }
+        if !body.is_empty() {
+            self.session.finish_post();
+            polling.post(body);
+        }
+    }
+
+    fn write_stream(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
+        let Some(stream) = &mut self.stream else { return };
+        loop {
+            while !stream.is_full() {
+                let packet: Encoded = match self.session.poll_transmit(Lane::Stream) {
+                    Some(packet) => packet,
+                    None if pull(&mut self.session, Lane::Stream, upper) => continue,
+                    None => break,
+                };
+                stream.put(&packet);
+            }
+            if stream.is_flushed() {
+                return;
+            }
+            match stream.poll_write(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.failure.get_or_insert_with(|| ConnectError::io("the WebSocket failed", error));
+                    return self.stream_gone(CloseReason::TransportError, now);
+                }
+            }
+        }
+    }
+
+    /// Ends the session from this side; what was given to it is still sent. Go on with [`Self::poll_finished`].
+    pub(crate) fn close(&mut self) {
+        self.session.close(CloseReason::Forced);
+        self.upgrade = None;
+    }
+
+    /// Sends what is left and closes the transports. Ready when nothing remains to be done.
+    pub(crate) fn poll_finished(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.turn(upper, now, cx);
+        if self.session.is_finished() {
+            let posted = self.polling.as_ref().is_none_or(Polling::is_writable);
+            let Some(stream) = &mut self.stream else {
+                return if posted { Poll::Ready(()) } else { Poll::Pending };
+            };
+            stream.say_close(ws::CloseCode::NORMAL);
+            return stream.poll_closed(cx).map(drop);
+        }
+        Poll::Pending
+    }
+
+    /// Lets go of everything at once; a WebSocket is told so if that needs no waiting.
+    pub(crate) fn abandon(mut self, cx: &mut Context<'_>) {
+        if let Some(stream) = &mut self.stream
+            && self.closed != Some(CloseReason::PingTimeout)
+        {
+            stream.say_close(self.close_code);
+            // Nobody waits for a server with which something is wrong.
+            let _ = stream.poll_write(cx);
+        }
+    }
+
+    /// Ends the session as if the server had gone, for a reason of the layer above.
+    pub(crate) fn fail(&mut self, reason: CloseReason) {
+        self.session.close(reason);
+        self.closed = self.closed.or(Some(reason));
+    }
+
+    /// Why the session has ended, if it has.
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
+        self.closed
+    }
+
+    pub(crate) fn take_failure(&mut self) -> Option<ConnectError> {
+        self.failure.take()
+    }
+
+    /// Whether the server's handshake has arrived.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whether messages have travelled by WebSocket.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.upgraded || (self.is_open && self.polling.is_none())
+    }
+
+    /// Whether a packet would be sent at once.
+    pub(crate) fn is_writable(&self) -> bool {
+        match self.session.data_lane() {
+            Some(Lane::Stream) => self.stream.as_ref().is_some_and(WebSocket::is_flushed),
+            Some(Lane::Polling) => self.polling.as_ref().is_some_and(Polling::is_writable),
+            None => false,
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.session.poll_timeout()
+    }
+}
+
+/// Gives the session the next packet if `lane` can carry it now; false if there is none.
+fn pull(session: &mut Session, lane: Lane, upper: &mut impl Upper) -> bool {
+    if session.data_lane() != Some(lane) {
+        return false;
+    }
+    let Some(packet) = upper.next_packet() else { return false };
+    packet.messages().cloned().for_each(|message| session.send(message));
+    true
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(ConnectError::timeout("the WebSocket")))
+}
+
+pub(crate) const OLD_SERVER: &str =
+    "the server speaks Engine.IO 3: it runs Socket.IO 2.x or older, and this client needs 3.x or newer";

@@ -1,0 +1,128 @@
+//! Answers to events which have been sent, and the event which is sent until it is acknowledged.
+
+use std::time::{Duration, Instant};
+
+use sockeye_protocol::event::{AckError, Asker};
+use sockeye_protocol::{AckId, AckTable, Args, Outgoing};
+
+/// What was sent and waits for an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    askers: AckTable<Asker>,
+    /// At most one at a time: the events behind it wait, so that their order is kept.
+    guaranteed: Option<Box<Guaranteed>>,
+}
+
+/// An event which is sent again until it is acknowledged.
+#[derive(Debug)]
+struct Guaranteed {
+    packet: Outgoing,
+    id: AckId,
+    timeout: Duration,
+    asker: Option<Asker>,
+    /// How often it may still be sent.
+    tries_left: u32,
+    /// When it is sent again. `None`: now.
+    due: Option<Instant>,
+}
+
+impl Delivery {
+    /// Notes that an answer is waited for.
+    pub(crate) fn wait_for(&mut self, id: AckId, deadline: Instant, asker: Asker) {
+        if let Err(asker) = self.askers.register(id, deadline, asker) {
+            asker.fail(AckError::Disconnected);
+        }
+    }
+
+    /// An event was sent which must be acknowledged; it is sent `retries` times more.
+    pub(crate) fn guarantee(
+        &mut self,
+        packet: &Outgoing,
+        id: AckId,
+        timeout: Duration,
+        asker: Option<Asker>,
+        retries: u32,
+        now: Instant,
+    ) {
+        let due = now.checked_add(timeout);
+        let packet = packet.clone();
+        self.guaranteed = Some(Box::new(Guaranteed { packet, id, timeout, asker, tries_left: retries, due }));
+    }
+
+    /// The event which is to be sent again now.
+    pub(crate) fn again(&mut self, now: Instant) -> Option<Outgoing> {
+        let guaranteed = self.guaranteed.as_mut().filter(|guaranteed| guaranteed.due.is_none())?;
+        guaranteed.due = now.checked_add(guaranteed.timeout);
+        Some(guaranteed.packet.clone())
+    }
+
+    /// The server has answered; false if nobody waits for it (any more).
+    pub(crate) fn answered(&mut self, id: AckId, args: &Args<'_>) -> bool {
+        if let Some(guaranteed) = self.guaranteed.take_if(|guaranteed| guaranteed.id == id) {
+            if let Some(asker) = guaranteed.asker {
+                asker.answer(args);
+            }
+            return true;
+        }
+        self.askers.settle(id).map(|asker| asker.answer(args)).is_some()
+    }
+
+    /// Tells those whose answer did not come in time.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        while let Some(asker) = self.askers.expire(now) {
+            asker.fail(AckError::Timeout);
+        }
+        let due = self.guaranteed.as_ref().and_then(|guaranteed| guaranteed.due);
+        if due.is_some_and(|due| due <= now) {
+            self.retry(AckError::Timeout);
+        }
+    }
+
+    /// The connection is gone, and with it the answers.
+    pub(crate) fn disconnected(&mut self) {
+        for asker in self.askers.drain() {
+            asker.fail(AckError::Disconnected);
+        }
+        // As in the official client, this was a try: an event which makes the server fall over is not sent for ever.
+        if self.is_waiting() {
+            self.retry(AckError::Disconnected);
+        }
+    }
+
+    fn retry(&mut self, error: AckError) {
+        let Some(guaranteed) = &mut self.guaranteed else { return };
+        if let Some(left) = guaranteed.tries_left.checked_sub(1) {
+            guaranteed.tries_left = left;
+            guaranteed.due = None;
+            return;
+        }
+        if let Some(asker) = self.guaranteed.take().and_then(|guaranteed| guaranteed.asker) {
+            asker.fail(error);
+        } else {
+            tracing::warn!("an event was given up: the server did not acknowledge it");
+        }
+    }
+
+    /// The client is disconnected for good.
+    pub(crate) fn end(&mut self) {
+        self.disconnected();
+        if let Some(asker) = self.guaranteed.take().and_then(|guaranteed| guaranteed.asker) {
+            asker.fail(AckError::Disconnected);
+        }
+    }
+
+    /// Whether an event must be acknowledged before others are sent.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.guaranteed.as_ref().is_some_and(|guaranteed| guaranteed.due.is_some())
+    }
+
+    /// Whether an event is to be sent again.
+    pub(crate) fn has_packet(&self) -> bool {
+        self.guaranteed.as_ref().is_some_and(|guaranteed| guaranteed.due.is_none())
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let due = self.guaranteed.as_ref().and_then(|guaranteed| guaranteed.due);
+        due.into_iter().chain(self.askers.next_deadline()).min()
+    }
+}

@@ -1,0 +1,10 @@
+//! One connection at work: transports, namespaces, and the loop that drives them.
+
+mod carrier;
+mod delivery;
+mod shifts;
+mod seat;
+mod body;
+mod task;
+
+pub(crate) use task::start;

@@ -1,0 +1,434 @@
+//! One client as its connection's task sees it: how far it is, what it waits for, what runs on its behalf.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_channel::oneshot;
+use sockeye_protocol::event::{Asker, Entry, Received, Snapshot};
+use sockeye_protocol::{AckId, Args, Connection, Outgoing, OwnedArgs, Slot};
+
+use crate::error::{BoxError, ConnectError, DisconnectReason, HandlerError};
+use crate::hooks::{Auth, AuthJob, Jobs, poll_contained};
+use crate::link::{Client, Member, Stray};
+use crate::queue::{Item, Kind};
+use crate::state::{Ending, State};
+
+use super::delivery::Delivery;
+use super::shifts::Shifts;
+
+/// How far a client is.
+pub(crate) enum Stage {
+    /// CONNECT was sent; the answer must be here at the deadline.
+    Asked { slot: Slot, deadline: Instant },
+    /// The payload of CONNECT is being made.
+    Authorizing { job: AuthJob, deadline: Instant },
+    /// It does not want to be connected (any more).
+    Gone,
+    /// In the namespace.
+    Joined { slot: Slot },
+    /// There is no connection.
+    Waiting,
+}
+
+/// What a client asks of its connection after a step.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    Nothing,
+    /// CONNECT is to be sent.
+    Ask(Outgoing),
+    /// It could not be connected, for a reason which further attempts may overcome.
+    Failed(ConnectError),
+}
+
+/// One client on a connection.
+pub(crate) struct Seat {
+    pub(crate) member: Arc<Member>,
+    pub(crate) stage: Stage,
+    /// Those who wait for the client to be connected.
+    asking: Vec<oneshot::Sender<Result<(), ConnectError>>>,
+    delivery: Delivery,
+    shifts: Shifts,
+    jobs: Jobs,
+    listeners: Snapshot<Client>,
+    /// Events which came before the answer to CONNECT: those missed, or sent while the server admitted the client.
+    early: Vec<Early>,
+    early_bytes: usize,
+    /// By which the server recognises the client after a lost connection, and the last event that arrived.
+    pid: Option<String>,
+    offset: Option<String>,
+}
+
+struct Early {
+    name: Box<str>,
+    args: OwnedArgs,
+    ack: Option<AckId>,
+}
+
+impl Seat {
+    pub(crate) fn new(member: Arc<Member>) -> Self {
+        let listeners = member.listeners.snapshot();
+        Self {
+            member,
+            stage: Stage::Gone,
+            asking: Vec::new(),
+            delivery: Delivery::default(),
+            shifts: Shifts::default(),
+            jobs: Jobs::default(),
+            listeners,
+            early: Vec::new(),
+            early_bytes: 0,
+            pid: None,
+            offset: None,
+        }
+    }
+
+    /// The client wants to be connected; `done` is told when it is, or why it will not be.
+    pub(crate) fn connect(&mut self, done: Option<oneshot::Sender<Result<(), ConnectError>>>) {
+        if matches!(self.stage, Stage::Joined { .. }) {
+            return tell(done, Ok(()));
+        }
+        self.asking.extend(done);
+        if matches!(self.stage, Stage::Gone) {
+            self.stage = Stage::Waiting;
+            self.member.activate();
+            self.member.set_state(State::Connecting);
+        }
+    }
+
+    /// The connection is open: begins to ask for the namespace.
+    pub(crate) fn begin(&mut self, connection: &mut Connection, deadline: Instant) -> Wish {
+        self.member.set_state(State::Connecting);
+        match &self.member.hooks().auth {
+            Auth::Nothing => self.ask(connection, None, deadline),
+            Auth::Constant(auth) => self.ask(connection, Some(auth.clone()), deadline),
+            Auth::Invalid(why) => {
+                let error = crate::error::ConfigError::new(format!("auth: {why}"));
+                Wish::Failed(error.into())
+            }
+            Auth::Asked(ask) => {
+                let made = std::panic::catch_unwind(AssertUnwindSafe(|| ask()));
+                match made {
+                    Ok(job) => {
+                        self.stage = Stage::Authorizing { job, deadline };
+                        Wish::Nothing
+                    }
+                    Err(_) => Wish::Failed(auth_failed("it panicked".into())),
+                }
+            }
+        }
+    }
+
+    /// Goes on with making the payload of CONNECT, and watches the deadline.
+    pub(crate) fn poll_connect(&mut self, connection: &mut Connection, now: Instant, cx: &mut Context<'_>) -> Wish {
+        match &mut self.stage {
+            Stage::Authorizing { job, deadline } => {
+                let deadline = *deadline;
+                match poll_contained(job, cx) {
+                    Poll::Pending if now >= deadline => Wish::Failed(ConnectError::timeout("auth")),
+                    Poll::Pending => Wish::Nothing,
+                    Poll::Ready(Ok(auth)) => self.ask(connection, Some(auth), deadline),
+                    Poll::Ready(Err(error)) => Wish::Failed(auth_failed(error)),
+                }
+            }
+            Stage::Asked { slot, deadline } if now >= *deadline => {
+                let slot = *slot;
+                // Nothing is sent for a namespace which was only asked for.
+                drop(connection.disconnect(slot, now));
+                Wish::Failed(ConnectError::timeout("the server's answer to CONNECT"))
+            }
+            _ => Wish::Nothing,
+        }
+    }
+
+    fn ask(&mut self, connection: &mut Connection, auth: Option<serde_json::Value>, deadline: Instant) -> Wish {
+        let auth = self.with_recovery(auth);
+        match connection.connect(&self.member.path, auth.as_ref()) {
+            Ok((slot, packet)) => {
+                self.stage = Stage::Asked { slot, deadline };
+                Wish::Ask(packet)
+            }
+            Err(error) => Wish::Failed(crate::error::ConfigError::new(format!("auth: {error}")).into()),
+        }
+    }
+
+    /// Adds what the server needs to recover the state; the application's own keys win, as in the official client.
+    fn with_recovery(&self, auth: Option<serde_json::Value>) -> Option<serde_json::Value> {
+        let Some(pid) = &self.pid else { return auth.filter(|auth| !auth.is_null()) };
+        let mut merged = serde_json::Map::new();
+        merged.insert("pid".to_owned(), pid.as_str().into());
+        if let Some(offset) = &self.offset {
+            merged.insert("offset".to_owned(), offset.as_str().into());
+        }
+        match auth {
+            None | Some(serde_json::Value::Null) => {}
+            Some(serde_json::Value::Object(own)) => merged.extend(own),
+            // It will be refused for not being an object.
+            other => return other,
+        }
+        Some(merged.into())
+    }
+
+    /// The server has let the client in.
+    pub(crate) fn join(&mut self, slot: Slot, id: &str, pid: Option<String>, cx: &mut Context<'_>) {
+        let recovered = pid.is_some() && pid == self.pid;
+        if !recovered {
+            self.offset = None;
+        }
+        self.pid = pid;
+        self.stage = Stage::Joined { slot };
+        self.member.join(id, recovered);
+        self.shifts.begin(self.client());
+        self.member.set_state(State::Connected);
+        tracing::debug!(namespace = %self.member.path, recovered, "connected");
+        for done in self.asking.drain(..) {
+            tell(Some(done), Ok(()));
+        }
+        let connect = self.member.hooks().connect.snapshot();
+        let began = Received { name: "connect", args: Args::NONE, ack: None };
+        for entry in connect.any() {
+            self.dispatch(entry, &began, cx);
+        }
+        for early in std::mem::take(&mut self.early) {
+            self.receive(&Received { name: &early.name, args: early.args.as_args(), ack: early.ack }, cx);
+        }
+        self.early_bytes = 0;
+    }
+
+    /// An event has arrived. False if so many came before the answer to CONNECT that the connection must end.
+    pub(crate) fn receive(&mut self, received: &Received<'_>, cx: &mut Context<'_>) -> bool {
+        if !matches!(self.stage, Stage::Joined { .. }) {
+            return self.keep_early(received);
+        }
+        if self.pid.is_some()
+            && let Some(offset) = received.args.last_text()
+        {
+            self.offset = Some(offset.into_owned());
+        }
+        self.listeners.refresh(&self.member.listeners);
+        let listeners = self.listeners.clone();
+        for entry in listeners.any() {
+            self.dispatch(entry, received, cx);
+        }
+        let named = listeners.named(received.name);
+        let others = if named.is_empty() { listeners.unhandled() } else { named };
+        for entry in others {
+            self.dispatch(entry, received, cx);
+        }
+        if others.is_empty() && listeners.any().is_empty() {
+            self.keep_stray(received);
+        }
+        true
+    }
+
+    fn keep_early(&mut self, received: &Received<'_>) -> bool {
+        self.early_bytes += received.args.size() + received.name.len();
+        if self.early.len() >= MAX_EARLY || self.early_bytes > MAX_EARLY_BYTES {
+            return false;
+        }
+        let (name, args) = (received.name.into(), received.args.to_owned());
+        self.early.push(Early { name, args, ack: received.ack });
+        true
+    }
+
+    /// Keeps an event which no handler takes for [`Client::next`].
+    fn keep_stray(&mut self, received: &Received<'_>) {
+        let stray = Stray {
+            name: received.name.into(),
+            args: received.args.to_owned(),
+            ack: received.ack,
+            epoch: self.member.epoch(),
+        };
+        let limits = &self.member.limits;
+        let mut inbox = self.member.inbox.lock();
+        inbox.bytes += stray.args.as_args().size();
+        inbox.messages.push_back(stray);
+        // Until somebody reads, only the latest are kept; from then on the connection waits for the reader.
+        while !inbox.is_read
+            && inbox.messages.len() > 1
+            && (inbox.messages.len() > limits.max_waiting_events || inbox.bytes > limits.max_waiting_bytes)
+        {
+            if let Some(oldest) = inbox.messages.pop_front() {
+                inbox.bytes -= oldest.args.as_args().size();
+                inbox.dropped += 1;
+            }
+        }
+        drop(inbox);
+        self.member.mail.notify_one();
+    }
+
+    fn dispatch(&mut self, entry: &Arc<Entry<Client>>, received: &Received<'_>, cx: &mut Context<'_>) {
+        if let Some(failed) = self.shifts.dispatch(entry, received, cx) {
+            self.report(HandlerError::new(failed.event, failed.error));
+        }
+    }
+
+    /// The server has answered an event.
+    pub(crate) fn answered(&mut self, ack: AckId, args: &Args<'_>) {
+        if !self.delivery.answered(ack, args) {
+            tracing::debug!("an answer which nobody waits for (any more)");
+        }
+    }
+
+    /// The next packet to send, if the client is in its namespace.
+    pub(crate) fn next_packet(&mut self, now: Instant) -> Option<Outgoing> {
+        if !matches!(self.stage, Stage::Joined { .. }) || self.delivery.is_waiting() {
+            return None;
+        }
+        if let Some(packet) = self.delivery.again(now) {
+            return Some(packet);
+        }
+        let (item, asker) = self.member.outbox.lock().queue.pop()?;
+        self.member.room.notify_waiters();
+        Some(self.sent(item, asker, now))
+    }
+
+    fn sent(&mut self, item: Item, asker: Option<Asker>, now: Instant) -> Outgoing {
+        let Item { packet, kind } = item;
+        match (kind, asker) {
+            (Kind::Asking { id, deadline }, Some(asker)) => self.delivery.wait_for(id, deadline, asker),
+            (Kind::Retried { id, timeout, asker }, _) => {
+                let limit = self.member.limits.retries.map_or(0, |retries| retries.limit);
+                self.delivery.guarantee(&packet, id, timeout, asker, limit, now);
+            }
+            _ => {}
+        }
+        packet
+    }
+
+    /// What the client still wanted to say when it was told to leave.
+    pub(crate) fn last_words(&mut self, now: Instant) -> Vec<Outgoing> {
+        let mut words = Vec::new();
+        while matches!(self.stage, Stage::Joined { .. }) {
+            let popped = self.member.outbox.lock().queue.pop();
+            let Some((item, asker)) = popped else { break };
+            words.push(self.sent(item, asker, now));
+        }
+        words
+    }
+
+    /// The client is out of its namespace, for now. True if it was in.
+    pub(crate) fn lose(&mut self, reason: DisconnectReason) -> bool {
+        let was_joined = matches!(self.stage, Stage::Joined { .. });
+        if !matches!(self.stage, Stage::Gone) {
+            self.stage = Stage::Waiting;
+        }
+        self.early = Vec::new();
+        self.early_bytes = 0;
+        self.member.leave();
+        self.delivery.disconnected();
+        if was_joined {
+            tracing::debug!(namespace = %self.member.path, %reason, "disconnected");
+            let client = self.client();
+            self.member.hooks().disconnected(&mut self.jobs, &client, reason);
+        }
+        was_joined
+    }
+
+    /// An attempt has failed; another may follow.
+    pub(crate) fn complain(&mut self, error: &ConnectError) {
+        let client = self.client();
+        self.member.hooks().failed(&mut self.jobs, &client, error);
+    }
+
+    /// The client will not be connected by itself any more.
+    pub(crate) fn end(&mut self, ending: Ending) {
+        let error = match &ending {
+            Ending::Failed(error) => error.clone(),
+            Ending::Disconnected(_) | Ending::Idle => ConnectError::closed(),
+        };
+        self.stage = Stage::Gone;
+        self.delivery.end();
+        (self.pid, self.offset) = (None, None);
+        self.member.deactivate(ending);
+        for done in self.asking.drain(..) {
+            tell(Some(done), Err(error.clone()));
+        }
+    }
+
+    /// Goes on with everything that runs on behalf of the client.
+    pub(crate) fn run(&mut self, now: Instant, cx: &mut Context<'_>) {
+        while let Some(failed) = self.shifts.poll(cx) {
+            self.report(HandlerError::new(failed.event, failed.error));
+        }
+        while let Some(failed) = self.jobs.poll(cx) {
+            self.report(failed);
+        }
+        self.delivery.expire(now);
+        self.member.outbox.lock().queue.expire(now);
+    }
+
+    fn report(&self, error: HandlerError) {
+        self.member.hooks().report(&self.client(), error);
+    }
+
+    fn client(&self) -> Client {
+        Client::new(Arc::clone(&self.member))
+    }
+
+    /// Whether handlers or readers are so far behind that no more should be read.
+    pub(crate) fn is_congested(&self) -> bool {
+        let limits = &self.member.limits;
+        let is_beyond =
+            |events: usize, bytes: usize| events >= limits.max_waiting_events || bytes >= limits.max_waiting_bytes;
+        let (events, bytes) = self.shifts.waiting();
+        if is_beyond(events, bytes) {
+            return true;
+        }
+        let inbox = self.member.inbox.lock();
+        inbox.is_read && is_beyond(inbox.messages.len(), inbox.bytes)
+    }
+
+    /// Whether it wants to be connected.
+    pub(crate) fn is_active(&self) -> bool {
+        !matches!(self.stage, Stage::Gone)
+    }
+
+    pub(crate) fn is_joined(&self) -> bool {
+        matches!(self.stage, Stage::Joined { .. })
+    }
+
+    /// Whether nothing runs on its behalf any more.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.shifts.is_idle() && self.jobs.is_idle()
+    }
+
+    /// Whether something waits to be sent that could be.
+    pub(crate) fn has_packets(&self) -> bool {
+        self.is_joined()
+            && !self.delivery.is_waiting()
+            && (self.delivery.has_packet() || !self.member.outbox.lock().queue.is_empty())
+    }
+
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        match self.stage {
+            Stage::Asked { slot, .. } | Stage::Joined { slot } => Some(slot),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let connecting = match &self.stage {
+            Stage::Asked { deadline, .. } | Stage::Authorizing { deadline, .. } => Some(*deadline),
+            _ => None,
+        };
+        let queued = self.member.outbox.lock().queue.next_deadline();
+        connecting.into_iter().chain(queued).chain(self.delivery.next_deadline()).min()
+    }
+}
+
+fn auth_failed(error: BoxError) -> ConnectError {
+    ConnectError::unreachable("auth failed", Some(error))
+}
+
+fn tell(done: Option<oneshot::Sender<Result<(), ConnectError>>>, result: Result<(), ConnectError>) {
+    if let Some(done) = done {
+        // Whoever asked may have stopped waiting.
+        drop(done.send(result));
+    }
+}
+
+/// Most events, and most bytes of them, which may come before the answer to CONNECT.
+const MAX_EARLY: usize = 65_536;
+const MAX_EARLY_BYTES: usize = 64 * 1024 * 1024;

@@ -1,0 +1,78 @@
+//! How far a client is.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::error::{ConnectError, DisconnectReason};
+
+/// How far a client is, as told by [`Client::state`](crate::Client::state).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum State {
+    /// In its namespace.
+    Connected,
+    /// An attempt to connect is under way.
+    Connecting,
+    /// Not connected, and it will not try by itself. Events are refused until `connect()` is called.
+    Disconnected(Ending),
+    /// Waits before the next attempt. Events wait in the queue.
+    Waiting {
+        /// Number of the attempt that comes next; the first after a connection was lost is 1.
+        attempt: u32,
+        /// How long the wait is.
+        delay: Duration,
+    },
+}
+
+/// Why a client is not connected.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Ending {
+    /// It was connected, and this ended it.
+    Disconnected(DisconnectReason),
+    /// It could not be connected.
+    Failed(ConnectError),
+    /// It was never asked to connect.
+    Idle,
+}
+
+impl State {
+    /// Whether events go out at once.
+    pub fn is_connected(&self) -> bool {
+        matches!(self, Self::Connected)
+    }
+
+    /// Whether it is connected or will try to be: whether events are taken.
+    pub fn is_active(&self) -> bool {
+        !matches!(self, Self::Disconnected(_))
+    }
+}
+
+/// The states of a client as they change; made by [`Client::watch`](crate::Client::watch).
+#[derive(Clone, Debug)]
+pub struct Watch(watch::Receiver<State>);
+
+impl Watch {
+    pub(crate) fn new(receiver: watch::Receiver<State>) -> Self {
+        Self(receiver)
+    }
+
+    /// The state now.
+    pub fn get(&mut self) -> State {
+        self.0.borrow_and_update().clone()
+    }
+
+    /// Waits for the next change. States that are left at once may be passed over. `None` when the client is gone.
+    /// Cancel safe.
+    pub async fn changed(&mut self) -> Option<State> {
+        self.0.changed().await.ok()?;
+        Some(self.get())
+    }
+
+    /// Waits until `wanted` is true of the state, which it may be already. `None` when the client is gone. Cancel safe.
+    pub async fn until(&mut self, wanted: impl FnMut(&State) -> bool) -> Option<State> {
+        let state = self.0.wait_for(wanted).await.ok()?;
+        Some(state.clone())
+    }
+}

@@ -1,0 +1,109 @@
+//! HTTP long-polling: one GET which waits, one POST at a time.                         [EIO4 "HTTP long-polling"]
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use serde::Deserialize;
+
+use super::Site;
+use super::http::{Answer, Lane};
+use crate::config::Transport;
+use crate::error::ConnectError;
+
+/// The two requests of a polling session.
+#[derive(Debug)]
+pub(crate) struct Polling {
+    site: Arc<Site>,
+    sid: Option<String>,
+    get: Lane,
+    post: Lane,
+}
+
+impl Polling {
+    pub(crate) fn new(site: Arc<Site>) -> Self {
+        Self { get: Lane::new(Arc::clone(&site)), post: Lane::new(Arc::clone(&site)), site, sid: None }
+    }
+
+    /// The server has told the session's id.
+    pub(crate) fn set_sid(&mut self, sid: &str) {
+        self.sid = Some(sid.to_owned());
+    }
+
+    /// Asks for packets; the first time for a session.
+    pub(crate) fn get(&mut self) {
+        self.get.send(self.target(), None);
+    }
+
+    pub(crate) fn post(&mut self, body: Vec<u8>) {
+        self.post.send(self.target(), Some(body));
+    }
+
+    /// Whether a POST may be sent.
+    pub(crate) fn is_writable(&self) -> bool {
+        !self.post.is_busy()
+    }
+
+    /// The body of the answer to the GET.
+    pub(crate) fn poll_get(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, ConnectError>> {
+        self.get.poll(cx).map(|answer| answer.and_then(judge))
+    }
+
+    /// The POST was taken.
+    pub(crate) fn poll_post(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.post.poll(cx).map(|answer| answer.and_then(judge).map(drop))
+    }
+
+    fn target(&self) -> String {
+        self.site.target(Transport::Polling, self.sid.as_deref())
+    }
+}
+
+fn judge(answer: Answer) -> Result<Vec<u8>, ConnectError> {
+    if answer.status == 200 {
+        return Ok(answer.body);
+    }
+    let said = said(&answer.body).unwrap_or_default();
+    Err(ConnectError::answered(format!("the server answered with status {}{said}", answer.status), answer.retry_after))
+}
+
+/// What an Engine.IO server says in the body of an error.
+fn said(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        code: u32,
+        message: String,
+    }
+
+    let refusal: Refusal = serde_json::from_slice(body).ok()?;
+    let message: String = refusal.message.chars().filter(|c| !c.is_control()).take(200).collect();
+    Some(format!(" (code {}: {message})", refusal.code))
+}
+
+/// Whether this is the answer of a server of Engine.IO 3: packets with a length before each.    [EIO3 "payload encoding"]
+pub(crate) fn is_revision_3(body: &[u8]) -> bool {
+    let digits = body.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && body.get(digits..).is_some_and(|rest| rest.starts_with(b":0{"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_the_server_said() {
+        let answer = |status, body: &[u8]| judge(Answer { status, body: body.to_vec(), retry_after: None });
+        let error = answer(400, br#"{"code":5,"message":"Unsupported protocol version"}"#).unwrap_err();
+        assert!(error.is_unreachable());
+        assert_eq!(error.to_string(), "the server answered with status 400 (code 5: Unsupported protocol version)");
+        assert_eq!(answer(502, b"<html>").unwrap_err().to_string(), "the server answered with status 502");
+        assert_eq!(answer(200, b"6").unwrap(), b"6");
+    }
+
+    #[test]
+    fn old_servers_are_recognised() {
+        assert!(is_revision_3(br#"96:0{"sid":"x"}2:40"#));
+        for body in [&br#"0{"sid":"x"}"#[..], b"", b":0{", b"<html>", b"12:4x"] {
+            assert!(!is_revision_3(body));
+        }
+    }
+}
