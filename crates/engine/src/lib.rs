@@ -40,6 +40,7 @@
     )
 )]
 
+mod role;
 pub mod time;
 mod sid;
 mod error;
@@ -56,23 +57,6 @@ pub use config::Config;
 pub use encoded::{Encoded, TextBuffer};
 pub use error::{CloseReason, ProtocolError};
 pub use packet::{Message, Packet};
+pub use role::{Revision, Role};
 pub use session::{Event, Lane, Session};
 pub use sid::Sid;
-
-/// Which end of a connection this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The end which opened the connection; masks its WebSocket frames.
-    Client,
-    /// The end which accepted it.
-    Server,
-}
-
-/// Revision of the Engine.IO protocol that a session speaks (`EIO` in the query).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revision {
-    /// `EIO=3`: Socket.IO 1.x and 2.x clients.
-    V3,
-    /// `EIO=4`: Socket.IO 3.x and 4.x clients.
-    V4,
-}
