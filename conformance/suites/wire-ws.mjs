@@ -309,6 +309,7 @@ function upgrades(tests) {
     first.text('2probe');
     await first.receive('3');
     const second = await open(context, { sid: polling.handshake.sid });
+    assert.equal(second.status, 101, 'the refusal follows the handshake');
     await second.closed();
     first.text('5');
     first.text('42["echo",1]');
@@ -324,6 +325,7 @@ function upgrades(tests) {
     first.text('42["echo",1]');
     await first.receive('42');
     const second = await open(context, { sid: polling.handshake.sid });
+    assert.equal(second.status, 101, 'the refusal follows the handshake');
     await second.closed();
     first.text('42["echo",2]');
     assert.equal(await first.receive('42'), '42["echo",2]');
@@ -341,6 +343,34 @@ function upgrades(tests) {
     raw.text('42["echo",1]');
     assert.equal(await raw.receive('42'), '42["echo",1]');
   });
+
+  for (const close of [false, true]) {
+    const what = `the server disconnects${close ? ' and closes the connection' : ''}`;
+    const order = (polling) => polling.post(`42["emit-and-disconnect-me",${close}]`);
+
+    tests.add(`upgrade: ${what} before the probe, and the poll learns it`, async (context) => {
+      const polling = await Polling.joined(context.server);
+      await open(context, { sid: polling.handshake.sid });
+      await order(polling);
+      assert.deepEqual((await polling.receive('41')).filter((packet) => packet !== '6'), ['42["last words",1]', '41']);
+      await polling.post('1');
+    });
+
+    tests.add(`upgrade: ${what} after the probe, and the WebSocket learns it`, async (context) => {
+      const polling = await Polling.joined(context.server);
+      const raw = await open(context, { sid: polling.handshake.sid });
+      raw.text('2probe');
+      await raw.receive('3');
+      // From here on an official client polls no more.
+      await order(polling);
+      raw.text('5');
+      assert.equal(await raw.receive('42'), '42["last words",1]');
+      assert.equal(await raw.receive('41'), '41');
+      if (close) {
+        await raw.closed();
+      }
+    });
+  }
 
   tests.add('upgrade: pings go on during it', async (context) => {
     const polling = await Polling.joined(context.server);
