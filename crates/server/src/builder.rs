@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use sockeye_engine::handshake::TransportName;
 use sockeye_protocol::Parser;
 
 use crate::adapter::Adapter;
 use crate::compression::Deflate;
-use crate::config::{Config, Origins, WhenFull};
-use crate::error::ConfigError;
+use crate::config::{Config, WhenFull};
+use crate::cookie::Cookie;
+use crate::cors::Cors;
+use crate::error::{ConfigError, Refusal};
+use crate::hooks::ConnectionError;
+use crate::peer::Peer;
 use crate::recovery::Recovery;
 use crate::server::Server;
 
@@ -132,14 +137,77 @@ impl ServerBuilder {
     }
 
     /// Lets pages of every origin talk to the server. Default: only those from the server's own host.
-    pub fn any_origin(mut self) -> Self {
-        self.config.origins = Origins::Any;
-        self
+    pub fn any_origin(self) -> Self {
+        self.cors(Cors::any_origin())
     }
 
     /// Lets pages of these origins talk to the server, with credentials: `https://example.org`, compared as a whole.
-    pub fn origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> Self {
-        self.config.origins = Origins::List(origins.into_iter().map(Into::into).collect());
+    pub fn origins<S: Into<String>>(self, origins: impl IntoIterator<Item = S>) -> Self {
+        self.cors(Cors::origins(origins).credentials(true))
+    }
+
+    /// Which pages may talk to the server, in full; [`Self::any_origin`] and [`Self::origins`] are its short forms.
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.config.cors = cors;
+        self
+    }
+
+    /// Decides about every client before it gets a session, whatever its transport. `peer` has the headers, the query
+    /// and the address of its request. A refusal is answered by 403 with its message (`allowRequest` of JS).
+    ///
+    /// The client waits meanwhile, so give the decision a time limit if it asks somebody else. To decide about users
+    /// rather than connections see [`Namespace::authorize`](crate::Namespace::authorize), which gets their `auth` too.
+    ///
+    /// ```
+    /// use sockeye::{Refusal, Server};
+    ///
+    /// let io = Server::builder()
+    ///     .allow_request(async |peer| match peer.header("x-api-key") {
+    ///         Some("secret") => Ok(()),
+    ///         _ => Err(Refusal::new("no key")),
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), sockeye::ConfigError>(())
+    /// ```
+    pub fn allow_request<F, Fut>(mut self, decide: F) -> Self
+    where
+        F: FnOnce(Peer) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        self.config.hooks.allow_request = Some(Arc::new(move |peer| Box::pin(decide.clone()(peer))));
+        self
+    }
+
+    /// Has polling clients keep their session's id in a cookie, for proxies that need one. Default: no cookie.
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.config.cookie = Some(cookie);
+        self
+    }
+
+    /// Makes the ids of sessions: 1 to 64 characters of `A-Za-z0-9-_.~`. Default: 20 characters from a cryptographic
+    /// source, and better than most others: whoever guesses an id can take over its session.
+    ///
+    /// A client whose id is taken, or is no such id, is refused (code 3).
+    pub fn generate_id(mut self, generate: impl Fn(&Peer) -> String + Send + Sync + 'static) -> Self {
+        self.config.hooks.generate_id = Some(Arc::new(generate));
+        self
+    }
+
+    /// Sees and changes the headers of the response that opens a session: of the first poll, or of the WebSocket.
+    pub fn on_initial_headers(mut self, hook: impl Fn(&mut HeaderMap, &Peer) + Send + Sync + 'static) -> Self {
+        self.config.hooks.initial_headers.push(Arc::new(hook));
+        self
+    }
+
+    /// Sees and changes the headers of every response that succeeds, the first of a session included.
+    pub fn on_headers(mut self, hook: impl Fn(&mut HeaderMap, &Peer) + Send + Sync + 'static) -> Self {
+        self.config.hooks.headers.push(Arc::new(hook));
+        self
+    }
+
+    /// Learns of every request that was refused, and why.
+    pub fn on_connection_error(mut self, hook: impl Fn(&ConnectionError) + Send + Sync + 'static) -> Self {
+        self.config.hooks.connection_error.push(Arc::new(hook));
         self
     }
 

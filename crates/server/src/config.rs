@@ -9,7 +9,10 @@ use sockeye_protocol::Parser;
 
 use crate::adapter::{Adapter, Local};
 use crate::compression::Deflate;
+use crate::cookie::Cookie;
+use crate::cors::Cors;
 use crate::error::ConfigError;
+use crate::hooks::Hooks;
 use crate::recovery::Recovery;
 
 /// What happens when a client reads so slowly that its outbox reaches its bound.
@@ -36,7 +39,9 @@ pub(crate) struct Config {
     pub(crate) parser: Parser,
     pub(crate) path: String,
     pub(crate) transports: Vec<TransportName>,
-    pub(crate) origins: Origins,
+    pub(crate) cors: Cors,
+    pub(crate) cookie: Option<Cookie>,
+    pub(crate) hooks: Hooks,
     pub(crate) outbox_bytes: usize,
     pub(crate) outbox_packets: usize,
     pub(crate) when_full: WhenFull,
@@ -59,7 +64,9 @@ impl Default for Config {
             parser: Parser::default(),
             path: "/socket.io/".into(),
             transports: vec![TransportName::Polling, TransportName::Websocket],
-            origins: Origins::Same,
+            cors: Cors::default(),
+            cookie: None,
+            hooks: Hooks::default(),
             outbox_bytes: 16 * 1024 * 1024,
             outbox_packets: 262_144,
             when_full: WhenFull::default(),
@@ -92,7 +99,11 @@ impl Config {
             (self.outbox_packets == 0, "the outbox bound is zero packets: nothing could be sent"),
             (self.ack_timeout.is_zero(), "ack_timeout is zero: no answer could come in time"),
         ];
-        checks.iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, why)| Err(ConfigError::new(*why)))
+        if let Some((_, why)) = checks.iter().find(|(wrong, _)| *wrong) {
+            return Err(ConfigError::new(*why));
+        }
+        self.cors.validate()?;
+        self.cookie.as_ref().map_or(Ok(()), Cookie::validate)
     }
 
     pub(crate) fn allows(&self, transport: TransportName) -> bool {
@@ -107,15 +118,4 @@ impl Config {
     pub(crate) fn is_path(&self, path: &str) -> bool {
         path == self.path || self.path.strip_suffix('/') == Some(path)
     }
-}
-
-/// Pages of which origins may talk to the server. Applies to polling (CORS) and to WebSocket alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origins {
-    /// Only pages from the server's own host, and clients that send no `Origin`.
-    Same,
-    /// Every page.
-    Any,
-    /// These, compared as whole strings (`https://example.org`).
-    List(Vec<String>),
 }

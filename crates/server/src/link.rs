@@ -62,7 +62,7 @@ pub(crate) struct Opening {
     pub(crate) sid: Sid,
     pub(crate) revision: Revision,
     pub(crate) takes_binary: bool,
-    pub(crate) handshake: Handshake,
+    pub(crate) handshake: Arc<Handshake>,
     pub(crate) carrier: Carrier,
 }
 
@@ -132,16 +132,7 @@ impl Link {
     pub(crate) fn new(opening: Opening, config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
         let Opening { sid, revision, takes_binary, handshake, carrier } = opening;
         let state = Mutex::new(State { carrier, ..State::default() });
-        Self {
-            state,
-            sid,
-            revision,
-            takes_binary,
-            handshake: Arc::new(handshake),
-            config,
-            metrics,
-            abort: OnceLock::new(),
-        }
+        Self { state, sid, revision, takes_binary, handshake, config, metrics, abort: OnceLock::new() }
     }
 
     /// Remembers how the task can be stopped.

@@ -80,6 +80,10 @@ impl Peer {
         }))
     }
 
+    pub(crate) fn handshake(&self) -> Arc<Handshake> {
+        Arc::clone(&self.0.handshake)
+    }
+
     /// Address of the other end of the TCP connection; `None` over a Unix socket, or inside a framework that did not
     /// say (see [`PeerAddr`](crate::PeerAddr)).
     pub fn address(&self) -> Option<SocketAddr> {

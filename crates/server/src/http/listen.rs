@@ -13,7 +13,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use super::route::{PeerAddr, respond};
+use super::response::respond;
+use super::route::PeerAddr;
 use super::{Body, SocketService};
 use crate::server::Core;
 use crate::transport::io::Io;

@@ -1,10 +1,12 @@
 //! The HTTP side: requests in, responses out.
 
 mod body;
-mod cors;
+mod response;
+mod denial;
 mod route;
 mod polling;
 mod upgrade;
+mod open;
 mod service;
 pub(crate) mod listen;
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_channel::oneshot;
-use http::header::{CACHE_CONTROL, CONNECTION};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use sockeye_engine::Revision;
 
 use super::Body;
-use super::route::{Refused, is_binary, respond};
+use super::denial::{Code, Denial};
+use super::response::{closing, empty, no_store, respond};
 use crate::link::{Answer, Link, Request};
 
 /// How long the body of a POST may take.
@@ -21,7 +22,7 @@ const BODY_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) async fn poll(link: Arc<Link>) -> Response<Body> {
     let (sender, answer) = oneshot::channel();
     if link.request(Request::Poll(sender)).is_err() {
-        return Refused::UnknownSession.response();
+        return Denial::from(Code::UnknownSession).response();
     }
     let mut waiting = Waiting(Some(link));
     let answer = answer.await;
@@ -31,8 +32,8 @@ pub(crate) async fn poll(link: Arc<Link>) -> Response<Body> {
             let kind = if binary { "application/octet-stream" } else { "text/plain; charset=UTF-8" };
             no_store(respond(StatusCode::OK, kind, body))
         }
-        Ok(Answer::BadRequest | Answer::Taken) => Refused::BadRequest.response(),
-        Err(oneshot::Canceled) => Refused::UnknownSession.response(),
+        Ok(Answer::BadRequest | Answer::Taken) => Denial::from(Code::BadRequest).response(),
+        Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response(),
     }
 }
 
@@ -75,12 +76,12 @@ where
     posting.lost = false;
     let (answer, taken) = oneshot::channel();
     if link.request(Request::Post { body, binary, answer }).is_err() {
-        return Refused::UnknownSession.response();
+        return Denial::from(Code::UnknownSession).response();
     }
     match taken.await {
         Ok(Answer::Taken) => no_store(respond(StatusCode::OK, "text/html", "ok")),
-        Ok(_) => Refused::BadRequest.response(),
-        Err(oneshot::Canceled) => Refused::UnknownSession.response(),
+        Ok(_) => Denial::from(Code::BadRequest).response(),
+        Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response(),
     }
 }
 
@@ -135,20 +136,7 @@ async fn collect<B: http_body::Body>(body: B, limit: usize) -> Result<Bytes, Bod
     Ok(if parts.is_empty() { whole } else { parts.into() })
 }
 
-/// A response without a body.
-pub(crate) fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = status;
-    response
-}
-
-fn no_store(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-/// The rest of a body which was not read must not be taken for the next request.
-fn closing(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+/// Whether the client says that a body is binary.
+fn is_binary(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes() == b"application/octet-stream")
 }

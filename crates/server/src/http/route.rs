@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, request};
+use http::header::{CONNECTION, UPGRADE};
+use http::{Method, Version, request};
+use sockeye_engine::Revision;
 use sockeye_engine::handshake::{Query, TransportName};
-use sockeye_engine::{Revision, Sid};
 
-use super::Body;
-use crate::link::{Carrier, Link, Opening};
+use super::denial::{Code, Denial};
+use crate::hooks::ErrorContext;
+use crate::link::{Carrier, Link};
 use crate::peer::Handshake;
 use crate::server::Core;
 
@@ -20,59 +21,14 @@ use crate::server::Core;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// The errors of the Engine.IO protocol, with their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    TransportUnknown = 0,
-    UnknownSession = 1,
-    BadMethod = 2,
-    BadRequest = 3,
-    Forbidden = 4,
-    UnsupportedVersion = 5,
-}
-
-impl Refused {
-    fn message(self) -> &'static str {
-        match self {
-            Self::TransportUnknown => "Transport unknown",
-            Self::UnknownSession => "Session ID unknown",
-            Self::BadMethod => "Bad handshake method",
-            Self::BadRequest => "Bad request",
-            Self::Forbidden => "Forbidden",
-            Self::UnsupportedVersion => "Unsupported protocol version",
-        }
-    }
-
-    /// The answer to a plain request: JSON with the number.
-    pub(crate) fn response(self) -> Response<Body> {
-        let status = if self == Self::Forbidden { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
-        let body = format!("{{\"code\":{},\"message\":\"{}\"}}", self as u8, self.message());
-        respond(status, "application/json", body)
-    }
-
-    /// The answer to a request for a WebSocket: the message, and the connection is closed.
-    pub(crate) fn upgrade_response(self) -> Response<Body> {
-        let status = if self == Self::Forbidden { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
-        let mut response = respond(status, "text/html", self.message());
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        response
-    }
-}
-
-/// A response of one piece.
-pub(crate) fn respond(status: StatusCode, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::new(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
+/// Marks a request that came over TLS.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Secured;
 
 /// What a request wants.
 pub(crate) enum Route {
-    /// Open a session with long-polling.
-    OpenPolling { revision: Revision, takes_binary: bool },
-    /// Open a session with a WebSocket.
-    OpenStream { revision: Revision, takes_binary: bool },
+    /// Open a session.
+    Open(Opening),
     /// Wait for packets.
     Poll(Arc<Link>),
     /// Bring packets.
@@ -83,43 +39,52 @@ pub(crate) enum Route {
     Unsupported,
 }
 
+/// The session that a request wants to open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    pub(crate) carrier: Carrier,
+    pub(crate) revision: Revision,
+    pub(crate) takes_binary: bool,
+}
+
 /// Decides about a request, in the order of the official server's checks.
-pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Refused> {
+pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial> {
     let query = Query::parse(parts.uri.query().unwrap_or(""));
-    let transport = query.transport().filter(|name| core.config.allows(*name)).ok_or(Refused::TransportUnknown)?;
+    let transport = query.transport().filter(|name| core.config.allows(*name)).ok_or(Code::TransportUnknown)?;
     let stream = transport == TransportName::Websocket;
     let upgrade = is_upgrade(parts);
+    // Browsers let any page open a WebSocket; the rest they guard themselves.
+    if upgrade && !core.config.cors.allows(parts) {
+        return Err(Denial::stranger());
+    }
     if let Some(sid) = &query.sid {
-        let link = core.table.get(sid).filter(|link| !link.is_ended()).ok_or(Refused::UnknownSession)?;
-        if query.revision() != Some(link.revision) || stream != upgrade {
-            return Err(Refused::BadRequest);
+        let link = core.table.get(sid).filter(|link| !link.is_ended()).ok_or(Code::UnknownSession)?;
+        if query.revision() != Some(link.revision) {
+            return Err(Denial::bad_request(ErrorContext::ProtocolMismatch));
+        }
+        if stream != upgrade {
+            return Err(Denial::bad_request(ErrorContext::TransportMismatch));
         }
         return continued(link, stream, &parts.method);
     }
     if parts.method != Method::GET {
-        return Err(Refused::BadMethod);
+        return Err(Code::BadMethod.into());
     }
     if stream != upgrade {
-        return Err(Refused::BadRequest);
-    }
-    if upgrade && !core.config.origins.allows(&parts.headers) {
-        return Err(Refused::Forbidden);
+        return Err(Denial::bad_request(ErrorContext::TransportHandshake));
     }
     let revision = query.revision().filter(|revision| core.config.speaks(*revision));
-    let revision = revision.ok_or(Refused::UnsupportedVersion)?;
-    let takes_binary = !query.b64;
-    Ok(if stream {
-        Route::OpenStream { revision, takes_binary }
-    } else {
-        Route::OpenPolling { revision, takes_binary }
-    })
+    let revision = revision.ok_or(Code::UnsupportedVersion)?;
+    let carrier = if stream { Carrier::Stream } else { Carrier::Polling };
+    Ok(Route::Open(Opening { carrier, revision, takes_binary: !query.b64 }))
 }
 
-fn continued(link: Arc<Link>, stream: bool, method: &Method) -> Result<Route, Refused> {
+fn continued(link: Arc<Link>, stream: bool, method: &Method) -> Result<Route, Denial> {
+    let mismatch = Denial::bad_request(ErrorContext::TransportMismatch);
     match (stream, method) {
         (true, _) if link.begin_upgrade() => Ok(Route::Upgrade(link)),
-        (true, _) => Err(Refused::BadRequest),
-        (false, _) if link.carrier() == Carrier::Stream => Err(Refused::BadRequest),
+        (true, _) => Err(mismatch),
+        (false, _) if link.carrier() == Carrier::Stream => Err(mismatch),
         (false, &Method::GET) => Ok(Route::Poll(link)),
         (false, &Method::POST) => Ok(Route::Post(link)),
         (false, _) => Ok(Route::Unsupported),
@@ -132,32 +97,10 @@ fn is_upgrade(parts: &request::Parts) -> bool {
         && parts.headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// A session that a request opens.
-pub(crate) fn open(
-    core: &Core,
-    parts: &request::Parts,
-    revision: Revision,
-    takes_binary: bool,
-    carrier: Carrier,
-) -> Option<Arc<Link>> {
-    let sid = Sid::new(Core::random_id());
-    let link = Link::new(
-        Opening { sid, revision, takes_binary, handshake: handshake(parts), carrier },
-        Arc::clone(&core.config),
-        Arc::clone(&core.metrics),
-    );
-    let link = Arc::new(link);
-    // False only if the random source repeats itself, or the server is going down.
-    core.enter(&link).then_some(link)
-}
-
-fn handshake(parts: &request::Parts) -> Handshake {
+/// The request, as far as it is remembered.
+pub(crate) fn handshake(parts: &request::Parts) -> Handshake {
     let address = parts.extensions.get::<PeerAddr>().map(|address| address.0);
-    let secure = parts.uri.scheme().is_some_and(|scheme| *scheme == http::uri::Scheme::HTTPS);
+    let secure = parts.extensions.get::<Secured>().is_some()
+        || parts.uri.scheme().is_some_and(|scheme| *scheme == http::uri::Scheme::HTTPS);
     Handshake::new(&parts.uri, &parts.headers, address, secure)
-}
-
-/// Whether the client says that a body is binary.
-pub(crate) fn is_binary(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes() == b"application/octet-stream")
 }

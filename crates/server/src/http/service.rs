@@ -6,14 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, request};
 use tower_service::Service;
 
-use super::route::{Refused, Route, open, route};
+use super::denial::Denial;
+use super::open::{open, request_peer};
+use super::response::empty;
+use super::route::{Route, route};
 use super::{Body, polling, upgrade};
-use crate::link::{Carrier, Link};
 use crate::server::Core;
-use crate::session::task::Task;
 
 /// Answers the requests of Socket.IO clients: a [`tower_service::Service`] for axum, hyper and whatever else speaks tower.
 ///
@@ -33,50 +34,46 @@ impl SocketService {
         B: http_body::Body,
     {
         let (mut parts, body) = request.into_parts();
-        let origins = &self.core.config.origins;
+        let cors = &self.core.config.cors;
         if parts.method == Method::OPTIONS {
-            return origins.preflight(&parts.headers);
+            let mut response = empty(StatusCode::NO_CONTENT);
+            cors.mark_preflight(&parts, response.headers_mut());
+            return response;
         }
         let mut response = self.dispatch(&mut parts, body).await;
-        origins.mark(&parts.headers, &mut response);
+        cors.mark(&parts, response.headers_mut());
         response
     }
 
-    async fn dispatch<B>(&self, parts: &mut http::request::Parts, body: B) -> Response<Body>
+    async fn dispatch<B>(&self, parts: &mut request::Parts, body: B) -> Response<Body>
     where
         B: http_body::Body,
     {
         let core = &self.core;
-        match route(core, parts) {
-            Ok(Route::OpenPolling { revision, takes_binary }) => {
-                match open(core, parts, revision, takes_binary, Carrier::Polling) {
-                    Some(link) => {
-                        begin_polling(core, &link);
-                        polling::poll(link).await
-                    }
-                    None => Refused::BadRequest.response(),
-                }
-            }
-            Ok(Route::OpenStream { revision, takes_binary }) => {
-                upgrade::open_stream(core, parts, revision, takes_binary)
-            }
-            Ok(Route::Poll(link)) => polling::poll(link).await,
-            Ok(Route::Post(link)) => polling::post(link, &parts.headers, body).await,
-            Ok(Route::Upgrade(link)) => upgrade::upgrade(link, parts),
-            Ok(Route::Unsupported) => polling::empty(StatusCode::INTERNAL_SERVER_ERROR),
-            Err(refused) => {
-                core.metrics.requests_refused.up();
-                tracing::debug!(?refused, "a request was refused");
-                let wants_stream = parts.headers.contains_key(http::header::UPGRADE);
-                if wants_stream { refused.upgrade_response() } else { refused.response() }
-            }
+        let route = route(core, parts);
+        let first = matches!(route, Ok(Route::Open(_)));
+        let answer = match route {
+            Ok(Route::Open(opening)) => open(core, parts, opening).await,
+            Ok(Route::Poll(link)) => Ok(polling::poll(link).await),
+            Ok(Route::Post(link)) => Ok(polling::post(link, &parts.headers, body).await),
+            Ok(Route::Upgrade(link)) => Ok(upgrade::upgrade(link, parts)),
+            Ok(Route::Unsupported) => Ok(empty(StatusCode::INTERNAL_SERVER_ERROR)),
+            Err(denial) => Err(denial),
+        };
+        let mut response = answer.unwrap_or_else(|denial| self.deny(parts, &denial));
+        if matches!(response.status(), StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS) {
+            core.config.hooks.see_headers(response.headers_mut(), || request_peer(parts), first);
         }
+        response
     }
-}
 
-fn begin_polling(core: &Arc<Core>, link: &Arc<Link>) {
-    let now = tokio::time::Instant::now().into_std();
-    Core::spawn(Task::polling(Arc::clone(core), Arc::clone(link), now));
+    fn deny(&self, parts: &request::Parts, denial: &Denial) -> Response<Body> {
+        self.core.metrics.requests_refused.up();
+        tracing::debug!(?denial, "a request was refused");
+        self.core.config.hooks.see_error(|| denial.report(request_peer(parts)));
+        let wants_stream = parts.headers.contains_key(http::header::UPGRADE);
+        if wants_stream { denial.upgrade_response() } else { denial.response() }
+    }
 }
 
 impl<B> Service<Request<B>> for SocketService

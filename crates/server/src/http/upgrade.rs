@@ -8,13 +8,14 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, request};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use sockeye_engine::ws;
 use sockeye_engine::ws::deflate::Params;
-use sockeye_engine::{Revision, ws};
 use tokio::net::TcpStream;
 
 use super::Body;
-use super::polling::empty;
-use super::route::{Refused, open, respond};
+use super::denial::{Code, Denial};
+use super::open::enter;
+use super::response::{closing, empty, respond};
 use crate::compression::Deflate;
 use crate::config::Config;
 use crate::link::{Carrier, Link, Request};
@@ -27,16 +28,13 @@ use crate::transport::websocket::{Form, WebSocket};
 pub(crate) fn open_stream(
     core: &Arc<Core>,
     parts: &mut request::Parts,
-    revision: Revision,
-    takes_binary: bool,
-) -> Response<Body> {
+    link: Arc<Link>,
+) -> Result<Response<Body>, Denial> {
     let Switched { response, upgraded, params } = match switch(parts, &core.config) {
         Ok(switched) => switched,
-        Err(refusal) => return refusal,
+        Err(refusal) => return Ok(refusal),
     };
-    let Some(link) = open(core, parts, revision, takes_binary, Carrier::Stream) else {
-        return Refused::BadRequest.upgrade_response();
-    };
+    enter(core, &link)?;
     let core = Arc::clone(core);
     tokio::spawn(async move {
         match upgraded.await {
@@ -48,7 +46,7 @@ pub(crate) fn open_stream(
             Err(_) => core.table.remove(&link),
         }
     });
-    response
+    Ok(response)
 }
 
 /// Lets a polling session go over to a WebSocket.
@@ -104,7 +102,7 @@ fn switch(parts: &mut request::Parts, config: &Config) -> Result<Switched, Respo
     let upgraded = parts.extensions.remove::<OnUpgrade>();
     upgraded
         .map(|upgraded| Switched { response, upgraded, params })
-        .ok_or_else(|| Refused::BadRequest.upgrade_response())
+        .ok_or_else(|| Denial::from(Code::BadRequest).upgrade_response())
 }
 
 fn insert(headers: &mut http::HeaderMap, name: HeaderName, value: Option<&str>) {
@@ -120,8 +118,7 @@ fn refuse(refusal: ws::handshake::Refusal) -> Response<Body> {
     if let Some((name, value)) = refusal.header() {
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    closing(response)
 }
 
 /// The stream itself where it is known, without hyper's wrapper and without its read buffer: the buffer is empty as a

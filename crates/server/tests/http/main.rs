@@ -1,4 +1,6 @@
 //! The HTTP side as it is on the wire: what is written and what is read are literal.
 
 mod wire;
+mod cors;
 mod deflate;
+mod hooks;

@@ -1,0 +1,121 @@
+//! What the application wants to know of requests, before there is a socket.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::error::Refusal;
+use crate::peer::Peer;
+
+/// Functions of the application that see requests.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    pub(crate) allow_request: Option<Arc<dyn Fn(Peer) -> Verdict + Send + Sync>>,
+    pub(crate) generate_id: Option<Arc<dyn Fn(&Peer) -> String + Send + Sync>>,
+    pub(crate) initial_headers: Vec<HeaderHook>,
+    pub(crate) headers: Vec<HeaderHook>,
+    pub(crate) connection_error: Vec<Arc<dyn Fn(&ConnectionError) + Send + Sync>>,
+}
+
+pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
+pub(crate) type HeaderHook = Arc<dyn Fn(&mut HeaderMap, &Peer) + Send + Sync>;
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hooks")
+    }
+}
+
+impl Hooks {
+    /// Lets the application change the headers of a response; `first` is the one that opens a session.
+    pub(crate) fn see_headers(&self, headers: &mut HeaderMap, peer: impl FnOnce() -> Peer, first: bool) {
+        let initial = if first { self.initial_headers.as_slice() } else { &[] };
+        if initial.is_empty() && self.headers.is_empty() {
+            return;
+        }
+        let peer = peer();
+        for hook in initial.iter().chain(&self.headers) {
+            hook(headers, &peer);
+        }
+    }
+
+    pub(crate) fn see_error(&self, error: impl FnOnce() -> ConnectionError) {
+        if self.connection_error.is_empty() {
+            return;
+        }
+        let error = error();
+        for hook in &self.connection_error {
+            hook(&error);
+        }
+    }
+}
+
+/// A request that was refused; for [`ServerBuilder::on_connection_error`](crate::ServerBuilder::on_connection_error).
+#[derive(Clone, Debug)]
+pub struct ConnectionError {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+    pub(crate) context: Option<ErrorContext>,
+    pub(crate) peer: Peer,
+}
+
+impl ConnectionError {
+    /// The number of the Engine.IO protocol, as in the answer: 0 transport unknown, 1 session unknown, 2 bad handshake
+    /// method, 3 bad request, 4 forbidden, 5 unsupported protocol version.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
+    /// What the client was told.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What the code alone does not say.
+    pub fn context(&self) -> Option<ErrorContext> {
+        self.context
+    }
+
+    /// Who asked: headers, query and address of the request.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+/// Which of several causes a [`ConnectionError`] has. `Display` gives the names of the official server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorContext {
+    /// `ID_GENERATION_ERROR`: the id of the application's generator is taken or cannot be an id.
+    IdGeneration,
+    /// `INVALID_ORIGIN`: a page of another origin asked for a WebSocket.
+    InvalidOrigin,
+    /// `PROTOCOL_MISMATCH`: the session was opened with another `EIO`.
+    ProtocolMismatch,
+    /// `TRANSPORT_HANDSHAKE_ERROR`: `transport=websocket` without a WebSocket handshake, or the other way round.
+    TransportHandshake,
+    /// `TRANSPORT_MISMATCH`: the session uses another transport.
+    TransportMismatch,
+}
+
+impl ErrorContext {
+    /// The name that the official server uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IdGeneration => "ID_GENERATION_ERROR",
+            Self::InvalidOrigin => "INVALID_ORIGIN",
+            Self::ProtocolMismatch => "PROTOCOL_MISMATCH",
+            Self::TransportHandshake => "TRANSPORT_HANDSHAKE_ERROR",
+            Self::TransportMismatch => "TRANSPORT_MISMATCH",
+        }
+    }
+}
+
+impl fmt::Display for ErrorContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,74 @@
+//! Opening a session.                                                                        [EIO4 "handshake"]
+
+use std::sync::Arc;
+
+use http::header::SET_COOKIE;
+use http::{Response, request};
+use sockeye_engine::Sid;
+use sockeye_protocol::OwnedArgs;
+
+use super::denial::{Code, Denial};
+use super::route::{Opening, handshake};
+use super::{Body, polling, upgrade};
+use crate::hooks::ErrorContext;
+use crate::link::{self, Carrier, Link};
+use crate::peer::Peer;
+use crate::server::Core;
+use crate::session::task::Task;
+
+/// Longest id that an application's generator may make.
+const MAX_ID: usize = 64;
+
+/// Opens a session if the application lets it.
+pub(crate) async fn open(
+    core: &Arc<Core>,
+    parts: &mut request::Parts,
+    opening: Opening,
+) -> Result<Response<Body>, Denial> {
+    let peer = request_peer(parts);
+    if let Some(allow) = &core.config.hooks.allow_request {
+        allow(peer.clone()).await.map_err(|refusal| Denial::forbidden(&refusal))?;
+    }
+    let sid = generate_id(core, &peer)?;
+    let Opening { carrier, revision, takes_binary } = opening;
+    let opening = link::Opening { sid, revision, takes_binary, handshake: peer.handshake(), carrier };
+    let link = Arc::new(Link::new(opening, Arc::clone(&core.config), Arc::clone(&core.metrics)));
+    if carrier == Carrier::Stream {
+        return upgrade::open_stream(core, parts, link);
+    }
+    enter(core, &link)?;
+    let now = tokio::time::Instant::now().into_std();
+    Core::spawn(Task::polling(Arc::clone(core), Arc::clone(&link), now));
+    let cookie = core.config.cookie.as_ref().and_then(|cookie| cookie.header(link.sid.as_str()));
+    let mut response = polling::poll(link).await;
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// Makes the session known.
+pub(crate) fn enter(core: &Core, link: &Arc<Link>) -> Result<(), Denial> {
+    match core.enter(link) {
+        true => Ok(()),
+        false if core.config.hooks.generate_id.is_some() => Err(Denial::bad_request(ErrorContext::IdGeneration)),
+        // The random source repeats itself, or the server is going down.
+        false => Err(Code::BadRequest.into()),
+    }
+}
+
+/// Who asks, as far as requests tell.
+pub(crate) fn request_peer(parts: &request::Parts) -> Peer {
+    Peer::new(Arc::new(handshake(parts)), OwnedArgs::default(), None)
+}
+
+fn generate_id(core: &Core, peer: &Peer) -> Result<Sid, Denial> {
+    let Some(generate) = &core.config.hooks.generate_id else { return Ok(Sid::new(Core::random_id())) };
+    let id = generate(peer);
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(safe) {
+        tracing::warn!("generate_id made an id that is empty, too long, or not safe in a URL");
+        return Err(Denial::bad_request(ErrorContext::IdGeneration));
+    }
+    Ok(Sid::new(id))
+}
