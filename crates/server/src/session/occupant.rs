@@ -146,7 +146,9 @@ impl Joined {
     /// Notes that an answer is waited for.
     pub(crate) fn wait_for(&mut self, ack: AckId, deadline: Instant, waiter: Waiter) {
         if self.acks.len() >= self.hub().config.max_pending_acks {
+            let before = self.acks.len();
             self.acks.retain(Waiter::is_wanted);
+            (self.acks.len()..before).for_each(|_| self.metrics().acks.down());
         }
         if self.acks.len() >= self.hub().config.max_pending_acks {
             return waiter.fail(AckError::Emit(crate::error::EmitError::Full));

@@ -145,7 +145,12 @@ impl Task {
         self.serve(now, cx)?;
         self.read(now, cx)?;
         self.body.release();
+        let was_congested = self.body.is_congested();
         self.body.run_sockets(now, cx);
+        if was_congested && !self.body.is_congested() {
+            // What was not read meanwhile wakes nobody: look at it again.
+            cx.waker().wake_by_ref();
+        }
         self.body.check_time(now)?;
         self.follow_session(now);
         self.write(cx)

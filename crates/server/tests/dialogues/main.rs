@@ -9,3 +9,6 @@ mod heartbeat;
 mod bad_input;
 mod admission;
 mod leaving;
+mod rooms;
+mod acks;
+mod handlers;
