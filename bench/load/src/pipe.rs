@@ -8,8 +8,9 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// Where connections come from: ports of one loopback address run out at about 28,000, also those in TIME_WAIT.
-const PER_SOURCE: u64 = 6_000;
+/// Addresses which connections come from. The ports of one run out at about 28,000, also those in TIME_WAIT, and finding
+/// one takes the kernel longer and longer before that.
+const SOURCES: u64 = 200;
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(crate) struct Sources {
 
 impl Sources {
     fn next(&mut self) -> Ipv4Addr {
-        let turn = self.opened / PER_SOURCE % 200;
+        let turn = self.opened % SOURCES;
         self.opened += 1;
         Ipv4Addr::new(127, 0, 0, 2 + u8::try_from(turn).unwrap_or_default())
     }
