@@ -16,5 +16,5 @@ export default function python(tests) {
     if (code !== 0) {
       throw new Error(`the Python tests ended with ${code}:\n${said}`);
     }
-  }, { deadline: 120_000 });
+  }, { server: { pingInterval: 1_000, pingTimeout: 1_000 }, deadline: 120_000 });
 }
