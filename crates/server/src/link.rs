@@ -18,7 +18,7 @@ use crate::ack::Waiter;
 use crate::config::{Config, WhenFull};
 use crate::error::{DisconnectReason, EmitError};
 use crate::metrics::Metrics;
-use crate::outbox::{Bound, Outbox};
+use crate::outbox::{Bound, Outbox, Weight};
 use crate::peer::Handshake;
 use crate::transport::websocket::WebSocket;
 
@@ -122,7 +122,7 @@ pub(crate) enum Answer {
 pub(crate) enum Urgency {
     /// Subject to the bound and its policy.
     Normal,
-    /// Part of the protocol: queued whatever the bound.
+    /// Part of the protocol: queued up to twice the bound, whatever the policy.
     Protocol,
     /// Dropped unless the transport can take it at once.
     Volatile,
@@ -175,9 +175,12 @@ impl Link {
                 return Ok(());
             }
             Urgency::Normal if !self.make_room(&mut state, &packet)? => return Ok(()),
+            // Twice the bound is too much for any policy: a client that asks and never reads gets no further.
+            Urgency::Protocol if !state.outbox.has_room(&packet, self.bound(2)) => return Err(self.overrun(&mut state)),
             Urgency::Normal | Urgency::Protocol | Urgency::Volatile => {}
         }
-        state.outbox.push(packet);
+        let weight = if urgency == Urgency::Protocol { Weight::Essential } else { Weight::Droppable };
+        state.outbox.push(packet, weight);
         state.ring();
         Ok(())
     }
@@ -192,29 +195,21 @@ impl Link {
             return Err(EmitError::Full);
         }
         state.commands.push(command);
-        state.outbox.push(packet);
+        state.outbox.push(packet, Weight::Droppable);
         state.ring();
         Ok(())
     }
 
     /// Whether `packet` may be queued; if not, and that is no error, it is dropped.
     fn make_room(&self, state: &mut State, packet: &Outgoing) -> Result<bool, EmitError> {
-        let bound = Bound { bytes: self.config.outbox_bytes, packets: self.config.outbox_packets };
+        let bound = self.bound(1);
         if state.outbox.has_room(packet, bound) {
             return Ok(true);
         }
         match self.config.when_full {
-            WhenFull::Disconnect => {
-                state.closed = true;
-                state.outbox.clear();
-                state.commands.push(Command::Close { reason: DisconnectReason::SlowConsumer, say: false });
-                state.ring();
-                self.metrics.slow_consumers.up();
-                Err(EmitError::Closed)
-            }
+            WhenFull::Disconnect => Err(self.overrun(state)),
             WhenFull::DropOldest => {
-                while !state.outbox.has_room(packet, bound) {
-                    state.outbox.pop();
+                while !state.outbox.has_room(packet, bound) && state.outbox.drop_oldest() {
                     self.metrics.dropped_full.up();
                 }
                 Ok(true)
@@ -228,6 +223,21 @@ impl Link {
                 Err(EmitError::Full)
             }
         }
+    }
+
+    fn bound(&self, times: usize) -> Bound {
+        let Config { outbox_bytes, outbox_packets, .. } = &*self.config;
+        Bound { bytes: outbox_bytes.saturating_mul(times), packets: outbox_packets.saturating_mul(times) }
+    }
+
+    /// Gives the client up.
+    fn overrun(&self, state: &mut State) -> EmitError {
+        state.closed = true;
+        state.outbox.clear();
+        state.commands.push(Command::Close { reason: DisconnectReason::SlowConsumer, say: false });
+        state.ring();
+        self.metrics.slow_consumers.up();
+        EmitError::Closed
     }
 
     pub(crate) fn command(&self, command: Command) {

@@ -12,3 +12,5 @@ mod leaving;
 mod rooms;
 mod acks;
 mod handlers;
+mod outbox;
+mod shutdown;

@@ -1,0 +1,229 @@
+//! `close`: who is told, what is waited for, and what is cut.
+
+use crate::common::*;
+use crate::polling::slow_body;
+
+/// Closes in the background and lets everything run.
+async fn closing(io: &Server, grace: Duration) -> tokio::task::JoinHandle<()> {
+    let io = io.clone();
+    let closing = tokio::spawn(async move { io.close(grace).await });
+    settle().await;
+    closing
+}
+
+fn watched() -> (Server, Net, Log) {
+    let (io, net) = plain();
+    let log = Log::default();
+    let left = log.clone();
+    io.on_disconnect(async move |_, reason| left.add(reason));
+    (io, net, log)
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_is_told_and_gets_what_was_emitted_before() {
+    let (io, net, log) = watched();
+    let (mut alice, _) = net.join().await;
+    let bob = net.polling().await;
+    bob.join().await;
+    let waiting = bob.get();
+    waiting.expect_waiting().await;
+    let carol = net.polling().await;
+    carol.join().await;
+    io.emit("last words", ()).unwrap();
+    let closing = closing(&io, secs(5)).await;
+    alice.expect("42[\"last words\"]").await;
+    alice.expect_closed(None).await;
+    waiting.expect(200, "42[\"last words\"]").await;
+    carol.expect("42[\"last words\"]").await;
+    bob.expect("1").await;
+    carol.expect("1").await;
+    settle().await;
+    assert!(closing.is_finished());
+    assert_eq!(log.take(), ["server shutting down"; 3]);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_let_in_any_more() {
+    let (io, net, _) = watched();
+    io.close(secs(1)).await;
+    let open = net.request("GET", "/socket.io/?EIO=4&transport=polling", &[], "").answer().await;
+    assert!(open.status.is_client_error() || open.status.is_server_error(), "{}", open.status);
+    let (client, server) = tokio::io::duplex(1024);
+    let serving = io.clone();
+    let serving = tokio::spawn(async move { serving.serve_stream(server, None).await });
+    settle().await;
+    assert!(serving.is_finished());
+    drop(client);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_does_not_outlive_the_server() {
+    let (io, _, _) = watched();
+    let (client, server) = tokio::io::duplex(1024);
+    let serving = io.clone();
+    let serving = tokio::spawn(async move { serving.serve_stream(server, None).await });
+    settle().await;
+    assert!(!serving.is_finished());
+    io.close(secs(1)).await;
+    settle().await;
+    assert!(serving.is_finished());
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_end_within_the_grace() {
+    let (io, net, log) = watched();
+    let seen = log.clone();
+    io.on("work", async move |socket: Socket, (): ()| {
+        tokio::time::sleep(secs(3)).await;
+        seen.add(format!("done {}", socket.emit("result", ()).is_err()));
+    });
+    let (mut alice, _) = net.join().await;
+    alice.send("42[\"work\"]").await;
+    let closing = closing(&io, secs(5)).await;
+    assert_eq!(log.take(), ["server shutting down"]);
+    net.advance(millis(2_900)).await;
+    assert!(!closing.is_finished());
+    net.advance(millis(200)).await;
+    assert!(closing.is_finished());
+    assert_eq!(log.take(), ["done true"]);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_stuck_is_cut_after_the_grace() {
+    let (io, net, log) = watched();
+    io.on("stuck", async |_, (): ()| std::future::pending::<()>().await);
+    let (mut alice, _) = net.join().await;
+    alice.send("42[\"stuck\"]").await;
+    let closing = closing(&io, secs(5)).await;
+    net.advance(millis(4_900)).await;
+    assert!(!closing.is_finished());
+    net.advance(millis(200)).await;
+    assert!(closing.is_finished());
+    assert_eq!(log.take(), ["server shutting down"]);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_grace_on_disconnect_is_called_all_the_same() {
+    let (io, net, log) = watched();
+    let (alice, _) = net.join().await;
+    let bob = net.polling().await;
+    bob.join().await;
+    io.close(Duration::ZERO).await;
+    assert_eq!(log.take(), ["server shutting down"; 2]);
+    drop(alice);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_is_not_waited_for_beyond_the_grace() {
+    let (io, net, log) = watched();
+    let (alice, _) = net.with_buffer(512).join().await;
+    io.emit("e", "x".repeat(10_000)).unwrap();
+    settle().await;
+    let closing = closing(&io, secs(2)).await;
+    assert!(!closing.is_finished());
+    net.advance(millis(2_001)).await;
+    assert!(closing.is_finished());
+    assert_eq!(log.take(), ["server shutting down"]);
+    drop(alice);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_upgrades_end() {
+    let (io, net, log) = watched();
+    let (probing, paused) = (net.polling().await, net.polling().await);
+    probing.join().await;
+    paused.join().await;
+    let (mut a, mut b) = (probing.upgrade().await, paused.upgrade().await);
+    b.send("2probe").await;
+    b.expect("3probe").await;
+    let closing = closing(&io, secs(5)).await;
+    assert_eq!(log.take(), ["server shutting down"; 2]);
+    net.advance(secs(6)).await;
+    assert!(closing.is_finished());
+    a.drain().await;
+    b.drain().await;
+    assert!(a.is_ended() && b.is_ended());
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_to_be_let_in_is_not() {
+    let (io, net, log) = watched();
+    io.authorize(async |_, (): ()| std::future::pending().await);
+    let mut alice = net.websocket().await;
+    alice.send("40").await;
+    let closing = closing(&io, secs(5)).await;
+    assert!(closing.is_finished());
+    alice.expect_closed(None).await;
+    assert_eq!(log.take(), [""; 0]);
+    net.assert_clean().await;
+}
+
+/// What comes while the connection is being closed must not bring a socket to life again.
+#[tokio::test(start_paused = true)]
+async fn a_connect_that_comes_too_late_is_not_heard() {
+    let (io, net, log) = watched();
+    let connects = log.clone();
+    io.on_connect(async move |_| connects.add("connect"));
+    let bob = net.polling().await;
+    bob.join().await;
+    io.emit("not fetched yet", ()).unwrap();
+    let closing = closing(&io, secs(5)).await;
+    drop(bob.post("40\u{1e}42[\"late\"]").answer().await);
+    assert_eq!(log.take(), ["connect", "server shutting down"]);
+    assert!(!closing.is_finished());
+    bob.expect("42[\"not fetched yet\"]").await;
+    bob.expect("1").await;
+    settle().await;
+    assert!(closing.is_finished());
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_that_is_under_way_does_not_hold_the_server() {
+    let (io, net, _) = watched();
+    let bob = net.polling().await;
+    bob.join().await;
+    let (sending, body) = slow_body();
+    let slow = net.send(http::Request::builder().method("POST").uri(bob.target()).body(body).unwrap());
+    slow.expect_waiting().await;
+    let closing = closing(&io, secs(5)).await;
+    net.advance(secs(6)).await;
+    assert!(closing.is_finished());
+    sending.send("42[\"late\"]".into()).await.unwrap();
+    drop(sending);
+    slow.expect(400, "{\"code\":1,\"message\":\"Session ID unknown\"}").await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_may_close_the_server() {
+    let (io, net, log) = watched();
+    let server = io.clone();
+    io.on("shut down", async move |_, (): ()| server.close(secs(1)).await);
+    let ((mut alice, _), (bob, _)) = (net.join().await, net.join().await);
+    alice.send("42[\"shut down\"]").await;
+    assert_eq!(log.take(), ["server shutting down"; 2]);
+    net.advance(millis(1_001)).await;
+    drop((alice, bob));
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_twice_is_closing_once() {
+    let (io, net, log) = watched();
+    let (alice, _) = net.join().await;
+    let (first, second) = (closing(&io, secs(1)).await, closing(&io, secs(1)).await);
+    net.advance(secs(2)).await;
+    assert!(first.is_finished() && second.is_finished());
+    assert_eq!(log.take(), ["server shutting down"]);
+    drop(alice);
+    net.assert_clean().await;
+}
