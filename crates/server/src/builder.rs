@@ -8,7 +8,7 @@ use sockeye_engine::handshake::TransportName;
 use sockeye_protocol::Parser;
 
 use crate::adapter::Adapter;
-use crate::compression::Deflate;
+use crate::compression::{Deflate, HttpCompression};
 use crate::config::{Config, WhenFull};
 use crate::cookie::Cookie;
 use crate::cors::Cors;
@@ -214,6 +214,20 @@ impl ServerBuilder {
     /// Also serves clients of Socket.IO 1.x and 2.x (`EIO=3`). Default false.
     pub fn allow_eio3(mut self, allow: bool) -> Self {
         self.config.allow_eio3 = allow;
+        self
+    }
+
+    /// How the bodies of polling responses are compressed. Default: from 1,024 bytes on, for clients that accept it.
+    pub fn http_compression(mut self, compression: HttpCompression) -> Self {
+        self.config.http_compression = compression;
+        self
+    }
+
+    /// Whether browsers of long ago may poll by script elements (JSONP, `forceJSONP` of clients up to 3.x). Default
+    /// false, unlike the official server: scripts can be loaded from every origin, with the visitor's cookies, so
+    /// [`Self::cors`] is no guard for them.
+    pub fn allow_jsonp(mut self, allow: bool) -> Self {
+        self.config.jsonp = allow;
         self
     }
 

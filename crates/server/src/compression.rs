@@ -75,3 +75,40 @@ pub(crate) fn shared_frame(message: &sockeye_engine::Encoded, deflate: Deflate) 
     let opcode = if message.is_binary() { ws::Opcode::Binary } else { ws::Opcode::Text };
     message.deflated(|payload| ws::deflate::compress(payload, opcode, deflate.engine_level()))
 }
+
+/// Compression of the bodies of polling responses: gzip or deflate, as the client accepts it.
+///
+/// For [`ServerBuilder::http_compression`](crate::ServerBuilder::http_compression).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpCompression {
+    pub(crate) enabled: bool,
+    pub(crate) threshold: usize,
+    pub(crate) level: u8,
+}
+
+impl Default for HttpCompression {
+    fn default() -> Self {
+        Self { enabled: true, threshold: 1024, level: 6 }
+    }
+}
+
+impl HttpCompression {
+    /// No compression: for a proxy that compresses itself.
+    pub fn off() -> Self {
+        Self { enabled: false, ..Self::default() }
+    }
+
+    /// Bodies shorter than this many bytes go out as they are. Default 1,024.
+    #[must_use]
+    pub fn threshold(mut self, bytes: usize) -> Self {
+        self.threshold = bytes;
+        self
+    }
+
+    /// How hard to compress, 1 (fastest) to 9 (smallest). Default 6.
+    #[must_use]
+    pub fn level(mut self, level: u8) -> Self {
+        self.level = level;
+        self
+    }
+}

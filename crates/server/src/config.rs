@@ -8,7 +8,7 @@ use sockeye_engine::handshake::TransportName;
 use sockeye_protocol::Parser;
 
 use crate::adapter::{Adapter, Local};
-use crate::compression::Deflate;
+use crate::compression::{Deflate, HttpCompression};
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::error::ConfigError;
@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) allow_eio3: bool,
     pub(crate) recovery: Option<Recovery>,
     pub(crate) deflate: Option<Deflate>,
+    pub(crate) http_compression: HttpCompression,
+    pub(crate) jsonp: bool,
     pub(crate) adapter: Arc<dyn Adapter>,
 }
 
@@ -78,6 +80,8 @@ impl Default for Config {
             allow_eio3: false,
             recovery: None,
             deflate: None,
+            http_compression: HttpCompression::default(),
+            jsonp: false,
             adapter: Arc::new(Local),
         }
     }

@@ -22,7 +22,7 @@ use crate::error::ConfigError;
 /// use std::time::Duration;
 /// use sockeye::{Cors, Server};
 ///
-/// let cors = Cors::origins(["https://chat.example"]).credentials(true).max_age(Duration::from_secs(600));
+/// let cors = Cors::origins(["https://chat.example"]).credentials(true).max_age(Duration::from_mins(10));
 /// let io = Server::builder().cors(cors).build()?;
 /// # Ok::<(), sockeye::ConfigError>(())
 /// ```

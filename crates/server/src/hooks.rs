@@ -14,13 +14,15 @@ use crate::peer::Peer;
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
     pub(crate) allow_request: Option<Arc<dyn Fn(Peer) -> Verdict + Send + Sync>>,
-    pub(crate) generate_id: Option<Arc<dyn Fn(&Peer) -> String + Send + Sync>>,
+    pub(crate) generate_id: Option<IdHook>,
     pub(crate) initial_headers: Vec<HeaderHook>,
     pub(crate) headers: Vec<HeaderHook>,
-    pub(crate) connection_error: Vec<Arc<dyn Fn(&ConnectionError) + Send + Sync>>,
+    pub(crate) connection_error: Vec<ErrorHook>,
 }
 
 pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
+pub(crate) type IdHook = Arc<dyn Fn(&Peer) -> String + Send + Sync>;
+pub(crate) type ErrorHook = Arc<dyn Fn(&ConnectionError) + Send + Sync>;
 pub(crate) type HeaderHook = Arc<dyn Fn(&mut HeaderMap, &Peer) + Send + Sync>;
 
 impl fmt::Debug for Hooks {

@@ -34,7 +34,7 @@ mod builder;
 
 pub use ack::{Replies, Reply};
 pub use builder::{ServerBuilder, Transport};
-pub use compression::Deflate;
+pub use compression::{Deflate, HttpCompression};
 pub use config::WhenFull;
 pub use cookie::{Cookie, SameSite};
 pub use cors::Cors;

@@ -112,7 +112,7 @@ pub(crate) enum Answer {
     /// 400, code 3.
     BadRequest,
     /// A body of packets.
-    Packets { body: Bytes, binary: bool },
+    Packets { body: Bytes, binary: bool, compress: bool },
     /// The POST was taken.
     Taken,
 }

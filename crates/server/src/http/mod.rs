@@ -3,6 +3,8 @@
 mod body;
 mod response;
 mod denial;
+mod encoding;
+mod jsonp;
 mod route;
 mod polling;
 mod upgrade;

@@ -40,7 +40,7 @@ pub(crate) async fn open(
     let now = tokio::time::Instant::now().into_std();
     Core::spawn(Task::polling(Arc::clone(core), Arc::clone(&link), now));
     let cookie = core.config.cookie.as_ref().and_then(|cookie| cookie.header(link.sid.as_str()));
-    let mut response = polling::poll(link).await;
+    let mut response = polling::poll(link, parts).await;
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

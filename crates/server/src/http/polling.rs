@@ -5,21 +5,29 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_channel::oneshot;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Response, StatusCode, request};
 use http_body_util::BodyExt;
 use sockeye_engine::Revision;
 
 use super::Body;
 use super::denial::{Code, Denial};
+use super::encoding::Encoding;
+use super::jsonp::{Jsonp, form_body};
 use super::response::{closing, empty, no_store, respond};
+use crate::compression::HttpCompression;
+use crate::config::Config;
 use crate::link::{Answer, Link, Request};
 
 /// How long the body of a POST may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
+/// A body from this size on is compressed by a thread that may be busy for long.
+const BLOCKING: usize = 64 * 1024;
+
 /// Waits for packets.
-pub(crate) async fn poll(link: Arc<Link>) -> Response<Body> {
+pub(crate) async fn poll(link: Arc<Link>, parts: &request::Parts) -> Response<Body> {
+    let config = Arc::clone(&link.config);
     let (sender, answer) = oneshot::channel();
     if link.request(Request::Poll(sender)).is_err() {
         return Denial::from(Code::UnknownSession).response();
@@ -28,13 +36,44 @@ pub(crate) async fn poll(link: Arc<Link>) -> Response<Body> {
     let answer = answer.await;
     waiting.0 = None;
     match answer {
-        Ok(Answer::Packets { body, binary }) => {
-            let kind = if binary { "application/octet-stream" } else { "text/plain; charset=UTF-8" };
-            no_store(respond(StatusCode::OK, kind, body))
+        Ok(Answer::Packets { body, binary, compress }) => {
+            let jsonp = jsonp(&config, parts);
+            let body = if let Some(jsonp) = &jsonp { jsonp.script(&body) } else { body };
+            let kind = match (jsonp, binary) {
+                (Some(_), _) => "text/javascript; charset=UTF-8",
+                (None, true) => "application/octet-stream",
+                (None, false) => "text/plain; charset=UTF-8",
+            };
+            let encoding = if compress { encoding(config.http_compression, &parts.headers, body.len()) } else { None };
+            no_store(packed(encoding, config.http_compression.level, kind, body).await)
         }
         Ok(Answer::BadRequest | Answer::Taken) => Denial::from(Code::BadRequest).response(),
         Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response(),
     }
+}
+
+fn jsonp(config: &Config, parts: &request::Parts) -> Option<Jsonp> {
+    if config.jsonp { Jsonp::of(parts.uri.query().unwrap_or("")) } else { None }
+}
+
+fn encoding(knobs: HttpCompression, headers: &HeaderMap, length: usize) -> Option<Encoding> {
+    if knobs.enabled && length >= knobs.threshold { Encoding::accepted(headers) } else { None }
+}
+
+/// A response, compressed if that pays.
+async fn packed(encoding: Option<Encoding>, level: u8, kind: &'static str, body: Bytes) -> Response<Body> {
+    let Some(encoding) = encoding else { return respond(StatusCode::OK, kind, body) };
+    let compressed = if body.len() < BLOCKING {
+        encoding.compress(&body, level)
+    } else {
+        let body = body.clone();
+        // It is not done only if the runtime is going down.
+        tokio::task::spawn_blocking(move || encoding.compress(&body, level)).await.unwrap_or(None)
+    };
+    let Some(compressed) = compressed else { return respond(StatusCode::OK, kind, body) };
+    let mut response = respond(StatusCode::OK, kind, compressed);
+    response.headers_mut().insert(CONTENT_ENCODING, encoding.header());
+    response
 }
 
 /// A GET that is being waited for: dropped when the client goes away.
@@ -50,7 +89,7 @@ impl Drop for Waiting {
 }
 
 /// Takes packets.
-pub(crate) async fn post<B>(link: Arc<Link>, headers: &HeaderMap, body: B) -> Response<Body>
+pub(crate) async fn post<B>(link: Arc<Link>, parts: &request::Parts, body: B) -> Response<Body>
 where
     B: http_body::Body,
 {
@@ -59,7 +98,7 @@ where
         return closing(empty(StatusCode::BAD_REQUEST));
     }
     let mut posting = Posting { link: &link, lost: true };
-    let binary = is_binary(headers);
+    let binary = is_binary(&parts.headers);
     if binary && link.revision == Revision::V4 {
         return closing(empty(StatusCode::BAD_REQUEST));
     }
@@ -73,6 +112,11 @@ where
         Ok(Err(BodyError::Broken)) => return closing(empty(StatusCode::BAD_REQUEST)),
         Err(_) => return closing(empty(StatusCode::REQUEST_TIMEOUT)),
     };
+    let body = match jsonp(&link.config, parts) {
+        Some(_) => form_body(&body),
+        None => Some(body),
+    };
+    let Some(body) = body else { return empty(StatusCode::BAD_REQUEST) };
     posting.lost = false;
     let (answer, taken) = oneshot::channel();
     if link.request(Request::Post { body, binary, answer }).is_err() {

@@ -53,6 +53,9 @@ pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial
     let transport = query.transport().filter(|name| core.config.allows(*name)).ok_or(Code::TransportUnknown)?;
     let stream = transport == TransportName::Websocket;
     let upgrade = is_upgrade(parts);
+    if query.jsonp.is_some() && !stream && !core.config.jsonp {
+        return Err(Denial::bad_request(ErrorContext::TransportHandshake));
+    }
     // Browsers let any page open a WebSocket; the rest they guard themselves.
     if upgrade && !core.config.cors.allows(parts) {
         return Err(Denial::stranger());
@@ -76,7 +79,7 @@ pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial
     let revision = query.revision().filter(|revision| core.config.speaks(*revision));
     let revision = revision.ok_or(Code::UnsupportedVersion)?;
     let carrier = if stream { Carrier::Stream } else { Carrier::Polling };
-    Ok(Route::Open(Opening { carrier, revision, takes_binary: !query.b64 }))
+    Ok(Route::Open(Opening { carrier, revision, takes_binary: !query.b64 && query.jsonp.is_none() }))
 }
 
 fn continued(link: Arc<Link>, stream: bool, method: &Method) -> Result<Route, Denial> {

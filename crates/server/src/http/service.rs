@@ -54,8 +54,8 @@ impl SocketService {
         let first = matches!(route, Ok(Route::Open(_)));
         let answer = match route {
             Ok(Route::Open(opening)) => open(core, parts, opening).await,
-            Ok(Route::Poll(link)) => Ok(polling::poll(link).await),
-            Ok(Route::Post(link)) => Ok(polling::post(link, &parts.headers, body).await),
+            Ok(Route::Poll(link)) => Ok(polling::poll(link, parts).await),
+            Ok(Route::Post(link)) => Ok(polling::post(link, parts, body).await),
             Ok(Route::Upgrade(link)) => Ok(upgrade::upgrade(link, parts)),
             Ok(Route::Unsupported) => Ok(empty(StatusCode::INTERNAL_SERVER_ERROR)),
             Err(denial) => Err(denial),

@@ -39,7 +39,7 @@ pub(crate) fn open_stream(
     tokio::spawn(async move {
         match upgraded.await {
             Ok(upgraded) => {
-                let socket = websocket(upgraded, &link, params.as_ref());
+                let socket = websocket(upgraded, &link, params);
                 let now = tokio::time::Instant::now().into_std();
                 Core::spawn(Task::streaming(Arc::clone(&core), link, socket, now));
             }
@@ -60,7 +60,7 @@ pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<B
     };
     tokio::spawn(async move {
         let request = match upgraded.await {
-            Ok(upgraded) => Request::Upgrade(Box::new(websocket(upgraded, &link, params.as_ref()))),
+            Ok(upgraded) => Request::Upgrade(Box::new(websocket(upgraded, &link, params))),
             Err(_) => Request::UpgradeGone,
         };
         // If the session has ended meanwhile, the stream is dropped here and thereby closed.
@@ -69,7 +69,7 @@ pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<B
     response
 }
 
-fn websocket(upgraded: Upgraded, link: &Link, params: Option<&Params>) -> WebSocket {
+fn websocket(upgraded: Upgraded, link: &Link, params: Option<Params>) -> WebSocket {
     let form = Form::new(link.revision, link.takes_binary);
     let socket = WebSocket::new(into_stream(upgraded), form, link.config.engine.max_payload);
     match (params, link.config.deflate) {

@@ -4,4 +4,5 @@ pub(crate) mod table;
 pub(crate) mod admission;
 pub(crate) mod occupant;
 pub(crate) mod body;
+mod answers;
 pub(crate) mod task;

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_channel::oneshot;
 use sockeye_engine::{
-    CloseReason, Encoded, Event as EngineEvent, Lane, Packet, ProtocolError, Revision, Role, Session, payload,
-    payload_v3, ws,
+    CloseReason, Event as EngineEvent, Lane, Packet, ProtocolError, Revision, Role, Session, payload, payload_v3, ws,
 };
 use sockeye_protocol::{Connection, Outgoing};
 use tokio::time::Sleep;
 
+use super::answers;
 use super::body::{Body, Fault};
 use crate::error::DisconnectReason;
 use crate::link::{Answer, Carrier, Command, Link, Request};
@@ -418,49 +418,12 @@ impl Task {
 
     /// Answers the waiting GET if there is anything to say.
     fn answer_poll(&mut self) {
-        let limit = self.body.core.config.engine.max_payload;
-        let body = if self.body.link.revision == Revision::V3 { self.collect_v3(limit) } else { self.collect(limit) };
-        if let Some(body) = body
+        if let Some(body) = answers::collect(&mut self.body)
             && let Some(poll) = self.poll.take()
         {
             self.body.session.finish_poll();
             reply(poll, body);
         }
-    }
-
-    fn collect(&mut self, limit: usize) -> Option<Answer> {
-        let mut body = Vec::new();
-        while let Some(packet) = self.body.session.poll_transmit(Lane::Polling) {
-            payload::append(&mut body, &packet);
-        }
-        if self.body.session.data_lane() == Some(Lane::Polling) {
-            self.body.drain(|packet| {
-                packet.messages().for_each(|message| payload::append(&mut body, message));
-                body.len() < limit
-            });
-        }
-        (!body.is_empty()).then(|| Answer::Packets { body: body.into(), binary: false })
-    }
-
-    fn collect_v3(&mut self, limit: usize) -> Option<Answer> {
-        let mut packets: Vec<Encoded> = Vec::new();
-        while let Some(packet) = self.body.session.poll_transmit(Lane::Polling) {
-            packets.push(packet);
-        }
-        if self.body.session.data_lane() == Some(Lane::Polling) {
-            let mut size = 0;
-            self.body.drain(|packet| {
-                size += packet.size();
-                packets.extend(packet.messages().cloned());
-                size < limit
-            });
-        }
-        if packets.is_empty() {
-            return None;
-        }
-        let mut body = Vec::new();
-        let binary = payload_v3::encode(&mut body, &packets, self.body.link.takes_binary);
-        Some(Answer::Packets { body: body.into(), binary })
     }
 
     /// The session is over: sockets leave, transports close, nobody finds it any more.

@@ -97,9 +97,9 @@ impl WebSocket {
     }
 
     /// Compresses as agreed with the client.
-    pub(crate) fn with_deflate(mut self, params: &Params, knobs: Deflate) -> Self {
-        self.decoder = self.decoder.with_inflater(Inflater::new(params, Role::Server));
-        let deflater = Deflater::new(params, Role::Server, knobs.engine_level());
+    pub(crate) fn with_deflate(mut self, params: Params, knobs: Deflate) -> Self {
+        self.decoder = self.decoder.with_inflater(Inflater::new(&params, Role::Server));
+        let deflater = Deflater::new(&params, Role::Server, knobs.engine_level());
         self.deflation = Some(Box::new(Deflation { knobs, deflater }));
         self
     }

@@ -124,7 +124,7 @@ async fn every_knob_is_a_header() {
         .methods(["GET", "POST"])
         .allowed_headers(["x-token", "content-type"])
         .exposed_headers(["x-node"])
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_mins(10))
         .private_network(true);
     let io = server(cors);
     let asked = ["Access-Control-Request-Headers: x-evil", "Access-Control-Request-Private-Network: true"];

@@ -31,9 +31,9 @@ fn server(deflate: Deflate) -> Server {
 struct Reader(Decoder);
 
 impl Reader {
-    fn new(params: &Params) -> Self {
+    fn new(params: Params) -> Self {
         let limits = Limits { max_message: 1 << 20, ..Limits::default() };
-        Self(Decoder::new(Role::Client, limits).with_inflater(Inflater::new(params, Role::Client)))
+        Self(Decoder::new(Role::Client, limits).with_inflater(Inflater::new(&params, Role::Client)))
     }
 
     fn read(&mut self, first: u8, payload: &[u8]) -> Vec<u8> {
@@ -80,7 +80,7 @@ async fn long_messages_are_compressed_and_short_ones_are_not() {
         wire.say(&packet).await;
         let (first, payload) = wire.frame().await;
         assert_eq!(first, expected, "{}", packet.len());
-        assert_eq!(Reader::new(&alone()).read(first, &payload), packet.as_bytes());
+        assert_eq!(Reader::new(alone()).read(first, &payload), packet.as_bytes());
         assert_eq!(payload.len() < 100, expected == COMPRESSED_TEXT);
     }
 }
@@ -145,7 +145,7 @@ async fn a_broadcast_is_compressed_once_for_all() {
     }
     assert_eq!(frames[0].0, COMPRESSED_TEXT);
     assert!(frames.iter().all(|frame| *frame == frames[0]), "the same bytes for all");
-    let read = Reader::new(&alone()).read(frames[0].0, &frames[0].1);
+    let read = Reader::new(alone()).read(frames[0].0, &frames[0].1);
     assert_eq!(read, format!("42[\"all\",\"{text}\"]").as_bytes());
 }
 
@@ -163,7 +163,7 @@ async fn what_is_not_to_be_compressed_is_not() {
     assert_eq!(wire.frame().await.0, COMPRESSED_TEXT);
     let (first, payload) = wire.frame().await;
     assert_eq!(first, COMPRESSED_BINARY);
-    assert_eq!(Reader::new(&alone()).read(first, &payload), bytes);
+    assert_eq!(Reader::new(alone()).read(first, &payload), bytes);
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn a_context_is_kept_where_it_was_asked_for() {
     assert_eq!(response.header("sec-websocket-extensions"), "permessage-deflate");
     wire.join().await;
     let params = Params { server_no_context_takeover: false, client_no_context_takeover: false, ..alone() };
-    let mut reader = Reader::new(&params);
+    let mut reader = Reader::new(params);
     let mut sizes = Vec::new();
     let letters = || ('!'..'~').filter(|letter| !"\"\\".contains(*letter));
     let packet = format!("42[\"echo\",\"{}\"]", letters().chain(letters().rev()).collect::<String>());
@@ -201,7 +201,7 @@ async fn a_narrow_window_is_respected() {
     io.emit("wide", "y".repeat(5000)).unwrap();
     let (first, payload) = wire.frame().await;
     assert_eq!(first, COMPRESSED_TEXT);
-    let read = Reader::new(&Params { server_max_window_bits: 10, ..alone() }).read(first, &payload);
+    let read = Reader::new(Params { server_max_window_bits: 10, ..alone() }).read(first, &payload);
     assert_eq!(read, format!("42[\"wide\",\"{}\"]", "y".repeat(5000)).as_bytes());
 }
 
@@ -229,7 +229,7 @@ async fn revision_3_has_its_own_binary_frames() {
         assert_eq!(wire.hear().await, "451-[\"b\",{\"_placeholder\":true,\"num\":0}]");
         let (first, payload) = wire.frame().await;
         assert_eq!(first, if offer.is_empty() { 0x82 } else { COMPRESSED_BINARY });
-        assert_eq!(Reader::new(&alone()).read(first, &payload), [&[4], &bytes[..]].concat());
+        assert_eq!(Reader::new(alone()).read(first, &payload), [&[4], &bytes[..]].concat());
     }
     let mut wire = Wire::open(&io);
     wire.upgrade(&format!("{uri}&b64=1"), &[]).await;

@@ -66,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads more; false at the end.
     async fn fill(&mut self) -> bool {
         let read = self.io.read_buf(&mut self.buffer);
-        tokio::time::timeout(Duration::from_secs(600), read).await.expect("something to read").unwrap() > 0
+        tokio::time::timeout(Duration::from_mins(10), read).await.expect("something to read").unwrap() > 0
     }
 
     /// The next response.
@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Sends a request without a body: `headers` are whole lines.
     pub(crate) async fn request(&mut self, method: &str, uri: &str, headers: &[&str]) -> Response {
-        let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let headers: String = headers.iter().flat_map(|line| [line, "\r\n"]).collect();
         self.write(format!("{method} {uri} HTTP/1.1\r\nHost: chat.example\r\n{headers}\r\n")).await;
         self.response().await
     }
