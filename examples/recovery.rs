@@ -9,7 +9,7 @@ use sockeye::{BoxError, Recovery, Server};
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     // Away for a minute at most; 8 MiB of events are kept for those who are, in each namespace.
-    let recovery = Recovery::default().window(Duration::from_secs(60)).max_bytes(8 * 1024 * 1024);
+    let recovery = Recovery::default().window(Duration::from_mins(1)).max_bytes(8 * 1024 * 1024);
     let io = Server::builder().recovery(recovery).build()?;
 
     io.on_connect(async |socket| {
