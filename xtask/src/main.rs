@@ -10,6 +10,7 @@ mod supply;
 mod demo;
 mod bench;
 mod conformance;
+mod autobahn;
 mod steps;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ cargo xtask layers               only: files and crates use what is below them, 
 cargo xtask supply               only: licences, sources and versions of what we build on
 cargo xtask conformance [FILTER] only: official clients and raw bytes against our server
     --reference                  the same against the official server, to prove the tests themselves
+cargo xtask autobahn [CASES]     the Autobahn suite against both ends of our WebSocket layer (needs Python 2.7)
 cargo xtask bench [ARGS]         our server and its peers side by side; --quick for a first look, --help for more
 cargo xtask bench instructions   count those of the hot paths and compare; --write keeps them (needs valgrind)
 
@@ -48,6 +50,7 @@ fn run(words: &[String]) -> Result {
         Some((chore, rest)) => (chore.as_str(), rest),
     };
     match chore {
+        "autobahn" => autobahn::run(&Workspace::load()?, rest),
         "bench" => bench::run(&Workspace::load()?, rest),
         "demo" => demo::run(&Workspace::load()?, rest),
         "test" => steps::run(&Workspace::load()?, rest),
