@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::hash::BuildHasher;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -107,7 +108,17 @@ impl Member {
     pub(crate) fn tell_outgoing(&self, event: &str, args: Args<'_>) {
         let hooks = self.outgoing.get().map(|hooks| hooks.lock().clone()).unwrap_or_default();
         for hook in hooks {
-            hook(event, args);
+            // The others are to be told, and whoever sends has nothing to do with it.
+            if std::panic::catch_unwind(AssertUnwindSafe(|| hook(event, args))).is_err() {
+                tracing::error!("a watcher of `on_any_outgoing` panicked");
+            }
+        }
+    }
+
+    /// Forgets who is told: they may hold the member itself.
+    pub(crate) fn forget_outgoing(&self) {
+        if let Some(hooks) = self.outgoing.get() {
+            hooks.lock().clear();
         }
     }
 

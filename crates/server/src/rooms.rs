@@ -1,5 +1,6 @@
 //! The members of one room, and who is told of rooms.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,13 +59,16 @@ impl Watchers {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Tells them; `events` is asked for only if there is somebody to tell. Hold no lock.
+    /// Tells them; `events` is asked for only if there is somebody to tell. Hold no lock. Whoever joins or leaves has
+    /// nothing to do with a watcher that panics.
     pub(crate) fn tell<I: IntoIterator<Item = RoomEvent>>(&self, events: impl FnOnce() -> I) {
         if self.any.load(Ordering::Acquire) {
             let watchers = self.watchers.read().clone();
             for event in events() {
                 for watcher in &watchers {
-                    watcher(&event);
+                    if std::panic::catch_unwind(AssertUnwindSafe(|| watcher(&event))).is_err() {
+                        tracing::error!("a watcher of `on_room` panicked");
+                    }
                 }
             }
         }

@@ -99,6 +99,7 @@ impl Socket {
             own.listeners.clear();
             own.disconnect.lock().clear();
         }
+        self.0.forget_outgoing();
     }
 
     /// What is registered on a socket that has left would never be called, and is not kept.
@@ -189,6 +190,9 @@ impl Socket {
     /// (`onAnyOutgoing` of JS). It is called by whoever sends, after the event was queued: it must be quick.
     pub fn on_any_outgoing(&self, watcher: impl Fn(&str, Args<'_>) + Send + Sync + 'static) {
         self.0.on_outgoing(Arc::new(watcher));
+        if self.0.is_gone() {
+            self.forget_own();
+        }
     }
 
     fn emit_logged<A: Serialize>(&self, name: &str, args: &A) -> Result<(), EmitError> {

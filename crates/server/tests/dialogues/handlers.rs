@@ -153,6 +153,25 @@ async fn an_on_error_that_panics_ends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn watchers_that_panic_end_nothing() {
+    let (io, net) = echo();
+    io.of("/").on_room(|_| panic!("on purpose"));
+    io.on_connect(async |socket: Socket| {
+        socket.on_any_outgoing(|_, _| panic!("on purpose"));
+        socket.join(["a", "b"]);
+        socket.leave("b");
+    });
+    let (mut alice, _) = net.join().await;
+    alice.send("42[\"echo\",\"x\"]").await;
+    alice.expect("42[\"echo\",\"x\"]").await;
+    io.to("a").emit("news", ()).unwrap();
+    alice.expect("42[\"news\"]").await;
+    assert_eq!(io.metrics().handler_errors, 0);
+    alice.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn arguments_are_read_leniently() {
     let (io, net) = plain();
     let log = Log::default();

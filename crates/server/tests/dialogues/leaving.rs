@@ -266,6 +266,10 @@ async fn handlers_of_a_socket_are_dropped_with_it() {
                 mine.on("too late", async move |_, (): ()| drop(held));
             }
         });
+        socket.on_any_outgoing({
+            let mine = mine.clone();
+            move |_, _| assert!(mine.is_connected())
+        });
         socket.on_any(async move |_, _| drop((mine, held.2)));
     });
     let (alice, _) = net.join().await;

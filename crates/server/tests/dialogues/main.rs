@@ -14,3 +14,4 @@ mod acks;
 mod handlers;
 mod outbox;
 mod shutdown;
+mod reentrancy;

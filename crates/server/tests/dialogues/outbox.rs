@@ -230,18 +230,20 @@ async fn packets_with_attachments_never_interleave() {
             })
         })
         .collect();
-    let mut next = [0; THREADS as usize];
+    let mut expected = [0; THREADS as usize];
     for _ in 0..usize::from(THREADS) * usize::from(EACH) {
         let Frame::Text(text) = read(&mut alice).await else { panic!("an attachment came first") };
         let parts = text.strip_prefix("453-[\"e\",").unwrap_or_else(|| panic!("{text}"));
         let numbers: Vec<u8> = parts.split(',').take(2).map(|n| n.parse().unwrap()).collect();
-        assert_eq!(next[usize::from(numbers[0])], numbers[1], "events of one thread keep their order");
-        next[usize::from(numbers[0])] += 1;
+        assert_eq!(expected[usize::from(numbers[0])], numbers[1], "events of one thread keep their order");
+        expected[usize::from(numbers[0])] += 1;
         for part in 0..3 {
             assert_eq!(read(&mut alice).await, Frame::Binary(vec![numbers[0], numbers[1], part]));
         }
     }
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     alice.expect_nothing().await;
     alice.close().await;
     net.assert_clean().await;
