@@ -47,6 +47,8 @@ pub(crate) struct Carrier {
     upgraded: bool,
     /// The stream which is being read must not be kept.
     stream_refused: bool,
+    /// A request was begun which was not polled yet.
+    started: bool,
 }
 
 impl std::fmt::Debug for Carrier {
@@ -81,6 +83,7 @@ impl Carrier {
             close_code: ws::CloseCode::NORMAL,
             upgraded: false,
             stream_refused: false,
+            started: false,
         }
     }
 
@@ -132,6 +135,7 @@ impl Carrier {
             if offered && config.transports.contains(&Transport::Websocket) {
                 let opening = WebSocket::open(Arc::clone(&self.site), Some(open.sid.as_str().to_owned()));
                 self.upgrade = Some(Box::pin(within(config.engine.upgrade_timeout, opening)));
+                self.started = true;
             }
         }
         upper.opened(open, now);
@@ -298,6 +302,7 @@ impl Carrier {
         let Some(polling) = &mut self.polling else { return };
         if self.session.poll_request() {
             polling.get();
+            self.started = true;
         }
         if !polling.is_writable() {
             return;
@@ -318,6 +323,7 @@ impl Carrier {
         if !body.is_empty() {
             self.session.finish_post();
             polling.post(body);
+            self.started = true;
         }
     }
 
@@ -409,6 +415,11 @@ impl Carrier {
             Some(Lane::Polling) => self.polling.as_ref().is_some_and(Polling::is_writable),
             None => false,
         }
+    }
+
+    /// Whether something was begun that needs another turn to get under way.
+    pub(crate) fn take_started(&mut self) -> bool {
+        std::mem::take(&mut self.started)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

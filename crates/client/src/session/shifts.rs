@@ -78,11 +78,6 @@ impl Shifts {
             |(events, bytes), shift: &Shift| (events + shift.runner.waiting(), bytes + shift.runner.waiting_bytes());
         self.0.iter().fold((0, 0), sum)
     }
-
-    /// Forgets the handle when nothing runs, so that a client which is gone keeps nothing alive.
-    pub(crate) fn clear(&mut self) {
-        self.0.retain(|shift| !shift.runner.is_idle());
-    }
 }
 
 /// Connections whose handlers may be unfinished at once.

@@ -62,6 +62,8 @@ struct Task {
     /// Those who wait for the end of what they disconnected.
     leaving: Vec<oneshot::Sender<()>>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Something was begun which was not polled yet.
+    again: bool,
     is_over: bool,
 }
 
@@ -78,6 +80,7 @@ pub(crate) fn start(link: Arc<Link>) {
         knows_websocket: false,
         leaving: Vec::new(),
         timer: None,
+        again: false,
         is_over: false,
     });
 }
@@ -205,6 +208,7 @@ impl Task {
         let config = &self.link.config;
         let deadline = now + config.connect_timeout;
         let site = Arc::new(Site::new(Arc::clone(config)));
+        self.again = true;
         self.phase = match transport {
             Transport::Polling => Phase::Open { carrier: Box::new(Carrier::polling(site, now)), deadline },
             Transport::Websocket => {
@@ -304,9 +308,14 @@ impl Task {
     }
 
     /// Whether there is something to do at once.
-    fn is_urgent(&self) -> bool {
-        let writable = matches!(&self.phase, Phase::Open { carrier, .. } if carrier.is_writable());
-        self.link.has_commands() || writable && self.body.has_packets()
+    fn is_urgent(&mut self) -> bool {
+        let again = std::mem::take(&mut self.again);
+        let (started, writable) = match &mut self.phase {
+            Phase::Open { carrier, .. } => (carrier.take_started(), carrier.is_writable()),
+            Phase::Closing { carrier, .. } => (carrier.take_started(), false),
+            Phase::Dialing { .. } | Phase::Resting | Phase::Waiting { .. } => (false, false),
+        };
+        again || started || self.link.has_commands() || writable && self.body.has_packets()
     }
 
     /// Ready when the next deadline has passed.
