@@ -14,7 +14,9 @@ use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::error::{ConfigError, Refusal};
 use crate::hooks::ConnectionError;
+use crate::limits::Rate;
 use crate::peer::Peer;
+use crate::proxy::{Network, Trusted};
 use crate::recovery::Recovery;
 use crate::server::Server;
 
@@ -269,6 +271,71 @@ impl ServerBuilder {
     /// of Socket.IO 4.6 and later know how to use, and the broadcasts of one namespace are handed out one at a time.
     pub fn recovery(mut self, recovery: Recovery) -> Self {
         self.config.recovery = Some(recovery);
+        self
+    }
+
+    /// Longest message from a client that has not joined a namespace yet, in bytes. Default 16 KiB: room for the `auth` of
+    /// any client, and all that a stranger can make the server keep. More than `max_payload` is as much as that.
+    pub fn max_unconnected_payload(mut self, bytes: usize) -> Self {
+        self.config.unconnected_payload = bytes;
+        self
+    }
+
+    /// Sessions in all. Default: no bound but the file descriptors. One more is answered by 503 and `Retry-After`.
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.config.gate.sessions = Some(sessions);
+        self
+    }
+
+    /// Sessions per client address; an IPv6 network of 64 bits counts as one. Default: no bound, since many people may
+    /// share an address. Behind proxies, name them by [`Self::trust_proxies`] first.
+    pub fn max_sessions_per_address(mut self, sessions: usize) -> Self {
+        self.config.gate.sessions_per_address = Some(sessions);
+        self
+    }
+
+    /// New sessions per second, with so many at once. Default: no bound. What is too fast is answered by 503 and
+    /// `Retry-After`, before anything is kept.
+    pub fn handshake_rate(mut self, per_second: u32, burst: u32) -> Self {
+        self.config.gate.handshakes = Some(Rate { per_second, burst });
+        self
+    }
+
+    /// New sessions per second and client address, with so many at once. Default: no bound.
+    pub fn handshake_rate_per_address(mut self, per_second: u32, burst: u32) -> Self {
+        self.config.gate.handshakes_per_address = Some(Rate { per_second, burst });
+        self
+    }
+
+    /// Messages per second from one connection, with so many at once. Default: no bound. A client that is faster is
+    /// disconnected, reason [`LimitExceeded`](crate::DisconnectReason::LimitExceeded).
+    pub fn event_rate(mut self, per_second: u32, burst: u32) -> Self {
+        self.config.events = Some(Rate { per_second, burst });
+        self
+    }
+
+    /// Bytes of messages per second from one connection, with so many at once. Default: no bound. `burst` below
+    /// `max_payload` makes that the longest message.
+    pub fn byte_rate(mut self, per_second: u32, burst: u32) -> Self {
+        self.config.bytes = Some(Rate { per_second, burst });
+        self
+    }
+
+    /// Believes what these proxies say about where a request comes from (`Forwarded`, `X-Forwarded-For`): addresses or
+    /// networks, `10.0.0.0/8`. Default: nobody is believed.
+    ///
+    /// # Errors
+    /// When one of them is neither an address nor a network.
+    pub fn trust_proxies<'a>(mut self, networks: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        let networks: Result<Vec<_>, _> = networks.into_iter().map(Network::parse).collect();
+        self.config.trusted = Trusted::new(networks?);
+        Ok(self)
+    }
+
+    /// Expects every connection of [`Server::listen`] to begin with a header of the PROXY protocol, version 1 or 2. With
+    /// [`Self::trust_proxies`] only those may connect. Default false. A connection without it is closed.
+    pub fn proxy_protocol(mut self, expect: bool) -> Self {
+        self.config.proxy_protocol = expect;
         self
     }
 

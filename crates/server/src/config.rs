@@ -12,7 +12,10 @@ use crate::compression::{Deflate, HttpCompression};
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::error::ConfigError;
+use crate::gate::Bounds;
 use crate::hooks::Hooks;
+use crate::limits::Rate;
+use crate::proxy::Trusted;
 use crate::recovery::Recovery;
 
 /// What happens when a client reads so slowly that its outbox reaches its bound.
@@ -55,6 +58,12 @@ pub(crate) struct Config {
     pub(crate) deflate: Option<Deflate>,
     pub(crate) http_compression: HttpCompression,
     pub(crate) jsonp: bool,
+    pub(crate) gate: Bounds,
+    pub(crate) trusted: Trusted,
+    pub(crate) proxy_protocol: bool,
+    pub(crate) unconnected_payload: usize,
+    pub(crate) events: Option<Rate>,
+    pub(crate) bytes: Option<Rate>,
     pub(crate) adapter: Arc<dyn Adapter>,
 }
 
@@ -82,6 +91,12 @@ impl Default for Config {
             deflate: None,
             http_compression: HttpCompression::default(),
             jsonp: false,
+            gate: Bounds::default(),
+            trusted: Trusted::default(),
+            proxy_protocol: false,
+            unconnected_payload: 16 * 1024,
+            events: None,
+            bytes: None,
             adapter: Arc::new(Local),
         }
     }
@@ -101,6 +116,7 @@ impl Config {
             (self.transports.is_empty(), "no transport is enabled: name at least one of polling and websocket"),
             (self.outbox_bytes == 0, "the outbox bound is zero bytes: nothing could be sent"),
             (self.outbox_packets == 0, "the outbox bound is zero packets: nothing could be sent"),
+            (self.unconnected_payload == 0, "max_unconnected_payload is zero: no client could send CONNECT"),
             (self.ack_timeout.is_zero(), "ack_timeout is zero: no answer could come in time"),
         ];
         if let Some((_, why)) = checks.iter().find(|(wrong, _)| *wrong) {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::Limit;
+
 pub use sockeye_protocol::event::{AckError, BoxError, EmitError};
 
 /// The configuration contradicts itself. The message says what to change.
@@ -76,6 +78,8 @@ pub enum DisconnectReason {
     ForcedServerClose,
     /// The client sent what Engine.IO cannot decode: `parse error`.
     ParseError,
+    /// The client ran into a limit of the server.
+    LimitExceeded(Limit),
     /// The client did not answer a heartbeat in time: `ping timeout`.
     PingTimeout,
     /// This side called `disconnect()`: `server namespace disconnect`.
@@ -97,6 +101,7 @@ impl DisconnectReason {
             Self::ClientDisconnect => "client namespace disconnect",
             Self::ForcedClose => "forced close",
             Self::ForcedServerClose => "forced server close",
+            Self::LimitExceeded(limit) => limit.as_str(),
             Self::ParseError => "parse error",
             Self::PingTimeout => "ping timeout",
             Self::ServerDisconnect => "server namespace disconnect",

@@ -2,6 +2,9 @@
 
 mod error;
 mod info;
+mod limits;
+mod gate;
+mod proxy;
 pub mod adapter;
 mod peer;
 mod compression;
@@ -44,6 +47,7 @@ pub use handlers::HandlerError;
 pub use hooks::{ConnectionError, ErrorContext};
 pub use http::{Body, PeerAddr, SocketService};
 pub use info::SocketInfo;
+pub use limits::Limit;
 pub use metrics::MetricsSnapshot;
 pub use namespace::Namespace;
 pub use peer::{Data, Extensions, Peer};

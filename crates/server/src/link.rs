@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use crate::ack::Waiter;
 use crate::config::{Config, WhenFull};
 use crate::error::{DisconnectReason, EmitError};
+use crate::gate::Ticket;
 use crate::metrics::Metrics;
 use crate::outbox::{Bound, Outbox, Weight};
 use crate::peer::Handshake;
@@ -54,6 +55,9 @@ struct State {
     /// The transport takes packets at this moment; see `volatile`.
     writable: bool,
     carrier: Carrier,
+    /// A namespace was joined: longer messages are taken.
+    joined: bool,
+    ticket: Option<Ticket>,
 }
 
 /// How a session began.
@@ -63,6 +67,8 @@ pub(crate) struct Opening {
     pub(crate) revision: Revision,
     pub(crate) takes_binary: bool,
     pub(crate) handshake: Arc<Handshake>,
+    /// Its place among the sessions, if these are counted.
+    pub(crate) ticket: Option<Ticket>,
     pub(crate) carrier: Carrier,
 }
 
@@ -130,9 +136,20 @@ pub(crate) enum Urgency {
 
 impl Link {
     pub(crate) fn new(opening: Opening, config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
-        let Opening { sid, revision, takes_binary, handshake, carrier } = opening;
-        let state = Mutex::new(State { carrier, ..State::default() });
+        let Opening { sid, revision, takes_binary, handshake, ticket, carrier } = opening;
+        let state = Mutex::new(State { carrier, ticket, ..State::default() });
         Self { state, sid, revision, takes_binary, handshake, config, metrics, abort: OnceLock::new() }
+    }
+
+    /// Longest message that is taken now.
+    pub(crate) fn max_payload(&self) -> usize {
+        let most = self.config.engine.max_payload;
+        if self.state.lock().joined { most } else { most.min(self.config.unconnected_payload) }
+    }
+
+    /// A namespace was joined.
+    pub(crate) fn set_joined(&self) {
+        self.state.lock().joined = true;
     }
 
     /// Remembers how the task can be stopped.
@@ -335,6 +352,7 @@ impl Link {
         state.ended = true;
         state.waker = None;
         state.outbox.clear();
+        state.ticket = None;
         (std::mem::take(&mut state.commands), std::mem::take(&mut state.requests))
     }
 }

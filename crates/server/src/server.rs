@@ -26,6 +26,7 @@ use crate::builder::ServerBuilder;
 use crate::config::Config;
 use crate::dynamic::DynamicNamespace;
 use crate::error::{ClusterError, ConfigError, DisconnectReason, EmitError, Refusal};
+use crate::gate::Gate;
 use crate::handlers::HandlerError;
 use crate::http::{SocketService, listen};
 use crate::info::SocketInfo;
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) table: Table,
+    pub(crate) gate: Arc<Gate>,
     closing: watch::Sender<bool>,
     task_ended: Notify,
     /// Somebody waits for `task_ended`: otherwise ending a task costs nothing.
@@ -166,11 +168,13 @@ impl Server {
     pub(crate) fn with_config(config: Config) -> Self {
         let (config, metrics) = (Arc::new(config), Arc::new(Metrics::default()));
         let registry = Registry::new(Arc::clone(&config), Arc::clone(&metrics), Arc::clone(&config.adapter));
+        let gate = Gate::new(config.gate, std::time::Instant::now());
         let core = Core {
             config,
             metrics,
             registry,
             table: Table::default(),
+            gate,
             closing: watch::Sender::new(false),
             task_ended: Notify::new(),
             is_draining: AtomicBool::new(false),

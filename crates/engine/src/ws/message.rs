@@ -72,6 +72,11 @@ impl Decoder {
         Self { limits, partial: None, inflater: None, role, finished: false }
     }
 
+    /// Changes the longest message that is taken, from the next frame on.
+    pub fn set_max_message(&mut self, bytes: usize) {
+        self.limits.max_message = bytes;
+    }
+
     /// Takes compressed messages too, as negotiated in the handshake.
     #[must_use]
     pub fn with_inflater(mut self, inflater: Inflater) -> Self {

@@ -1,11 +1,14 @@
 //! Requests that are refused.                                                    [JS engine.io 6.6 server.ts Server.errors]
 
-use http::header::CONNECTION;
+use std::time::Duration;
+
+use http::header::{CONNECTION, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::Body;
 use super::response::respond;
 use crate::error::Refusal;
+use crate::gate::Busy;
 use crate::hooks::{ConnectionError, ErrorContext};
 use crate::peer::Peer;
 
@@ -40,11 +43,13 @@ pub(crate) struct Denial {
     /// What the application said instead of the message that belongs to the code.
     message: Option<String>,
     context: Option<ErrorContext>,
+    /// When to try again; there is no room now.
+    retry_after: Option<Duration>,
 }
 
 impl From<Code> for Denial {
     fn from(code: Code) -> Self {
-        Self { code, message: None, context: None }
+        Self { code, message: None, context: None, retry_after: None }
     }
 }
 
@@ -63,12 +68,31 @@ impl Denial {
         Self { message: Some(refusal.message.clone()), ..Code::Forbidden.into() }
     }
 
+    /// There are too many sessions, or they come too fast.
+    pub(crate) fn busy(busy: Busy) -> Self {
+        let message = Some("Too many connections".to_owned());
+        Self { message, retry_after: Some(busy.0), ..Code::Forbidden.into() }
+    }
+
     fn message(&self) -> &str {
         self.message.as_deref().unwrap_or(self.code.message())
     }
 
     fn status(&self) -> StatusCode {
-        if self.code == Code::Forbidden { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST }
+        match self.code {
+            _ if self.retry_after.is_some() => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Forbidden => StatusCode::FORBIDDEN,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn mark(&self, mut response: Response<Body>) -> Response<Body> {
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, and never none: a client that comes back at once would be refused again.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
+        }
+        response
     }
 
     /// What the application may want to see.
@@ -80,7 +104,7 @@ impl Denial {
     pub(crate) fn response(&self) -> Response<Body> {
         let message = serde_json::Value::from(self.message());
         let body = format!("{{\"code\":{},\"message\":{message}}}", self.code as u8);
-        respond(self.status(), "application/json", body)
+        self.mark(respond(self.status(), "application/json", body))
     }
 
     /// The answer to a request for a WebSocket: the message, and the connection is closed.
@@ -89,6 +113,6 @@ impl Denial {
         let message = self.message().replace('&', "&amp;").replace('<', "&lt;");
         let mut response = respond(self.status(), "text/html", message);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        response
+        self.mark(response)
     }
 }

@@ -11,11 +11,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use super::response::respond;
 use super::route::PeerAddr;
 use super::{Body, SocketService};
+use crate::proxy::{self, Preface};
 use crate::server::Core;
 use crate::transport::io::Io;
 
@@ -54,7 +56,15 @@ fn is_about_one_client(error: &io::Error) -> bool {
 }
 
 /// Serves the requests of one byte stream until it ends, or the server is closed and what was asked is answered.
-pub(crate) async fn connection(core: Arc<Core>, stream: Box<dyn Io>, address: Option<SocketAddr>) {
+pub(crate) async fn connection(core: Arc<Core>, mut stream: Box<dyn Io>, mut address: Option<SocketAddr>) {
+    if core.config.proxy_protocol {
+        let announced = announced(&core, &mut stream, address);
+        match tokio::time::timeout(HEAD_DEADLINE, announced).await {
+            Ok(Ok(client)) => address = client,
+            Ok(Err(error)) => return tracing::debug!(%error, "no header of the PROXY protocol"),
+            Err(_) => return tracing::debug!("no header of the PROXY protocol in time"),
+        }
+    }
     let mut closing = core.closing();
     let service = service_fn(move |request| answer(Arc::clone(&core), request, address));
     let http = http1::Builder::new()
@@ -73,6 +83,25 @@ pub(crate) async fn connection(core: Arc<Core>, stream: Box<dyn Io>, address: Op
     };
     if let Err(error) = result {
         tracing::debug!(%error, "an HTTP connection ended");
+    }
+}
+
+/// The address that a proxy announces by the PROXY protocol.
+///
+/// Its header is read byte by byte: what follows belongs to HTTP, and must not be read here.
+async fn announced(core: &Core, stream: &mut Box<dyn Io>, peer: Option<SocketAddr>) -> io::Result<Option<SocketAddr>> {
+    let trusted = &core.config.trusted;
+    if !trusted.is_empty() && peer.is_none_or(|peer| !trusted.trusts(peer.ip())) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the proxy is not trusted"));
+    }
+    let mut header = Vec::with_capacity(64);
+    loop {
+        header.push(stream.read_u8().await?);
+        match proxy::preface(&header) {
+            Preface::Incomplete => {}
+            Preface::Header { client, .. } => return Ok(client.or(peer)),
+            Preface::Invalid => return Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 }
 

@@ -26,12 +26,14 @@ pub(crate) async fn open(
     opening: Opening,
 ) -> Result<Response<Body>, Denial> {
     let peer = request_peer(parts);
+    let address = peer.address().map(|address| address.ip());
+    let ticket = core.gate.pass(address, tokio::time::Instant::now().into_std()).map_err(Denial::busy)?;
     if let Some(allow) = &core.config.hooks.allow_request {
         allow(peer.clone()).await.map_err(|refusal| Denial::forbidden(&refusal))?;
     }
     let sid = generate_id(core, &peer)?;
     let Opening { carrier, revision, takes_binary } = opening;
-    let opening = link::Opening { sid, revision, takes_binary, handshake: peer.handshake(), carrier };
+    let opening = link::Opening { sid, revision, takes_binary, handshake: peer.handshake(), ticket, carrier };
     let link = Arc::new(Link::new(opening, Arc::clone(&core.config), Arc::clone(&core.metrics)));
     if carrier == Carrier::Stream {
         return upgrade::open_stream(core, parts, link);

@@ -102,7 +102,7 @@ where
     if binary && link.revision == Revision::V4 {
         return closing(empty(StatusCode::BAD_REQUEST));
     }
-    let limit = link.config.engine.max_payload;
+    let limit = link.max_payload();
     let body = match tokio::time::timeout(BODY_DEADLINE, collect(body, limit)).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {

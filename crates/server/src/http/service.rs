@@ -12,7 +12,7 @@ use tower_service::Service;
 use super::denial::Denial;
 use super::open::{open, request_peer};
 use super::response::empty;
-use super::route::{Route, route};
+use super::route::{PeerAddr, Route, route};
 use super::{Body, polling, upgrade};
 use crate::server::Core;
 
@@ -34,6 +34,10 @@ impl SocketService {
         B: http_body::Body,
     {
         let (mut parts, body) = request.into_parts();
+        if let Some(PeerAddr(peer)) = parts.extensions.get().copied() {
+            let client = self.core.config.trusted.client(peer, &parts.headers);
+            parts.extensions.insert(PeerAddr(client));
+        }
         let cors = &self.core.config.cors;
         if parts.method == Method::OPTIONS {
             let mut response = empty(StatusCode::NO_CONTENT);

@@ -71,7 +71,7 @@ pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<B
 
 fn websocket(upgraded: Upgraded, link: &Link, params: Option<Params>) -> WebSocket {
     let form = Form::new(link.revision, link.takes_binary);
-    let socket = WebSocket::new(into_stream(upgraded), form, link.config.engine.max_payload);
+    let socket = WebSocket::new(into_stream(upgraded), form, link.max_payload());
     match (params, link.config.deflate) {
         (Some(params), Some(knobs)) => socket.with_deflate(params, knobs),
         _ => socket,

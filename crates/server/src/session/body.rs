@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sockeye_engine::{CloseReason, Lane, Packet, Session};
+use sockeye_engine::{CloseReason, Lane, Message, Packet, Session};
 use sockeye_protocol::event::Received;
 use sockeye_protocol::{AckId, Connection, Event, NamespacePath, Outgoing, Slot};
 
@@ -12,6 +12,7 @@ use super::admission;
 use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
 use crate::ack::Waiter;
 use crate::error::{DisconnectReason, Refusal};
+use crate::limits::{Limit, Meter};
 use crate::link::{Link, Urgency};
 use crate::namespace::Visit;
 use crate::peer::Peer;
@@ -27,6 +28,8 @@ pub(crate) enum Fault {
     Protocol(sockeye_protocol::ProtocolError),
     #[error("no namespace was joined in time")]
     Idle,
+    #[error("{0}")]
+    Limit(Limit),
     #[error("the client reads too slowly")]
     SlowConsumer,
     #[error("the transport failed")]
@@ -39,6 +42,7 @@ impl Fault {
         match self {
             Self::Protocol(_) => DisconnectReason::ForcedClose,
             Self::Idle => DisconnectReason::ForcedServerClose,
+            Self::Limit(limit) => DisconnectReason::LimitExceeded(*limit),
             Self::SlowConsumer => DisconnectReason::SlowConsumer,
             Self::Engine(_) | Self::Transport => self.close_reason().into(),
         }
@@ -48,7 +52,7 @@ impl Fault {
         match self {
             Self::Engine(error) => error.close_reason(),
             Self::Transport => CloseReason::TransportError,
-            Self::Protocol(_) | Self::Idle | Self::SlowConsumer => CloseReason::Forced,
+            Self::Protocol(_) | Self::Idle | Self::Limit(_) | Self::SlowConsumer => CloseReason::Forced,
         }
     }
 
@@ -65,11 +69,24 @@ pub(crate) struct Body {
     connection: Connection,
     sockets: Vec<Occupant>,
     departing: Vec<Departing>,
+    /// A namespace was joined once: longer messages are taken.
+    joined: bool,
+    /// Of messages and of bytes; there if rates are bounded.
+    meters: Option<Box<[Meter; 2]>>,
 }
 
 impl Body {
     pub(crate) fn new(core: Arc<Core>, link: Arc<Link>, session: Session, connection: Connection) -> Self {
-        Self { core, link, session, connection, sockets: Vec::new(), departing: Vec::new() }
+        Self {
+            core,
+            link,
+            session,
+            connection,
+            sockets: Vec::new(),
+            departing: Vec::new(),
+            joined: false,
+            meters: None,
+        }
     }
 
     /// Begins: clients of revision 3 are in `/` by connecting.
@@ -92,6 +109,7 @@ impl Body {
             return Ok(());
         };
         self.core.metrics.messages_received.up();
+        self.measure(&message, now)?;
         let Some(event) = self.connection.handle_message(now, message).map_err(Fault::Protocol)? else {
             return Ok(());
         };
@@ -114,6 +132,31 @@ impl Body {
             Event::Connected { .. } | Event::Refused { .. } => {}
         }
         Ok(())
+    }
+
+    /// Whether a message is within the limits of its connection.
+    fn measure(&mut self, message: &Message<'_>, now: Instant) -> Result<(), Fault> {
+        let config = &self.core.config;
+        let size = match message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        };
+        if !self.joined && size > config.unconnected_payload {
+            return Err(Fault::Limit(Limit::UnconnectedPayload));
+        }
+        if config.events.is_none() && config.bytes.is_none() {
+            return Ok(());
+        }
+        let meters = self.meters.get_or_insert_with(|| Box::new([Meter::new(now); 2]));
+        let [events, bytes] = &mut **meters;
+        let fast = |limit| move |_| Fault::Limit(limit);
+        config.events.map_or(Ok(()), |rate| events.take(rate, 1, now)).map_err(fast(Limit::EventsPerSecond))?;
+        config.bytes.map_or(Ok(()), |rate| bytes.take(rate, size as u64, now)).map_err(fast(Limit::BytesPerSecond))
+    }
+
+    /// Whether a namespace was ever joined.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.joined
     }
 
     /// Frees what the last message left behind.
@@ -145,6 +188,9 @@ impl Body {
         // The end of a socket that was here before comes before the beginning of the next.
         self.run_departing(cx);
         if let Some(member) = admission::admit(namespace.hub(), &self.link, &mut self.connection, slot, peer, now) {
+            if !std::mem::replace(&mut self.joined, true) {
+                self.link.set_joined();
+            }
             let mut joined = Box::new(Joined::enter(namespace, member));
             // `on_connect` begins before anything else can happen to the socket, its end among that.
             joined.run(cx);

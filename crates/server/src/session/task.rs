@@ -31,6 +31,7 @@ const READS: usize = 4;
 const CLOSING: Duration = Duration::from_secs(10);
 
 /// Owns one session until it is over and the last handler of its sockets has ended.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each told by its name")]
 pub(crate) struct Task {
     body: Body,
     stream: Option<WebSocket>,
@@ -40,7 +41,10 @@ pub(crate) struct Task {
     timer: Option<Pin<Box<Sleep>>>,
     /// Set when the connection is being closed: when it must be over.
     closing: Option<Instant>,
-    close_code: Option<ws::CloseCode>,
+    /// What the close frame of the stream will say.
+    farewell: Option<(ws::CloseCode, &'static str)>,
+    /// The stream takes messages of full length: a namespace was joined.
+    raised: bool,
     begun: bool,
     /// The client did not answer: there is nobody to say farewell to.
     vanished: bool,
@@ -79,7 +83,8 @@ impl Task {
             deferred: None,
             timer: None,
             closing: None,
-            close_code: None,
+            farewell: None,
+            raised: false,
             begun: false,
             vanished: false,
             ended: false,
@@ -288,7 +293,7 @@ impl Task {
             let (used, item) = match stream.decoder.decode(&mut bytes[at..]) {
                 Ok(decoded) => decoded,
                 Err(error) => {
-                    self.close_code = Some(error.close_code());
+                    self.farewell = Some((error.close_code(), ""));
                     self.stream_gone(CloseReason::TransportError, now);
                     return Ok(());
                 }
@@ -312,7 +317,13 @@ impl Task {
                 }
             };
             match packet {
-                Ok(packet) => body.receive(now, Lane::Stream, packet, cx)?,
+                Ok(packet) => {
+                    body.receive(now, Lane::Stream, packet, cx)?;
+                    if !self.raised && body.has_joined() {
+                        self.raised = true;
+                        stream.decoder.set_max_message(body.core.config.engine.max_payload);
+                    }
+                }
                 Err(error) if body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Engine(error)),
                 Err(_) => {
                     // A stream that is only being probed ends alone, as when it says anything else out of turn.
@@ -336,7 +347,7 @@ impl Task {
 
     fn drop_stream(&mut self) {
         if let Some(stream) = self.stream.take() {
-            tokio::spawn(stream.close(self.close_code.take()));
+            tokio::spawn(stream.close(self.farewell.take()));
         }
     }
 
@@ -370,6 +381,9 @@ impl Task {
         tracing::debug!(%fault, "session ends");
         if fault.is_protocol() {
             self.body.core.metrics.protocol_errors.up();
+        }
+        if let Fault::Limit(limit) = fault {
+            self.farewell = Some((ws::CloseCode::POLICY, limit.as_str()));
         }
         self.body.leave_all(reason, false, now);
         self.body.session.close(fault.close_reason());

@@ -184,9 +184,10 @@ impl WebSocket {
 
     /// Ends the connection: writes what is left and a close frame, then waits a little for the client to read it. A
     /// socket closed with unread input would send a reset, which can destroy what is on its way.
-    pub(crate) async fn close(mut self, code: Option<ws::CloseCode>) {
+    pub(crate) async fn close(mut self, farewell: Option<(ws::CloseCode, &str)>) {
         let mut frame = Vec::new();
-        ws::encode_close(&mut frame, code, "", None);
+        let (code, reason) = farewell.unzip();
+        ws::encode_close(&mut frame, code, reason.unwrap_or_default(), None);
         self.unsent.push_back(frame.into());
         // Errors mean that the client is gone already; there is nobody left to tell.
         drop(tokio::time::timeout(LINGER, self.wind_down()).await);

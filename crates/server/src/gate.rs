@@ -1,0 +1,194 @@
+//! Who may open a session: numbers in all and per address, and how fast.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::limits::{Meter, Rate};
+
+/// The bounds of the gate. `None` is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) sessions: Option<usize>,
+    pub(crate) sessions_per_address: Option<usize>,
+    pub(crate) handshakes: Option<Rate>,
+    pub(crate) handshakes_per_address: Option<Rate>,
+}
+
+/// Counts the open sessions.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    bounds: Bounds,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    sessions: usize,
+    meter: Meter,
+    addresses: HashMap<IpAddr, Address>,
+    /// When addresses that are idle were last forgotten.
+    swept: Instant,
+}
+
+#[derive(Debug)]
+struct Address {
+    sessions: usize,
+    meter: Meter,
+    seen: Instant,
+}
+
+/// The place of one session; gives itself back when dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    gate: Weak<Gate>,
+    address: Option<IpAddr>,
+}
+
+/// How long to wait before the next try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Busy(pub(crate) Duration);
+
+/// What to tell clients that find the server full: sessions end at no known time.
+const FULL: Busy = Busy(Duration::from_secs(5));
+/// Addresses without sessions are forgotten after this time, and looked for as seldom.
+const SWEEP: Duration = Duration::from_mins(1);
+
+impl Gate {
+    pub(crate) fn new(bounds: Bounds, now: Instant) -> Arc<Self> {
+        let state = State { sessions: 0, meter: Meter::new(now), addresses: HashMap::new(), swept: now };
+        Arc::new(Self { bounds, state: Mutex::new(state) })
+    }
+
+    /// Lets a session in. `None` if nothing is bounded, and nothing needs to be counted.
+    pub(crate) fn pass(self: &Arc<Self>, address: Option<IpAddr>, now: Instant) -> Result<Option<Ticket>, Busy> {
+        if self.bounds == Bounds::default() {
+            return Ok(None);
+        }
+        let address = address.map(group).filter(|_| self.bounds.knows_addresses());
+        self.state.lock().pass(self.bounds, address, now)?;
+        Ok(Some(Ticket { gate: Arc::downgrade(self), address }))
+    }
+}
+
+impl Bounds {
+    fn knows_addresses(self) -> bool {
+        self.sessions_per_address.is_some() || self.handshakes_per_address.is_some()
+    }
+}
+
+impl State {
+    fn pass(&mut self, bounds: Bounds, address: Option<IpAddr>, now: Instant) -> Result<(), Busy> {
+        self.sweep(now);
+        if bounds.sessions.is_some_and(|most| self.sessions >= most) {
+            return Err(FULL);
+        }
+        if let Some(address) = address {
+            let entry = self.addresses.entry(address);
+            let found = entry.or_insert_with(|| Address { sessions: 0, meter: Meter::new(now), seen: now });
+            found.seen = now;
+            if bounds.sessions_per_address.is_some_and(|most| found.sessions >= most) {
+                return Err(FULL);
+            }
+            if let Some(rate) = bounds.handshakes_per_address {
+                found.meter.take(rate, 1, now).map_err(Busy)?;
+            }
+        }
+        if let Some(rate) = bounds.handshakes {
+            self.meter.take(rate, 1, now).map_err(Busy)?;
+        }
+        self.sessions += 1;
+        if let Some(found) = address.and_then(|address| self.addresses.get_mut(&address)) {
+            found.sessions += 1;
+        }
+        Ok(())
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.swept) >= SWEEP {
+            self.swept = now;
+            self.addresses
+                .retain(|_, address| address.sessions > 0 || now.saturating_duration_since(address.seen) < SWEEP);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let Some(gate) = self.gate.upgrade() else { return };
+        let mut state = gate.state.lock();
+        state.sessions = state.sessions.saturating_sub(1);
+        if let Some(address) = self.address.and_then(|address| state.addresses.get_mut(&address)) {
+            address.sessions = address.sessions.saturating_sub(1);
+        }
+    }
+}
+
+/// One customer's addresses: an IPv4 address, or the 64 bits of an IPv6 network, within which anybody can choose.
+fn group(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn sessions_are_counted_in_all_and_per_address() {
+        let now = Instant::now();
+        let bounds = Bounds { sessions: Some(3), sessions_per_address: Some(2), ..Bounds::default() };
+        let gate = Gate::new(bounds, now);
+        let first = gate.pass(ip("10.0.0.1"), now).unwrap();
+        let _second = gate.pass(ip("10.0.0.1"), now).unwrap();
+        assert_eq!(gate.pass(ip("10.0.0.1"), now).unwrap_err(), FULL);
+        assert_eq!(gate.pass(ip("::ffff:10.0.0.1"), now).unwrap_err(), FULL, "the same address, written otherwise");
+        let _third = gate.pass(ip("10.0.0.2"), now).unwrap();
+        assert_eq!(gate.pass(ip("10.0.0.3"), now).unwrap_err(), FULL, "in all");
+        drop(first);
+        assert!(gate.pass(ip("10.0.0.1"), now).is_ok());
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let now = Instant::now();
+        let gate = Gate::new(Bounds { sessions_per_address: Some(1), ..Bounds::default() }, now);
+        let _one = gate.pass(ip("2001:db8:1:2::1"), now).unwrap();
+        assert!(gate.pass(ip("2001:db8:1:2:ffff::9"), now).is_err());
+        assert!(gate.pass(ip("2001:db8:1:3::1"), now).is_ok());
+    }
+
+    #[test]
+    fn handshakes_are_slowed_down_and_told_when_to_come_back() {
+        let now = Instant::now();
+        let rate = Rate { per_second: 2, burst: 1 };
+        let gate = Gate::new(Bounds { handshakes: Some(rate), ..Bounds::default() }, now);
+        let _one = gate.pass(None, now).unwrap();
+        assert_eq!(gate.pass(None, now).unwrap_err(), Busy(Duration::from_millis(500)));
+        assert!(gate.pass(None, now + Duration::from_millis(500)).is_ok());
+    }
+
+    #[test]
+    fn addresses_are_forgotten() {
+        let now = Instant::now();
+        let gate = Gate::new(Bounds { sessions_per_address: Some(1), ..Bounds::default() }, now);
+        for n in 0..1_000_u32 {
+            drop(gate.pass(Some(IpAddr::from(n.to_be_bytes())), now).unwrap());
+        }
+        let later = now + SWEEP * 2;
+        drop(gate.pass(ip("10.9.9.9"), later).unwrap());
+        assert_eq!(gate.state.lock().addresses.len(), 1);
+    }
+}

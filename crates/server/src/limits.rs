@@ -1,0 +1,103 @@
+//! Limits that protect the server from too many and too much, and the errors that name them.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// A limit that a client ran into. `Display` is what both sides can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Bytes per second from one connection.
+    BytesPerSecond,
+    /// Events per second from one connection.
+    EventsPerSecond,
+    /// Bytes of a message before a namespace was joined.
+    UnconnectedPayload,
+}
+
+impl Limit {
+    /// The limit in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BytesPerSecond => "too many bytes per second",
+            Self::EventsPerSecond => "too many events per second",
+            Self::UnconnectedPayload => "message too large before a namespace was joined",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// So many per second on average, and so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate {
+    pub(crate) per_second: u32,
+    pub(crate) burst: u32,
+}
+
+impl Rate {
+    /// What one unit costs in time.
+    fn price(self, units: u64) -> Duration {
+        let nanos = u128::from(units) * 1_000_000_000 / u128::from(self.per_second.max(1));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+/// Measures against a [`Rate`]: remembers the moment up to which everything is spent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meter(Instant);
+
+impl Meter {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self(now)
+    }
+
+    /// Takes `units`; `Err` is how long to wait until there is room for them. What is refused is not taken.
+    pub(crate) fn take(&mut self, rate: Rate, units: u64, now: Instant) -> Result<(), Duration> {
+        let spent = self.0.max(now) + rate.price(units);
+        let ahead = spent.saturating_duration_since(now);
+        let allowed = rate.price(u64::from(rate.burst.max(1)));
+        if ahead > allowed {
+            return Err(ahead.saturating_sub(allowed));
+        }
+        self.0 = spent;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_and_then_the_rate() {
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        let rate = Rate { per_second: 10, burst: 3 };
+        for _ in 0..3 {
+            assert_eq!(meter.take(rate, 1, start), Ok(()));
+        }
+        assert_eq!(meter.take(rate, 1, start), Err(Duration::from_millis(100)));
+        let later = start + Duration::from_millis(100);
+        assert_eq!(meter.take(rate, 1, later), Ok(()));
+        assert!(meter.take(rate, 1, later).is_err());
+        let much_later = start + Duration::from_secs(60);
+        for _ in 0..3 {
+            assert_eq!(meter.take(rate, 1, much_later), Ok(()));
+        }
+        assert!(meter.take(rate, 1, much_later).is_err(), "rest is not saved up beyond the burst");
+    }
+
+    #[test]
+    fn more_than_the_burst_at_once_never_fits() {
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        let rate = Rate { per_second: 1_000, burst: 1_000 };
+        assert!(meter.take(rate, 1_001, start).is_err());
+        assert_eq!(meter.take(rate, 1_000, start), Ok(()));
+    }
+}
