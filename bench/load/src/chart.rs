@@ -9,6 +9,8 @@ use crate::table::number;
 
 const WIDTH: f64 = 820.0;
 const LABEL: f64 = 250.0;
+/// Length of the longest bar.
+const ROOM: f64 = WIDTH - LABEL - 90.0;
 const BAR: f64 = 14.0;
 const GROUP_GAP: f64 = 14.0;
 
@@ -44,7 +46,7 @@ pub(crate) fn charts(results: &Results, scenarios: &[Scenario]) -> Vec<(&'static
     let bars = [
         ("cpu.svg", "Server CPU time for each operation, µs (less is better)", CPU),
         ("memory.svg", "Memory of each connection, KB (less is better)", MEMORY),
-        ("latency.svg", "Latency of echoes, µs (less is better)", LATENCY),
+        ("latency.svg", "Latency, µs (less is better)", LATENCY),
     ];
     let bars =
         bars.into_iter().filter_map(|(file, title, groups)| Some((file, bars_of(results, scenarios, title, groups)?)));
@@ -53,7 +55,8 @@ pub(crate) fn charts(results: &Results, scenarios: &[Scenario]) -> Vec<(&'static
     bars.chain(curves.map(|text| ("growth.svg", text))).collect()
 }
 
-/// Groups of horizontal bars; every group has its own scale, which starts at zero, and every bar its figure.
+/// Groups of horizontal bars; every group has its own scale, which starts at zero, and every bar its figure. A bar with
+/// a cut is longer than it is drawn.
 fn bars_of(results: &Results, scenarios: &[Scenario], title: &str, groups: &[Group]) -> Option<String> {
     let mut body = String::new();
     let mut y = 64.0;
@@ -61,19 +64,23 @@ fn bars_of(results: &Results, scenarios: &[Scenario], title: &str, groups: &[Gro
         let Some(index) = scenarios.iter().position(|candidate| candidate.name == *scenario) else { continue };
         let value = |peer| results.median((index, Placement::Pinned), peer, metric);
         let values: Vec<_> = results.peers.iter().filter_map(|(peer, _)| Some((*peer, value(peer)?))).collect();
-        let most = values.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+        let most = longest(values.iter().map(|(_, value)| *value));
         if most <= 0.0 {
             continue;
         }
         let middle = y + BAR * values.len() as f64 / 2.0 + 4.0;
         let _ = writeln!(body, r#"<text x="{:.0}" y="{middle:.0}" text-anchor="end">{label}</text>"#, LABEL - 12.0);
         for (peer, value) in values {
-            let width = (value / most * (WIDTH - LABEL - 90.0)).max(1.0);
-            let (height, colour) = (BAR - 2.0, colour(peer));
+            let width = (value / most).min(1.0) * ROOM;
+            let (width, height, colour) = (width.max(1.0), BAR - 2.0, colour(peer));
             let _ = writeln!(
                 body,
                 r#"<rect x="{LABEL}" y="{y:.0}" width="{width:.1}" height="{height}" rx="2" fill="{colour}"/>"#
             );
+            if value > most {
+                let x = LABEL + ROOM * 0.9;
+                let _ = writeln!(body, r#"<path d="M{x:.0} {:.0}l8 -16" class="cut"/>"#, y + BAR);
+            }
             let (x, base) = (LABEL + width + 6.0, y + BAR - 4.0);
             let _ = writeln!(body, r#"<text x="{x:.1}" y="{base:.0}" class="small">{}</text>"#, number(value));
             y += BAR;
@@ -81,6 +88,17 @@ fn bars_of(results: &Results, scenarios: &[Scenario], title: &str, groups: &[Gro
         y += GROUP_GAP;
     }
     (!body.is_empty()).then(|| page(results, title, y, &body))
+}
+
+/// The value which fills the width. One that is far beyond all others is cut, so that the others can be told apart.
+fn longest(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    match values.as_slice() {
+        [.., second, last] if *last > second * 3.0 => second * 1.25,
+        [.., last] => *last,
+        [] => 0.0,
+    }
 }
 
 /// A line for every peer over sizes that grow by factors.
@@ -175,10 +193,10 @@ fn page(results: &Results, title: &str, height: f64, body: &str) -> String {
     let total = height + 26.0;
     format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {total:.0}" width="{WIDTH}" height="{total:.0}">
-<style>text{{font:13px system-ui,sans-serif;fill:#1f2328}}.small{{font-size:11px;fill:#59636e}}.title{{font-size:15px;font-weight:600}}.grid{{stroke:#d1d9e0;stroke-width:1}}</style>
+<style>text{{font:13px system-ui,sans-serif;fill:#1f2328}}.small{{font-size:11px;fill:#59636e}}.title{{font-size:15px;font-weight:600}}.grid{{stroke:#d1d9e0;stroke-width:1}}.cut{{stroke:#ffffff;stroke-width:4}}</style>
 <rect width="100%" height="100%" rx="8" fill="#ffffff"/>
 <text x="16" y="24" class="title">{title}</text>
-{legend}{body}<text x="16" y="{:.0}" class="small">{date}, {machine}; medians of {} rounds</text>
+{legend}{body}<text x="16" y="{:.0}" class="small">{date}, {machine}; rounds: {}</text>
 </svg>
 "##,
         height + 12.0,
@@ -237,6 +255,14 @@ mod tests {
         let [(name, text)] = drawn.as_slice() else { panic!("one chart, not {}", drawn.len()) };
         assert_eq!(*name, "cpu.svg");
         assert!(text.contains(">11.7<") && text.contains("echo, 1 in flight") && !text.contains("16 in flight"));
+    }
+
+    #[test]
+    fn one_value_far_beyond_the_others_does_not_set_the_scale() {
+        let longest = |values: &[f64]| longest(values.iter().copied());
+        assert!((longest(&[1.0, 4.0, 10.0]) - 10.0).abs() < 1e-9);
+        assert!((longest(&[1.0, 4.0, 100.0]) - 5.0).abs() < 1e-9);
+        assert!((longest(&[7.0]) - 7.0).abs() < 1e-9);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::process::Placement;
 use crate::results::{Key, Results};
-use crate::scenario::{Row, Scenario};
+use crate::scenario::{OVERRUN_BY, Row, Scenario};
 
 /// The peer which the others are compared with.
 const OURS: &str = "sockeye";
@@ -116,8 +116,14 @@ fn rows(results: &Results, scenario: &Scenario, key: Key) -> Vec<Row> {
 
 fn cell(results: &Results, key: Key, peer: &str, row: &Row) -> String {
     let Some(value) = results.median(key, peer, &row.metric) else {
-        let failed = results.series.get(&key).and_then(|peers| peers.get(peer)).is_some();
-        return if failed { "failed" } else { "–" }.into();
+        let failures =
+            results.series.get(&key).and_then(|peers| peers.get(peer)).map(|series| series.failures.as_slice());
+        return match failures {
+            Some([first, ..]) if first.starts_with(OVERRUN_BY) => "overrun",
+            Some(_) => "failed",
+            None => "–",
+        }
+        .into();
     };
     match results.median(key, OURS, &row.metric).filter(|_| peer != OURS && row.is_a_cost()) {
         Some(ours) if value > 0.0 && ours > 0.0 => format!("{} (×{})", number(value), number(ours / value)),

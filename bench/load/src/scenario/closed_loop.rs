@@ -57,9 +57,9 @@ impl Exchange {
         Self { requests: vec![frame::text(&packet)], answers: vec![packet.into_bytes()], attachment: None }
     }
 
-    /// Ids repeat after `in_flight` answers, never while one is open.
+    /// An id is used again when its answer is here.
     fn ack(argument: &str, in_flight: usize) -> Self {
-        let ids = 0..in_flight.max(2);
+        let ids = 0..in_flight;
         Self {
             requests: ids.clone().map(|id| frame::text(&format!(r#"42{id}["ack",{argument}]"#))).collect(),
             answers: ids.map(|id| format!("43{id}[{argument}]").into_bytes()).collect(),
@@ -79,38 +79,55 @@ impl Exchange {
 /// What is open for one client.
 #[derive(Default)]
 struct Flight {
-    asked: usize,
     answered: usize,
-    times: VecDeque<Instant>,
+    /// What was asked, by its place among the requests, and when; oldest first.
+    open: VecDeque<(usize, Instant)>,
+    /// The answer whose attachment is still to come.
+    half: usize,
+}
+
+/// An answer which is complete.
+struct Answer {
+    time: Duration,
+    /// The place of its request, which may be asked again.
+    request: usize,
+    /// It came before the answer to something that was asked earlier.
+    early: bool,
 }
 
 impl Flight {
-    fn ask(&mut self, exchange: &Exchange, out: &mut Vec<u8>) {
-        out.extend_from_slice(&exchange.requests[self.asked % exchange.requests.len()]);
-        self.asked += 1;
-        self.times.push_back(Instant::now());
+    fn ask(&mut self, exchange: &Exchange, request: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(&exchange.requests[request]);
+        self.open.push_back((request, Instant::now()));
     }
 
-    /// Takes one event; returns how long the exchange it completed took.
-    fn take(&mut self, exchange: &Exchange, event: Event<'_>) -> Result<Option<Duration>, String> {
-        let complete = match event {
-            Event::Text(text) => {
-                expect(text, &exchange.answers[self.answered % exchange.answers.len()])?;
-                exchange.attachment.is_none()
-            }
-            Event::Binary(bytes) => {
-                expect(bytes, exchange.attachment.as_deref().unwrap_or_default())?;
-                true
-            }
-            Event::Closed => return Err("the server closed a connection".into()),
-            _ => false,
-        };
-        if !complete {
-            return Ok(None);
+    /// Asks as much as may be open.
+    fn begin(&mut self, exchange: &Exchange, in_flight: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        for turn in 0..in_flight {
+            self.ask(exchange, turn % exchange.requests.len(), &mut out);
         }
+        out
+    }
+
+    fn take(&mut self, exchange: &Exchange, event: Event<'_>) -> Result<Option<Answer>, String> {
+        match (event, &exchange.attachment) {
+            (Event::Text(text), attachment) => {
+                let (first, _) = self.open.front().ok_or("an answer without a question")?;
+                let place = self.open.iter().position(|(request, _)| exchange.answers[*request] == text);
+                self.half = place.ok_or(()).or_else(|()| expect(text, &exchange.answers[*first]).map(|()| 0))?;
+                if attachment.is_some() {
+                    return Ok(None);
+                }
+            }
+            (Event::Binary(bytes), Some(attachment)) => expect(bytes, attachment)?,
+            (Event::Closed, _) => return Err("the server closed a connection".into()),
+            _ => return Ok(None),
+        }
+        let place = self.half;
+        let (request, asked) = self.open.remove(place).ok_or("an answer without a question")?;
         self.answered += 1;
-        let asked = self.times.pop_front().ok_or("an answer without a question")?;
-        Ok(Some(asked.elapsed()))
+        Ok(Some(Answer { time: asked.elapsed(), request, early: place > 0 }))
     }
 }
 
@@ -120,31 +137,32 @@ fn run(trial: &Trial<'_>, exchange: &Exchange, in_flight: usize) -> Result<Metri
     fleet.connect(Options::new(server.port), CLIENTS, 32)?;
     let mut flights: Vec<_> = (0..CLIENTS).map(|_| Flight::default()).collect();
     for (client, flight) in flights.iter_mut().enumerate() {
-        let mut frames = Vec::new();
-        (0..in_flight).for_each(|_| flight.ask(exchange, &mut frames));
-        fleet.send(client, &frames)?;
+        fleet.send(client, &flight.begin(exchange, in_flight))?;
     }
+    let mut early = 0_u64;
     let mut times = Histogram::default();
-    let turn = |fleet: &mut Fleet, flights: &mut Vec<Flight>, times: &mut Histogram| {
+    let mut turn = |fleet: &mut Fleet, times: &mut Histogram, early: &mut u64| {
         fleet.turn(Some(Duration::from_millis(100)), |client, event, out| {
-            if let Some(time) = flights[client].take(exchange, event)? {
-                times.add(time);
-                flights[client].ask(exchange, out);
+            if let Some(answer) = flights[client].take(exchange, event)? {
+                times.add(answer.time);
+                *early += u64::from(answer.early);
+                flights[client].ask(exchange, answer.request, out);
             }
             Ok(())
         })
     };
     let warm = Instant::now() + trial.scale.warm_up();
     while Instant::now() < warm {
-        turn(&mut fleet, &mut flights, &mut times)?;
+        turn(&mut fleet, &mut times, &mut early)?;
     }
-    times = Histogram::default();
+    (times, early) = (Histogram::default(), 0);
     let window = Window::open(&server)?;
     while window.elapsed() < trial.scale.measure() {
-        turn(&mut fleet, &mut flights, &mut times)?;
+        turn(&mut fleet, &mut times, &mut early)?;
     }
     let mut metrics = Metrics::default();
     window.close(&server, times.count(), &mut metrics)?;
+    metrics.set("disorder_percent", early as f64 / times.count() as f64 * 100.0);
     metrics.set("p50_us", times.quantile(0.5));
     metrics.set("p99_us", times.quantile(0.99));
     Ok(metrics)
@@ -154,19 +172,17 @@ fn run(trial: &Trial<'_>, exchange: &Exchange, in_flight: usize) -> Result<Metri
 pub(super) fn once_around(fleet: &mut Fleet, clients: usize, exchange: &Exchange, rounds: usize) -> Result<(), String> {
     let mut flights: Vec<_> = (0..clients).map(|_| Flight::default()).collect();
     for (client, flight) in flights.iter_mut().enumerate() {
-        let mut frames = Vec::new();
-        flight.ask(exchange, &mut frames);
-        fleet.send(client, &frames)?;
+        fleet.send(client, &flight.begin(exchange, 1))?;
     }
     let mut done = 0;
     let give_up = Instant::now() + Duration::from_mins(1);
     while done < clients {
         fleet.turn(Some(Duration::from_millis(100)), |client, event, out| {
-            if flights[client].take(exchange, event)?.is_some() {
+            if let Some(answer) = flights[client].take(exchange, event)? {
                 if flights[client].answered == rounds {
                     done += 1;
                 } else {
-                    flights[client].ask(exchange, out);
+                    flights[client].ask(exchange, answer.request, out);
                 }
             }
             Ok(())

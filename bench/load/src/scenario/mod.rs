@@ -14,6 +14,8 @@ use crate::figures::Metrics;
 use crate::peer::Ability;
 use crate::trial::Trial;
 
+pub(crate) use open_loop::OVERRUN_BY;
+
 /// One figure of the report.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -28,9 +30,9 @@ impl Row {
         Self { metric: Cow::Borrowed(metric), unit: Cow::Borrowed(unit) }
     }
 
-    /// Less is better; rates are the opposite.
+    /// Something to compare by a ratio: less is better, and nobody needs nothing.
     pub(crate) fn is_a_cost(&self) -> bool {
-        self.metric != "per_second"
+        !matches!(&*self.metric, "per_second" | "disorder_percent")
     }
 }
 
@@ -43,6 +45,7 @@ const CLIENT: Row = Row::new("client_kb", "KB each");
 
 const MEMORY: &[Row] = &[CLIENT];
 const COST: &[Row] = &[CPU, RATE];
+const ORDERED: &[Row] = &[CPU, RATE, Row::new("disorder_percent", "% answered out of order")];
 const LATENCY: &[Row] = &[P50, P99, P999];
 const OTHERS: &[Row] = &[P99, CPU];
 const SLOW: &[Row] = &[P99, CPU, Row::new("resident_mb", "server MB afterwards")];
@@ -103,7 +106,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::new("echo-4k-4", "echo 4 KiB, 4 in flight", COST, closed_loop::echo_4k_4),
     Scenario::new("echo-4k-16", "echo 4 KiB, 16 in flight", COST, closed_loop::echo_4k_16),
     Scenario::new("ack-1", "ack, 1 in flight", COST, closed_loop::ack_1),
-    Scenario::new("ack-16", "ack, 16 in flight", COST, closed_loop::ack_16),
+    Scenario::new("ack-16", "ack, 16 in flight", ORDERED, closed_loop::ack_16),
     Scenario::new("binary", "binary echo 1 KiB, 4 in flight", COST, closed_loop::binary).needs(&[Binary]),
     Scenario::new("broadcast-1", "broadcast to 1,000, 1 in flight", COST, fan_out::broadcast_1).also_free(),
     Scenario::new("broadcast-8", "broadcast to 1,000, 8 in flight", COST, fan_out::broadcast_8).also_free(),

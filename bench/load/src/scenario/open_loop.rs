@@ -14,6 +14,8 @@ use crate::server::Window;
 use crate::trial::{SMALL, Trial, expect};
 
 const CLIENTS: usize = 100;
+/// How the failure of a server begins which cannot do what the schedule asks.
+pub(crate) const OVERRUN_BY: &str = "overrun: ";
 /// Answers outstanding at which a server counts as overrun.
 const OVERRUN: usize = 200_000;
 /// Messages sent before answers are looked at again, when the load generator itself is late.
@@ -129,6 +131,9 @@ fn run(trial: &Trial<'_>, rate: u32, flood: Flood) -> Result<Metrics, String> {
     let mut open = 0;
     while window.elapsed() < trial.scale.measure() {
         open = turn(&mut times, &mut flooded)?;
+    }
+    if times.count() == 0 {
+        return Err(format!("{OVERRUN_BY}{open} messages unanswered, and not one answer in the time measured"));
     }
     let mut metrics = Metrics::default();
     window.close(&server, times.count() + flooded, &mut metrics)?;
