@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::figures::Scale;
 use crate::process::Placement;
 use crate::results::{Key, Results};
 use crate::scenario::{OVERRUN_BY, Row, Scenario};
@@ -56,6 +57,9 @@ pub(crate) fn markdown(results: &Results, scenarios: &[Scenario]) -> String {
 fn head(results: &Results, out: &mut String) {
     let Results { date, machine, commit, rounds, .. } = results;
     let _ = writeln!(out, "{date}, {machine}, commit {commit}; medians of {rounds} interleaved rounds.");
+    if results.scale == Scale::Quick {
+        let _ = writeln!(out, "A quick look: short, and with fewer clients than the titles say.");
+    }
     if let Some(busy) = disturbance(results) {
         let percent = number(busy * 100.0);
         let _ = writeln!(out, "Other programs used {percent} % of a processor meanwhile (median; less is steadier).");
