@@ -18,7 +18,6 @@ use crate::limits::Rate;
 use crate::peer::Peer;
 use crate::proxy::{Network, Trusted};
 use crate::recovery::Recovery;
-use crate::server::Server;
 
 /// A transport which clients may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +46,11 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Makes the server.
-    ///
-    /// # Errors
-    /// When options contradict each other or cannot work; the message says what to change.
-    pub fn build(self) -> Result<Server, ConfigError> {
+    /// The options, once they are found to agree.
+    pub(crate) fn into_config(self) -> Result<Config, ConfigError> {
         let config = Config { engine: Arc::new(self.engine), protocol: Arc::new(self.protocol), ..self.config };
         config.validate()?;
-        Ok(Server::with_config(config))
+        Ok(config)
     }
 
     /// Path at which [`Server::listen`] answers. Default `/socket.io/`; with and without the slash at the end.

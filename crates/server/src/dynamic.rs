@@ -7,14 +7,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye_protocol::event::{Answer, Emit, Handler, Listen, Listener, Outcome};
 
-use crate::Message;
 use crate::error::{DisconnectReason, EmitError, Refusal};
 use crate::handlers::HandlerError;
 use crate::namespace::Namespace;
 use crate::peer::Peer;
 use crate::registry::{Parent, Registry};
 use crate::rooms::RoomEvent;
-use crate::socket::{Socket, allowed};
+use crate::socket::{Message, Socket, allowed};
 
 /// Namespaces made on demand, by [`Server::of_pattern`](crate::Server::of_pattern) or
 /// [`Server::of_with`](crate::Server::of_with). They share what is registered here; each has its own sockets and rooms.

@@ -13,11 +13,10 @@ use serde::de::DeserializeOwned;
 use sockeye_protocol::event::{Listeners, Outcome};
 use sockeye_protocol::{DecodeError, OwnedArgs};
 
-use crate::Message;
 use crate::error::{BoxError, DisconnectReason, Refusal};
 use crate::peer::Peer;
 use crate::rooms::Watchers;
-use crate::socket::{DisconnectHandler, Job, Socket, disconnect_handler};
+use crate::socket::{DisconnectHandler, Job, Message, Socket, disconnect_handler};
 
 /// A future that decides about a CONNECT.
 pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;

@@ -1,6 +1,7 @@
 //! Socket.IO server: events, acknowledgements, rooms and namespaces for every Socket.IO client.
 
 mod error;
+mod id;
 mod info;
 mod limits;
 mod gate;
@@ -30,10 +31,13 @@ mod namespace;
 mod pattern;
 mod registry;
 mod dynamic;
+mod table;
+mod core;
 mod session;
 mod http;
-mod server;
 mod builder;
+mod server;
+mod verbs;
 
 pub use ack::{Replies, Reply};
 pub use builder::{ServerBuilder, Transport};
@@ -56,12 +60,7 @@ pub use remote::RemoteSocket;
 pub use rooms::RoomEvent;
 pub use selector::Rooms;
 pub use server::Server;
-pub use socket::{AckFuture, Socket};
+pub use socket::{Ack, AckFuture, Message, Socket};
 pub use sockeye_protocol::event::{Event, Listener, Outcome};
 pub use sockeye_protocol::{Args, NamespacePath, Outgoing, OwnedArgs, Parser, Raw};
 pub use target::Target;
-
-/// An event with its arguments not decoded yet; see [`Namespace::on_message`] and [`Namespace::on_any`].
-pub type Message = sockeye_protocol::event::Message<Socket>;
-/// The right to answer an event once; see [`sockeye_protocol::event::Ack`].
-pub type Ack = sockeye_protocol::event::Ack<Socket>;

@@ -12,7 +12,6 @@ use smol_str::SmolStr;
 use sockeye_protocol::OwnedArgs;
 use sockeye_protocol::event::{Answer, Ask, Emit, Handler, Listen, Listener, Listeners, Outcome};
 
-use crate::Message;
 use crate::ack::Replies;
 use crate::adapter::Selection;
 use crate::error::{ClusterError, DisconnectReason, EmitError, Refusal};
@@ -22,7 +21,7 @@ use crate::peer::Peer;
 use crate::remote::RemoteSocket;
 use crate::rooms::RoomEvent;
 use crate::selector::Rooms;
-use crate::socket::{Socket, allowed};
+use crate::socket::{Message, Socket, allowed};
 use crate::target::Target;
 
 /// A namespace: a part of the server with its own sockets, rooms, handlers and admission. Cheap to clone.

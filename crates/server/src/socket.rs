@@ -13,7 +13,6 @@ use smol_str::SmolStr;
 use sockeye_protocol::event::{Answer, Ask, Emit, Handle, Handler, Listen, Listener, Listeners, Outcome, is_reserved};
 use sockeye_protocol::{AckId, Args, NamespacePath, Outgoing, OwnedArgs, Parser};
 
-use crate::Message;
 use crate::ack::{Reply, Waiter, deadline};
 use crate::adapter::Selection;
 use crate::broadcast::{self, Draft, Flags};
@@ -23,6 +22,12 @@ use crate::link::{Command, Urgency};
 use crate::peer::{Data, Extensions, Peer};
 use crate::selector::Rooms;
 use crate::target::Target;
+
+/// An event with its arguments not decoded yet; see [`Namespace::on_message`](crate::Namespace::on_message) and
+/// [`Namespace::on_any`](crate::Namespace::on_any).
+pub type Message = sockeye_protocol::event::Message<Socket>;
+/// The right to answer an event once; see [`sockeye_protocol::event::Ack`].
+pub type Ack = sockeye_protocol::event::Ack<Socket>;
 
 /// One client in one namespace. Cheap to clone; keeping one after the client has left holds no buffers.
 #[derive(Clone, Debug)]

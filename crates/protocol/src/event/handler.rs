@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{BoxError, EmitError, Entry};
+use super::{BoxError, EmitError};
 use crate::{AckId, Args, DecodeError, NamespacePath, Outgoing, OwnedArgs, Parser};
 
 /// What a handler is given as its first argument: the server's `Socket`, the client's `Client`.
@@ -97,29 +97,9 @@ impl<H: Handle> Handler<H> {
         }))
     }
 
-    /// The handlers of `entries`, one after the other, if `check` lets the event pass.
-    pub(super) fn guarded<F, Fut>(check: F, entries: Vec<Arc<Entry<H>>>) -> Self
-    where
-        F: FnOnce(H, Arc<Message<H>>) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
-    {
-        Self(Arc::new(move |handle, received| {
-            let message = Arc::new(Message::new(handle.clone(), received));
-            let verdict = check.clone()(handle.clone(), Arc::clone(&message));
-            let entries = entries.clone();
-            Ok(Box::pin(async move {
-                verdict.await?;
-                let mut outcome = Ok(());
-                for entry in entries.iter().filter(|entry| entry.claim()) {
-                    let result = match entry.handler.start(handle.clone(), &message.received()) {
-                        Ok(running) => running.await,
-                        Err(error) => Err(error),
-                    };
-                    outcome = outcome.and(result);
-                }
-                outcome
-            }))
-        }))
+    /// A handler of any kind.
+    pub(super) fn new(start: impl Fn(H, &Received<'_>) -> Result<Running, BoxError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(start))
     }
 
     /// Decodes the arguments and makes the future; user code before its first await may already run.
@@ -164,7 +144,7 @@ impl<H: Handle> Message<H> {
         Self { name: received.name.into(), args: received.args.to_owned(), ack: Ack { handle, id: received.ack } }
     }
 
-    fn received(&self) -> Received<'_> {
+    pub(super) fn received(&self) -> Received<'_> {
         Received { name: &self.name, args: self.args.as_args(), ack: self.ack.id }
     }
 

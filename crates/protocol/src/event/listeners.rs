@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use hashbrown::HashMap;
 use smol_str::SmolStr;
 
-use super::{BoxError, Handler, Message};
+use super::{BoxError, Handler, Message, Received};
 
 /// Handlers by event name; registered at any time, read by every connection.
 ///
@@ -180,11 +180,36 @@ impl<H: super::Handle> Entry<H> {
     {
         let limit = entries.iter().map(|entry| entry.limit.load(Ordering::Relaxed)).max().unwrap_or(1);
         Arc::new(Self {
-            handler: Handler::guarded(check, entries),
+            handler: Handler::new(move |handle: H, received: &Received<'_>| {
+                let message = Arc::new(Message::new(handle.clone(), received));
+                let verdict = check.clone()(handle.clone(), Arc::clone(&message));
+                Ok(Box::pin(Self::run_all(verdict, entries.clone(), handle, message)))
+            }),
             limit: AtomicUsize::new(limit),
             once: AtomicBool::new(false),
             spent: AtomicBool::new(false),
         })
+    }
+}
+
+impl<H: super::Handle> Entry<H> {
+    async fn run_all(
+        verdict: impl Future<Output = Result<(), BoxError>>,
+        entries: Vec<Arc<Self>>,
+        handle: H,
+        message: Arc<Message<H>>,
+    ) -> Result<(), BoxError> {
+        verdict.await?;
+        let mut outcome = Ok(());
+        for entry in entries.iter().filter(|entry| entry.claim()) {
+            let started = entry.handler.start(handle.clone(), &message.received());
+            let result = match started {
+                Ok(running) => running.await,
+                Err(error) => Err(error),
+            };
+            outcome = outcome.and(result);
+        }
+        outcome
     }
 }
 

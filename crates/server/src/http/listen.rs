@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 use super::response::respond;
 use super::route::PeerAddr;
 use super::{Body, SocketService};
+use crate::core::Core;
 use crate::proxy::{self, Preface};
-use crate::server::Core;
 use crate::transport::io::Io;
 
 /// How long a client may take for the head of a request.

@@ -7,13 +7,14 @@ use http::{Response, request};
 use sockeye_engine::Sid;
 use sockeye_protocol::OwnedArgs;
 
-use super::denial::{Code, Denial};
-use super::route::{Opening, handshake};
+use super::denial::Denial;
+use super::route::{Opening, enter, handshake};
 use super::{Body, polling, upgrade};
+use crate::core::Core;
 use crate::hooks::ErrorContext;
+use crate::id::random_id;
 use crate::link::{self, Carrier, Link};
 use crate::peer::Peer;
-use crate::server::Core;
 use crate::session::task::Task;
 
 /// Longest id that an application's generator may make.
@@ -40,7 +41,7 @@ pub(crate) async fn open(
     }
     enter(core, &link)?;
     let now = tokio::time::Instant::now().into_std();
-    Core::spawn(Task::polling(Arc::clone(core), Arc::clone(&link), now));
+    Task::polling(Arc::clone(core), Arc::clone(&link), now).spawn();
     let cookie = core.config.cookie.as_ref().and_then(|cookie| cookie.header(link.sid.as_str()));
     let mut response = polling::poll(link, parts).await;
     if let Some(cookie) = cookie {
@@ -49,23 +50,13 @@ pub(crate) async fn open(
     Ok(response)
 }
 
-/// Makes the session known.
-pub(crate) fn enter(core: &Core, link: &Arc<Link>) -> Result<(), Denial> {
-    match core.enter(link) {
-        true => Ok(()),
-        false if core.config.hooks.generate_id.is_some() => Err(Denial::bad_request(ErrorContext::IdGeneration)),
-        // The random source repeats itself, or the server is going down.
-        false => Err(Code::BadRequest.into()),
-    }
-}
-
 /// Who asks, as far as requests tell.
 pub(crate) fn request_peer(parts: &request::Parts) -> Peer {
     Peer::new(Arc::new(handshake(parts)), OwnedArgs::default(), None)
 }
 
 fn generate_id(core: &Core, peer: &Peer) -> Result<Sid, Denial> {
-    let Some(generate) = &core.config.hooks.generate_id else { return Ok(Sid::new(Core::random_id())) };
+    let Some(generate) = &core.config.hooks.generate_id else { return Ok(Sid::new(random_id())) };
     let id = generate(peer);
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(safe) {

@@ -9,10 +9,10 @@ use sockeye_engine::Revision;
 use sockeye_engine::handshake::{Query, TransportName};
 
 use super::denial::{Code, Denial};
+use crate::core::Core;
 use crate::hooks::ErrorContext;
 use crate::link::{Carrier, Link};
 use crate::peer::Handshake;
-use crate::server::Core;
 
 /// Address of the other end, as an extension of a request.
 ///
@@ -98,6 +98,16 @@ fn is_upgrade(parts: &request::Parts) -> bool {
     parts.version == Version::HTTP_11
         && parts.headers.contains_key(CONNECTION)
         && parts.headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Makes the session known.
+pub(crate) fn enter(core: &Core, link: &Arc<Link>) -> Result<(), Denial> {
+    match core.enter(link) {
+        true => Ok(()),
+        false if core.config.hooks.generate_id.is_some() => Err(Denial::bad_request(ErrorContext::IdGeneration)),
+        // The random source repeats itself, or the server is going down.
+        false => Err(Code::BadRequest.into()),
+    }
 }
 
 /// The request, as far as it is remembered.

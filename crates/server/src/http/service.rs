@@ -14,7 +14,7 @@ use super::open::{open, request_peer};
 use super::response::empty;
 use super::route::{PeerAddr, Route, route};
 use super::{Body, polling, upgrade};
-use crate::server::Core;
+use crate::core::Core;
 
 /// Answers the requests of Socket.IO clients: a [`tower_service::Service`] for axum, hyper and whatever else speaks tower.
 ///

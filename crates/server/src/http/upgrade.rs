@@ -14,12 +14,12 @@ use tokio::net::TcpStream;
 
 use super::Body;
 use super::denial::{Code, Denial};
-use super::open::enter;
 use super::response::{closing, empty, respond};
+use super::route::enter;
 use crate::compression::Deflate;
 use crate::config::Config;
+use crate::core::Core;
 use crate::link::{Carrier, Link, Request};
-use crate::server::Core;
 use crate::session::task::Task;
 use crate::transport::io::{Io, Stream};
 use crate::transport::websocket::{Form, WebSocket};
@@ -41,7 +41,7 @@ pub(crate) fn open_stream(
             Ok(upgraded) => {
                 let socket = websocket(upgraded, &link, params);
                 let now = tokio::time::Instant::now().into_std();
-                Core::spawn(Task::streaming(Arc::clone(&core), link, socket, now));
+                Task::streaming(Arc::clone(&core), link, socket, now).spawn();
             }
             Err(_) => core.table.remove(&link),
         }

@@ -9,10 +9,10 @@ use sockeye_protocol::{Connection, Outgoing, Slot};
 
 use crate::error::DisconnectReason;
 use crate::hub::{Hub, Member, Thread};
+use crate::id::random_id;
 use crate::link::{Command, Link, Urgency};
 use crate::peer::Peer;
 use crate::recovery::{Claim, Session};
-use crate::server::Core;
 
 /// Lets a client in: the answer to CONNECT is queued before anything else can be, and the socket is in the namespace.
 /// `None` if the client does not wait for it any more.
@@ -27,7 +27,7 @@ pub(crate) fn admit(
     if hub.log().is_some() {
         return admit_recoverable(hub, link, connection, slot, peer, now);
     }
-    let id = Core::random_id();
+    let id = random_id();
     push(link, connection.accept(slot, &id, None, now)?);
     let member = Member::new(id, slot, hub, link, peer, None);
     hub.insert(&member);
@@ -69,8 +69,8 @@ fn admit_recoverable(
             (session.id, session.rooms, thread, missed)
         }
         None => {
-            let thread = Thread { pid: Core::random_id(), start: next, end: AtomicU64::new(next), recovered: false };
-            (Core::random_id(), Vec::new(), thread, Vec::new())
+            let thread = Thread { pid: random_id(), start: next, end: AtomicU64::new(next), recovered: false };
+            (random_id(), Vec::new(), thread, Vec::new())
         }
     };
     let pid = thread.pid.clone();

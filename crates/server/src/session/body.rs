@@ -11,13 +11,13 @@ use sockeye_protocol::{AckId, Connection, Event, NamespacePath, Outgoing, Slot};
 use super::admission;
 use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
 use crate::ack::Waiter;
+use crate::core::Core;
 use crate::error::{DisconnectReason, Refusal};
 use crate::limits::{Limit, Meter};
 use crate::link::{Link, Urgency};
 use crate::namespace::Visit;
 use crate::peer::Peer;
 use crate::registry::Registry;
-use crate::server::Core;
 
 /// Why a session cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,5 @@
 //! One session: the task that owns it, and the sockets it carries.
 
-pub(crate) mod table;
 pub(crate) mod admission;
 pub(crate) mod occupant;
 pub(crate) mod body;

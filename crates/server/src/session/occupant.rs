@@ -18,7 +18,7 @@ use crate::hub::{Hub, Member};
 use crate::metrics::Metrics;
 use crate::namespace::{Namespace, Visit};
 use crate::peer::Peer;
-use crate::socket::{Job, Socket};
+use crate::socket::{Job, Message, Socket};
 
 /// What a slot holds.
 #[derive(Debug, Default)]
@@ -120,7 +120,7 @@ impl Joined {
     /// Handlers behind the filters of the namespace.
     fn guarded(&self, entries: Vec<Arc<Entry<Socket>>>) -> Arc<Entry<Socket>> {
         let hooks = self.namespace.hooks();
-        let check = async move |socket: Socket, message: Arc<crate::Message>| hooks.filter(&socket, &message).await;
+        let check = async move |socket: Socket, message: Arc<Message>| hooks.filter(&socket, &message).await;
         Entry::guarded(check, entries)
     }
 

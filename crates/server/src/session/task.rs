@@ -18,9 +18,9 @@ use tokio::time::Sleep;
 
 use super::answers;
 use super::body::{Body, Fault};
+use crate::core::Core;
 use crate::error::DisconnectReason;
 use crate::link::{Answer, Carrier, Command, Link, Request};
-use crate::server::Core;
 use crate::transport::websocket::{WebSocket, lend_batch, lend_read_buffer};
 
 /// Turns without waiting before other tasks get theirs.
@@ -64,8 +64,10 @@ impl Task {
         Self::new(core, link, Lane::Stream, Some(stream), now)
     }
 
-    pub(crate) fn link(&self) -> &Arc<Link> {
-        &self.body.link
+    /// Lets it run, until it ends by itself or its link is told to stop it.
+    pub(crate) fn spawn(self) {
+        let link = Arc::clone(&self.body.link);
+        link.set_abort(tokio::spawn(self).abort_handle());
     }
 
     fn new(core: Arc<Core>, link: Arc<Link>, lane: Lane, stream: Option<WebSocket>, now: Instant) -> Self {
