@@ -30,15 +30,24 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
         if stream.read_buf(&mut read).await? == 0 {
             return Ok(());
         }
-        if let Some((size, deflate, answer)) = judge(&read)? {
+        if let Some(Judged { size, deflate, answer }) = judge(&read)? {
             stream.write_all(&answer).await?;
             return echo::run(stream, Role::Server, deflate.as_ref(), read.split_off(size)).await;
         }
     }
 }
 
-/// The size of the head, what was agreed and the response; `None` if the head is not complete.
-fn judge(read: &[u8]) -> io::Result<Option<(usize, Option<Params>, Vec<u8>)>> {
+/// A request that was accepted.
+struct Judged {
+    /// Size of its head.
+    size: usize,
+    deflate: Option<Params>,
+    /// The head of the response.
+    answer: Vec<u8>,
+}
+
+/// Judges a request; `None` if its head is not complete.
+fn judge(read: &[u8]) -> io::Result<Option<Judged>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(size) = request.parse(read).map_err(io::Error::other)? else { return Ok(None) };
@@ -47,5 +56,5 @@ fn judge(read: &[u8]) -> io::Result<Option<(usize, Option<Params>, Vec<u8>)>> {
     let accepted = handshake::accept(method, headers, Some(&DEFLATE), |_| true).map_err(io::Error::other)?;
     let mut answer = Vec::new();
     accepted.encode(&mut answer);
-    Ok(Some((size, accepted.deflate, answer)))
+    Ok(Some(Judged { size, deflate: accepted.deflate, answer }))
 }
