@@ -1,9 +1,9 @@
 //! Socket.IO server: events, acknowledgements, rooms and namespaces for every Socket.IO client.
 
+mod limits;
 mod error;
 mod id;
 mod info;
-mod limits;
 mod gate;
 mod proxy;
 pub mod adapter;
@@ -12,10 +12,10 @@ mod compression;
 mod cors;
 mod cookie;
 mod hooks;
+mod recovery;
 mod config;
 mod metrics;
 mod ack;
-mod recovery;
 mod outbox;
 mod transport;
 mod link;

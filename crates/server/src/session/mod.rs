@@ -4,4 +4,5 @@ pub(crate) mod admission;
 pub(crate) mod occupant;
 pub(crate) mod body;
 mod answers;
+mod alarm;
 pub(crate) mod task;

@@ -14,8 +14,8 @@ use sockeye_engine::{
     CloseReason, Event as EngineEvent, Lane, Packet, ProtocolError, Revision, Role, Session, payload, payload_v3, ws,
 };
 use sockeye_protocol::{Connection, Outgoing};
-use tokio::time::Sleep;
 
+use super::alarm::Alarm;
 use super::answers;
 use super::body::{Body, Fault};
 use crate::core::Core;
@@ -38,7 +38,7 @@ pub(crate) struct Task {
     poll: Option<oneshot::Sender<Answer>>,
     /// A POST that waits until the handlers have caught up.
     deferred: Option<Request>,
-    timer: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     /// Set when the connection is being closed: when it must be over.
     closing: Option<Instant>,
     /// What the close frame of the stream will say.
@@ -83,7 +83,7 @@ impl Task {
             stream,
             poll: None,
             deferred: None,
-            timer: None,
+            alarm: Alarm::default(),
             closing: None,
             farewell: None,
             raised: false,
@@ -464,24 +464,13 @@ impl Task {
         }
         self.body.retire();
         self.deferred = None;
-        self.timer = None;
+        self.alarm = Alarm::default();
     }
 
     /// Ready when the next deadline has passed.
     fn poll_timer(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.body.next_deadline().into_iter().chain(self.closing).min() else {
-            return Poll::Pending;
-        };
-        if deadline <= now {
-            return Poll::Ready(());
-        }
-        let deadline = tokio::time::Instant::from_std(deadline);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        // A timer that fires too early costs one look at the clock; moving it on every packet would cost more.
-        if timer.deadline() > deadline || timer.is_elapsed() {
-            timer.as_mut().reset(deadline);
-        }
-        timer.as_mut().poll(cx)
+        let deadline = self.body.next_deadline().into_iter().chain(self.closing).min();
+        deadline.map_or(Poll::Pending, |deadline| self.alarm.poll(deadline, now, cx))
     }
 }
 
