@@ -6,16 +6,20 @@ use serde::de::value::CowStrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Impossible, Serialize, Serializer};
-use smol_str::{SmolStr, ToSmolStr, format_smolstr};
+use smol_str::{ToSmolStr, format_smolstr};
 
 use crate::{DecodeError, EncodeError};
 
-/// A key to be written.
-pub(crate) fn text<T: Serialize + ?Sized>(key: &T) -> Result<SmolStr, EncodeError> {
-    key.serialize(Writer)
+/// Hands the text of a key to `write`.
+pub(crate) fn write<T, W>(key: &T, write: W) -> Result<(), EncodeError>
+where
+    T: Serialize + ?Sized,
+    W: FnOnce(&str) -> Result<(), EncodeError>,
+{
+    key.serialize(Writer(write))
 }
 
-struct Writer;
+struct Writer<W>(W);
 
 fn refuse<T>() -> Result<T, EncodeError> {
     Err(EncodeError::new("the key of a map must be a string, a number, a boolean or a plain enum variant"))
@@ -23,8 +27,8 @@ fn refuse<T>() -> Result<T, EncodeError> {
 
 macro_rules! texts {
     ($($method:ident: $type:ty,)*) => {
-        $(fn $method(self, value: $type) -> Result<SmolStr, EncodeError> {
-            Ok(value.to_smolstr())
+        $(fn $method(self, value: $type) -> Result<(), EncodeError> {
+            self.0(&value.to_smolstr())
         })*
     };
 }
@@ -37,10 +41,10 @@ macro_rules! refusals {
     };
 }
 
-type Never = Impossible<SmolStr, EncodeError>;
+type Never = Impossible<(), EncodeError>;
 
-impl Serializer for Writer {
-    type Ok = SmolStr;
+impl<W: FnOnce(&str) -> Result<(), EncodeError>> Serializer for Writer<W> {
+    type Ok = ();
     type Error = EncodeError;
     type SerializeSeq = Never;
     type SerializeTuple = Never;
@@ -53,14 +57,14 @@ impl Serializer for Writer {
     texts! {
         serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
         serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128,
-        serialize_bool: bool, serialize_char: char, serialize_str: &str,
+        serialize_bool: bool, serialize_char: char,
     }
 
     refusals! {
-        serialize_bytes(&[u8]) -> SmolStr;
-        serialize_none() -> SmolStr;
-        serialize_unit() -> SmolStr;
-        serialize_unit_struct(&'static str) -> SmolStr;
+        serialize_bytes(&[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(&'static str) -> ();
         serialize_seq(Option<usize>) -> Never;
         serialize_tuple(usize) -> Never;
         serialize_tuple_struct(&'static str, usize) -> Never;
@@ -70,23 +74,27 @@ impl Serializer for Writer {
         serialize_struct_variant(&'static str, u32, &'static str, usize) -> Never;
     }
 
-    fn serialize_f32(self, value: f32) -> Result<SmolStr, EncodeError> {
+    fn serialize_str(self, value: &str) -> Result<(), EncodeError> {
+        self.0(value)
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), EncodeError> {
         self.serialize_f64(f64::from(value))
     }
 
-    fn serialize_f64(self, value: f64) -> Result<SmolStr, EncodeError> {
-        if value.is_finite() { Ok(format_smolstr!("{value:?}")) } else { refuse() }
+    fn serialize_f64(self, value: f64) -> Result<(), EncodeError> {
+        if value.is_finite() { self.0(&format_smolstr!("{value:?}")) } else { refuse() }
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<SmolStr, EncodeError> {
-        Ok(SmolStr::new_static(variant))
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), EncodeError> {
+        self.0(variant)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<SmolStr, EncodeError> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
         value.serialize(self)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &str, value: &T) -> Result<SmolStr, EncodeError> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &str, value: &T) -> Result<(), EncodeError> {
         value.serialize(self)
     }
 
@@ -96,7 +104,7 @@ impl Serializer for Writer {
         _: u32,
         _: &'static str,
         _: &T,
-    ) -> Result<SmolStr, EncodeError> {
+    ) -> Result<(), EncodeError> {
         refuse()
     }
 }

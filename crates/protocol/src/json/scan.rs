@@ -171,22 +171,29 @@ pub(crate) struct StringEnd {
 }
 
 /// Checks a string from the byte after its opening quote.
-pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> Option<StringEnd> {
-    let mut escaped = false;
+#[inline]
+pub(crate) fn string_end(bytes: &[u8], at: usize) -> Option<StringEnd> {
+    let at = special(bytes, at);
+    match bytes.get(at)? {
+        b'"' => Some(StringEnd { next: at + 1, escaped: false }),
+        b'\\' => escaped_string_end(bytes, at),
+        _ => None,
+    }
+}
+
+/// The same from its first backslash on.
+fn escaped_string_end(bytes: &[u8], mut at: usize) -> Option<StringEnd> {
     loop {
-        at = special(bytes, at);
         match bytes.get(at)? {
-            b'"' => return Some(StringEnd { next: at + 1, escaped }),
-            b'\\' => {
-                escaped = true;
-                match bytes.get(at + 1)? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
-                    b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => at += 6,
-                    _ => return None,
-                }
-            }
+            b'"' => return Some(StringEnd { next: at + 1, escaped: true }),
+            b'\\' => match bytes.get(at + 1)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => at += 2,
+                b'u' if bytes.get(at + 2..at + 6)?.iter().all(u8::is_ascii_hexdigit) => at += 6,
+                _ => return None,
+            },
             _ => return None,
         }
+        at = special(bytes, at);
     }
 }
 
@@ -223,32 +230,57 @@ fn digits_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The first place from `at` on which holds `"`, `\` or a control character; the end if there is none.
+#[inline]
+pub(crate) fn special(bytes: &[u8], at: usize) -> usize {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    while let Some((eight, others)) = rest.split_first_chunk() {
+        if let Some(place) = special_of_eight(*eight) {
+            return bytes.len() - rest.len() + place;
+        }
+        rest = others;
+    }
+    let place = rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len());
+    bytes.len() - rest.len() + place
+}
+
+/// Appends what stands before the first `"`, `\` or control character; gives what begins with that.
+#[inline]
+pub(super) fn copy_plain<'a>(out: &mut Vec<u8>, mut rest: &'a [u8]) -> &'a [u8] {
+    while let Some((eight, others)) = rest.split_first_chunk() {
+        // Always all eight, which is one store: to copy less would be a call.
+        out.extend_from_slice(eight);
+        if let Some(place) = special_of_eight(*eight) {
+            out.truncate(out.len() - 8 + place);
+            return rest.get(place..).unwrap_or_default();
+        }
+        rest = others;
+    }
+    while let Some((&byte, others)) = rest.split_first().filter(|(byte, _)| !is_special(**byte)) {
+        out.push(byte);
+        rest = others;
+    }
+    rest
+}
+
+/// A byte that cannot stand in a string as it is, or ends it.
+#[inline]
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..=0x1f)
+}
+
+/// The first special one of eight bytes, looked at together.
 ///
-/// Eight bytes at a time: a byte of `x - 0x01…01 & !x` has its highest bit set where `x` has a zero byte, and the lowest
-/// such byte is exact, since a borrow begins only at a true one.
-pub(crate) fn special(bytes: &[u8], mut at: usize) -> usize {
+/// `(x ^ 2) - 0x21` borrows from its highest bit where `x` is a control character or `"`, which the exclusive or moves
+/// next to each other; `(x ^ 0x5c) - 1` does where it is `\`. A borrow goes on into the next byte only from a true one, so
+/// the lowest is exact. Where `x` has its highest bit set it is neither.
+#[inline]
+fn special_of_eight(eight: [u8; 8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    while let Some(eight) = bytes.get(at..at + 8).and_then(|eight| <[u8; 8]>::try_from(eight).ok()) {
-        let word = u64::from_le_bytes(eight);
-        let quote = word ^ (ONES * 0x22);
-        let backslash = word ^ (ONES * 0x5c);
-        let found = word.wrapping_sub(ONES * 0x20) & !word
-            | quote.wrapping_sub(ONES) & !quote
-            | backslash.wrapping_sub(ONES) & !backslash;
-        let found = found & HIGH;
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    while let Some(byte) = bytes.get(at) {
-        if matches!(byte, b'"' | b'\\' | 0..=0x1f) {
-            break;
-        }
-        at += 1;
-    }
-    at
+    let word = u64::from_le_bytes(eight);
+    let low = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * 0x5c)).wrapping_sub(ONES);
+    let found = (low | backslash) & !word & (ONES * 0x80);
+    if found == 0 { None } else { Some((found.trailing_zeros() / 8) as usize) }
 }
 
 #[cfg(test)]
@@ -356,9 +388,13 @@ mod tests {
         }
 
         #[test]
-        fn finds_the_first_special(text in ".{0,40}") {
+        fn finds_the_first_special(text in ".{0,40}|[!#\\[\\]^ -$\u{0}-\u{22}\u{7f}-\u{ff}]{0,20}[\"\\\\\u{1f}]?.{0,9}") {
             let slow = text.bytes().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).unwrap_or(text.len());
             prop_assert_eq!(special(text.as_bytes(), 0), slow);
+            let mut copied = b"before".to_vec();
+            let rest = copy_plain(&mut copied, text.as_bytes());
+            prop_assert_eq!(copied, [b"before", &text.as_bytes()[..slow]].concat());
+            prop_assert_eq!(rest, &text.as_bytes()[slow..]);
         }
     }
 }

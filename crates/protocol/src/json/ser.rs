@@ -247,9 +247,10 @@ impl ser::SerializeMap for Compound<'_, '_> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result {
         self.comma();
-        let key = crate::key::text(key)?;
-        text::write(self.writer.out, &key);
-        Ok(())
+        crate::key::write(key, |key| {
+            text::write(self.writer.out, key);
+            Ok(())
+        })
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result {

@@ -2,74 +2,76 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
-
-use super::scan::special;
+use super::scan::copy_plain;
 
 /// What stands between the quotes of a checked string, with its escapes resolved.
+#[inline]
 pub(crate) fn unescape(raw: &str, escaped: bool) -> Cow<'_, str> {
-    if !escaped {
-        return Cow::Borrowed(raw);
+    if escaped { Cow::Owned(resolve(raw)) } else { Cow::Borrowed(raw) }
+}
+
+fn resolve(raw: &str) -> String {
+    let mut text = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    loop {
+        rest = copy_plain(&mut text, rest);
+        if rest.is_empty() {
+            // Whole characters were copied and whole ones were put between them.
+            return String::from_utf8(text).unwrap_or_default();
+        }
+        rest = escape(rest, &mut text);
     }
-    let mut text = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some((before, after)) = memchr(b'\\', rest.as_bytes()).and_then(|at| rest.split_at_checked(at)) {
-        text.push_str(before);
-        rest = escape(after, &mut text);
-    }
-    text.push_str(rest);
-    Cow::Owned(text)
 }
 
 /// Resolves the escape at the beginning of `text`; gives what follows it.
-fn escape<'a>(text: &'a str, out: &mut String) -> &'a str {
-    let letter = text.as_bytes().get(1).copied().unwrap_or_default();
-    let mut length = 2;
-    out.push(match letter {
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => {
-            length = 6;
-            let first = code_unit(text).unwrap_or_default();
-            let second = text.get(6..).and_then(code_unit);
-            match (first, second) {
-                (0xd800..0xdc00, Some(second @ 0xdc00..0xe000)) => {
-                    length = 12;
-                    let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-                    char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
-                }
-                _ => char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER),
-            }
-        }
-        other => char::from(other),
+#[inline]
+fn escape<'a>(text: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    out.push(match text.get(1).copied().unwrap_or_default() {
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'u' => return escaped_code(text, out),
+        other => other,
     });
+    text.get(2..).unwrap_or_default()
+}
+
+/// The same for `\uXXXX`, or two of them which make one character.
+fn escaped_code<'a>(text: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    let first = code_unit(text).unwrap_or_default();
+    let second = text.get(6..).and_then(code_unit);
+    let (code, length) = match (first, second) {
+        (0xd800..0xdc00, Some(second @ 0xdc00..0xe000)) => {
+            (0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00), 12)
+        }
+        _ => (first, 6),
+    };
+    let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     text.get(length..).unwrap_or_default()
 }
 
 /// The number of a `\uXXXX` at the beginning of `text`.
-fn code_unit(text: &str) -> Option<u32> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    u32::from_str_radix(digits, 16).ok()
+fn code_unit(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(b"\\u")?.first_chunk::<4>()?;
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// Writes a string with its quotes.
 pub(super) fn write(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
+    out.reserve(text.len() + 2);
     out.push(b'"');
-    let mut from = 0;
-    loop {
-        let at = special(bytes, from);
-        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-        let Some(&byte) = bytes.get(at) else { break };
+    let mut rest = copy_plain(out, text.as_bytes());
+    while let Some((&byte, others)) = rest.split_first() {
         write_escape(out, byte);
-        from = at + 1;
+        rest = copy_plain(out, others);
     }
     out.push(b'"');
 }
 
+#[inline]
 fn write_escape(out: &mut Vec<u8>, byte: u8) {
     const HEX: [u8; 16] = *b"0123456789abcdef";
     let letter = match byte {
