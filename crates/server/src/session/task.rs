@@ -25,8 +25,8 @@ use crate::transport::websocket::{WebSocket, lend_batch, lend_read_buffer};
 
 /// Turns without waiting before other tasks get theirs.
 const TURNS: usize = 16;
-/// Reads within one turn.
-const READS: usize = 4;
+/// What one read counts at least, when it is decided whether others should have their turn.
+const LEAST: usize = 16 * 1024;
 /// How long a connection that is being closed may take to write what was emitted before.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -269,19 +269,20 @@ impl Task {
             return Ok(());
         }
         lend_read_buffer(|buffer| {
-            for _ in 0..READS {
-                if self.body.is_congested() {
-                    return Ok(());
-                }
-                let Some(stream) = &mut self.stream else { return Ok(()) };
+            let mut left = buffer.len();
+            while left > 0 {
+                let Some(stream) = self.stream.as_mut().filter(|_| !self.body.is_congested()) else { return Ok(()) };
                 match stream.poll_read(cx, buffer) {
                     Poll::Pending => return Ok(()),
-                    Poll::Ready(Ok(n)) if n > 0 => self.receive_bytes(&mut buffer[..n], now, cx)?,
+                    Poll::Ready(Ok(n)) if n > 0 => {
+                        left = left.saturating_sub(n.max(LEAST));
+                        self.receive_bytes(&mut buffer[..n], now, cx)?;
+                    }
                     Poll::Ready(Ok(_)) => self.stream_gone(CloseReason::TransportClose, now),
                     Poll::Ready(Err(_)) => self.stream_gone(CloseReason::TransportError, now),
                 }
             }
-            // There may be more: come back after the others have had their turn.
+            // There may be more: the others have their turn first, however much this client sends.
             cx.waker().wake_by_ref();
             Ok(())
         })
