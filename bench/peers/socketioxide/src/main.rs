@@ -11,10 +11,7 @@ use socketioxide::extract::{AckSender, Data, SocketRef};
 fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = option("--port").ok_or("--port is missing")?.parse()?;
     let workers: usize = option("--workers").as_deref().unwrap_or("1").parse()?;
-    let runtime = match workers {
-        1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-        _ => tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?,
-    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     runtime.block_on(serve(port))
 }
 

@@ -8,10 +8,7 @@ use sockeye::{BoxError, Server};
 fn main() -> Result<(), BoxError> {
     let port: u16 = option("--port").ok_or("--port is missing")?.parse()?;
     let workers: usize = option("--workers").as_deref().unwrap_or("1").parse()?;
-    let runtime = match workers {
-        1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-        _ => tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?,
-    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let io = Server::new();
     listen(&io);
     Ok(runtime.block_on(io.listen(("127.0.0.1", port)))?)
