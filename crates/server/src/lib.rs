@@ -35,8 +35,11 @@ mod table;
 mod core;
 mod session;
 mod http;
+#[cfg(feature = "tls")]
+mod tls;
 mod builder;
 mod server;
+mod serving;
 mod verbs;
 
 pub use ack::{Replies, Reply};
@@ -64,3 +67,5 @@ pub use socket::{Ack, AckFuture, Message, Socket};
 pub use sockeye_protocol::event::{Event, Listener, Outcome};
 pub use sockeye_protocol::{Args, NamespacePath, Outgoing, OwnedArgs, Parser, Raw};
 pub use target::Target;
+#[cfg(feature = "tls")]
+pub use tls::Tls;

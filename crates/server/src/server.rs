@@ -1,21 +1,16 @@
 //! The server: its builder, its life, and the verbs of the main namespace.
 
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_protocol::NamespacePath;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::builder::ServerBuilder;
 use crate::config::Config;
 use crate::core::Core;
 use crate::dynamic::DynamicNamespace;
 use crate::error::{ConfigError, DisconnectReason};
-use crate::http::{SocketService, listen};
 use crate::link::Command;
 use crate::metrics::MetricsSnapshot;
 use crate::namespace::Namespace;
@@ -28,7 +23,7 @@ use crate::registry::Rule;
 /// It lives as long as it has work: dropping the handles ends nothing, [`Server::close`] does.
 #[derive(Clone, Debug)]
 pub struct Server {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl Default for Server {
@@ -54,53 +49,6 @@ impl Server {
 
     pub(crate) fn main(&self) -> &Namespace {
         self.core.registry.main()
-    }
-
-    /// Listens on `address` and serves until [`Self::close`] is called.
-    ///
-    /// Dropping the future stops accepting; connections that are open live on.
-    ///
-    /// # Errors
-    /// When the address cannot be listened on: in use, not permitted, not local.
-    pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<()> {
-        self.serve(TcpListener::bind(address).await?).await
-    }
-
-    /// Serves the connections of a listener until [`Self::close`] is called.
-    ///
-    /// # Errors
-    /// None at present: an accept that fails is logged and tried again.
-    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        listen::serve(Arc::clone(&self.core), listener).await
-    }
-
-    /// Serves one byte stream that was accepted elsewhere: a Unix socket, the inside of a TLS connection, a pipe in tests.
-    /// Runs until the stream ends or the server is closed; a WebSocket that began on it lives on by itself.
-    ///
-    /// `address` is what [`Peer::address`](crate::Peer::address) will say.
-    ///
-    /// ```no_run
-    /// # async fn unix() -> std::io::Result<()> {
-    /// let io = sockeye::Server::new();
-    /// let listener = tokio::net::UnixListener::bind("/run/chat.sock")?;
-    /// loop {
-    ///     let (stream, _) = listener.accept().await?;
-    ///     let io = io.clone();
-    ///     tokio::spawn(async move { io.serve_stream(stream, None).await });
-    /// }
-    /// # }
-    /// ```
-    pub async fn serve_stream(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        address: Option<SocketAddr>,
-    ) {
-        listen::connection(Arc::clone(&self.core), Box::new(stream), address).await;
-    }
-
-    /// The service to mount into axum, hyper, or anything else that speaks tower.
-    pub fn service(&self) -> SocketService {
-        SocketService::new(Arc::clone(&self.core))
     }
 
     /// Ends the server: accepts nothing more, disconnects every socket (`server shutting down`; clients come back by

@@ -3,43 +3,74 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+#[cfg(feature = "http2")]
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
 
 use super::response::respond;
-use super::route::PeerAddr;
+use super::route::{PeerAddr, Secured};
 use super::{Body, SocketService};
-use crate::core::Core;
+use crate::core::{Closing, Core};
 use crate::proxy::{self, Preface};
-use crate::transport::io::Io;
+use crate::transport::io::{Io, Stream};
 
 /// How long a client may take for the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts connections until the server is closed.
-pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> io::Result<()> {
+/// Where connections come from.
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+/// What was accepted.
+type Accepted = (Box<dyn Io>, Option<SocketAddr>);
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::trace!(%error, "TCP_NODELAY not set");
+                }
+                Ok((Box::new(stream), Some(address)))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener) => Ok((Box::new(listener.accept().await?.0), None)),
+        }
+    }
+}
+
+/// Accepts connections until the server is closed, and has each served by a task of its own.
+pub(crate) async fn serve<F>(core: Arc<Core>, listener: Listener, serve_one: impl Fn(Connection) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut closing = core.closing();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = closing.wait() => return Ok(()),
+            () = closing.wait() => return,
         };
         match accepted {
-            Ok((stream, address)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::trace!(%error, "TCP_NODELAY not set");
-                }
-                tokio::spawn(connection(Arc::clone(&core), Box::new(stream), Some(address)));
+            Ok((io, address)) => {
+                drop(tokio::spawn(serve_one(Connection::new(Arc::clone(&core), io, address))));
             }
             Err(error) if is_about_one_client(&error) => {}
             Err(error) => {
@@ -55,29 +86,106 @@ fn is_about_one_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// Serves the requests of one byte stream until it ends, or the server is closed and what was asked is answered.
-pub(crate) async fn connection(core: Arc<Core>, mut stream: Box<dyn Io>, mut address: Option<SocketAddr>) {
-    if core.config.proxy_protocol {
-        let announced = announced(&core, &mut stream, address);
-        match tokio::time::timeout(HEAD_DEADLINE, announced).await {
-            Ok(Ok(client)) => address = client,
-            Ok(Err(error)) => return tracing::debug!(%error, "no header of the PROXY protocol"),
-            Err(_) => return tracing::debug!("no header of the PROXY protocol in time"),
+/// One byte stream on which requests come.
+pub(crate) struct Connection {
+    pub(crate) core: Arc<Core>,
+    pub(crate) io: Box<dyn Io>,
+    pub(crate) address: Option<SocketAddr>,
+    /// Whether it is the inside of a TLS connection.
+    pub(crate) secured: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(core: Arc<Core>, io: Box<dyn Io>, address: Option<SocketAddr>) -> Self {
+        Self { core, io, address, secured: false }
+    }
+
+    /// Lets the proxy in front of it speak first, if there is one: `None` if it does not say who the client is.
+    pub(crate) async fn announced(mut self) -> Option<Self> {
+        if !self.core.config.proxy_protocol {
+            return Some(self);
+        }
+        match tokio::time::timeout(HEAD_DEADLINE, announced(&self.core, &mut self.io, self.address)).await {
+            Ok(Ok(client)) => {
+                self.address = client;
+                return Some(self);
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "no header of the PROXY protocol"),
+            Err(_) => tracing::debug!("no header of the PROXY protocol in time"),
+        }
+        None
+    }
+
+    /// Serves the requests until the stream ends, or the server is closed and what was asked is answered. Whether the
+    /// client speaks HTTP/2 is seen by how it begins.
+    #[cfg(feature = "http2")]
+    pub(crate) async fn serve(self) {
+        let Some(mut this) = self.announced().await else { return };
+        let mut closing = this.core.closing();
+        let begun = tokio::select! {
+            begun = tokio::time::timeout(HEAD_DEADLINE, super::preface::read(&mut *this.io)) => begun,
+            () = closing.wait() => return,
+        };
+        match begun {
+            Ok(Ok((bytes, true))) => this.serve_http2(bytes, closing).await,
+            Ok(Ok((bytes, false))) => this.serve_http1(bytes, closing).await,
+            Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended"),
+            Err(_) => tracing::debug!("a client connected and said nothing"),
         }
     }
-    let mut closing = core.closing();
-    let service = service_fn(move |request| answer(Arc::clone(&core), request, address));
-    let http = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut http = std::pin::pin!(http);
+
+    /// Serves the requests until the stream ends, or the server is closed and what was asked is answered.
+    #[cfg(not(feature = "http2"))]
+    pub(crate) async fn serve(self) {
+        let Some(this) = self.announced().await else { return };
+        let closing = this.core.closing();
+        this.serve_http1(bytes::Bytes::new(), closing).await;
+    }
+
+    /// HTTP/1.1; `begun` are bytes that were read already.
+    pub(crate) async fn serve_http1(self, begun: bytes::Bytes, closing: Closing) {
+        let Self { core, io, address, secured } = self;
+        let service = service_fn(move |request| answer(Arc::clone(&core), request, address, secured));
+        let http = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_DEADLINE)
+            .serve_connection(TokioIo::new(Stream::new(io, begun)), service)
+            .with_upgrades();
+        run(std::pin::pin!(http), closing, http1::UpgradeableConnection::graceful_shutdown).await;
+    }
+
+    /// HTTP/2, with bounds on what a client can make the server keep.
+    #[cfg(feature = "http2")]
+    pub(crate) async fn serve_http2(self, begun: bytes::Bytes, closing: Closing) {
+        let Self { core, io, address, secured } = self;
+        let service = service_fn(move |request| answer(Arc::clone(&core), request, address, secured));
+        let http = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+            .timer(TokioTimer::new())
+            // Two requests at a time for each session; pages of one browser share a connection.
+            .max_concurrent_streams(256)
+            .max_header_list_size(16 * 1024)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(64)
+            .initial_stream_window_size(64 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .max_send_buf_size(64 * 1024)
+            .keep_alive_interval(HEAD_DEADLINE)
+            .keep_alive_timeout(HEAD_DEADLINE)
+            .serve_connection(TokioIo::new(Stream::new(io, begun)), service);
+        run(std::pin::pin!(http), closing, http2::Connection::graceful_shutdown).await;
+    }
+}
+
+/// Runs a connection to its end, which `finish` brings about when the server is closed.
+async fn run<C>(mut http: Pin<&mut C>, mut closing: Closing, finish: impl Fn(Pin<&mut C>))
+where
+    C: Future<Output = hyper::Result<()>>,
+{
     let result = tokio::select! {
         result = &mut http => result,
         () = closing.wait() => {
             // Requests which are being answered are answered; none follows.
-            http.as_mut().graceful_shutdown();
+            finish(http.as_mut());
             http.await
         }
     };
@@ -109,12 +217,16 @@ async fn answer(
     core: Arc<Core>,
     mut request: Request<Incoming>,
     address: Option<SocketAddr>,
+    secured: bool,
 ) -> Result<Response<Body>, Infallible> {
     if !core.config.is_path(request.uri().path()) {
         return Ok(respond(StatusCode::NOT_FOUND, "text/plain", "Not found"));
     }
     if let Some(address) = address {
         request.extensions_mut().insert(PeerAddr(address));
+    }
+    if secured {
+        request.extensions_mut().insert(Secured);
     }
     Ok(SocketService::new(core).answer(request).await)
 }

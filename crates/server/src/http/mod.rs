@@ -10,6 +10,8 @@ mod polling;
 mod upgrade;
 mod open;
 mod service;
+#[cfg(feature = "http2")]
+mod preface;
 pub(crate) mod listen;
 
 pub use body::Body;

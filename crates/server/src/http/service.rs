@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response, StatusCode, request};
+use http::header::CONNECTION;
+use http::{Method, Request, Response, StatusCode, Version, request};
 use tower_service::Service;
 
 use super::denial::Denial;
@@ -46,6 +47,10 @@ impl SocketService {
         }
         let mut response = self.dispatch(&mut parts, body).await;
         cors.mark(&parts, response.headers_mut());
+        if parts.version == Version::HTTP_2 {
+            // There is nothing to say about a connection that others share. [RFC 9113 §8.2.2]
+            response.headers_mut().remove(CONNECTION);
+        }
         response
     }
 

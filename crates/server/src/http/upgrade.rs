@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::core::Core;
 use crate::link::{Carrier, Link, Request};
 use crate::session::task::Task;
-use crate::transport::io::{Io, Stream};
+use crate::transport::io::Stream;
 use crate::transport::websocket::{Form, WebSocket};
 
 /// Opens a session with a WebSocket.
@@ -125,8 +125,8 @@ fn refuse(refusal: ws::handshake::Refusal) -> Response<Body> {
 /// rule, but would keep 8 KiB alive for as long as the connection. Our own accept loop boxes its streams; frameworks
 /// serve TCP as it is.
 fn into_stream(upgraded: Upgraded) -> Stream {
-    let upgraded = match upgraded.downcast::<TokioIo<Box<dyn Io>>>() {
-        Ok(parts) => return Stream::new(parts.io.into_inner(), parts.read_buf),
+    let upgraded = match upgraded.downcast::<TokioIo<Stream>>() {
+        Ok(parts) => return parts.io.into_inner().unread(parts.read_buf),
         Err(upgraded) => upgraded,
     };
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {

@@ -5,3 +5,8 @@ mod bodies;
 mod cors;
 mod deflate;
 mod hooks;
+#[cfg(feature = "http2")]
+mod http2;
+mod listening;
+#[cfg(feature = "tls")]
+mod tls;

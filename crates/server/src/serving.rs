@@ -1,0 +1,116 @@
+//! From listening to serving.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, ToSocketAddrs};
+
+use crate::http::SocketService;
+use crate::http::listen::{self, Connection, Listener};
+use crate::server::Server;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
+
+/// Serving.
+impl Server {
+    /// Listens on `address` and serves until [`Self::close`] is called.
+    ///
+    /// Dropping the future stops accepting; connections that are open live on.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on: in use, not permitted, not local.
+    pub async fn listen(&self, address: impl ToSocketAddrs) -> io::Result<()> {
+        self.serve(TcpListener::bind(address).await?).await
+    }
+
+    /// Serves the connections of a listener until [`Self::close`] is called.
+    ///
+    /// # Errors
+    /// None at present: an accept that fails is logged and tried again.
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        listen::serve(Arc::clone(&self.core), Listener::Tcp(listener), Connection::serve).await;
+        Ok(())
+    }
+
+    /// Listens on `address` for TLS and serves until [`Self::close`] is called. A client has 10 s for its handshake.
+    ///
+    /// # Errors
+    /// As [`Self::listen`].
+    #[cfg(feature = "tls")]
+    pub async fn listen_tls(&self, address: impl ToSocketAddrs, tls: Tls) -> io::Result<()> {
+        self.serve_tls(TcpListener::bind(address).await?, tls).await
+    }
+
+    /// Serves the connections of a listener by TLS until [`Self::close`] is called.
+    ///
+    /// # Errors
+    /// None at present: an accept that fails is logged and tried again.
+    #[cfg(feature = "tls")]
+    pub async fn serve_tls(&self, listener: TcpListener, tls: Tls) -> io::Result<()> {
+        let serve_one = |connection| tls.clone().serve(connection);
+        listen::serve(Arc::clone(&self.core), Listener::Tcp(listener), serve_one).await;
+        Ok(())
+    }
+
+    /// Listens on a Unix socket and serves until [`Self::close`] is called. A socket file that an earlier process left
+    /// behind is replaced; the own one is removed at the end. Who may connect is said by the permissions of its folder.
+    ///
+    /// # Errors
+    /// When there is something else at `path`, a server that listens on it, or no permission.
+    #[cfg(unix)]
+    pub async fn listen_unix(&self, path: impl AsRef<std::path::Path>) -> io::Result<()> {
+        let path = path.as_ref();
+        let listener = bind_unix(path).await?;
+        listen::serve(Arc::clone(&self.core), Listener::Unix(listener), Connection::serve).await;
+        tokio::fs::remove_file(path).await
+    }
+
+    /// Serves one byte stream that was accepted elsewhere: a Unix socket, the inside of a TLS connection, a pipe in tests.
+    /// Runs until the stream ends or the server is closed; a WebSocket that began on it lives on by itself.
+    ///
+    /// `address` is what [`Peer::address`](crate::Peer::address) will say.
+    ///
+    /// ```no_run
+    /// # async fn vsock(listener: tokio::net::TcpListener) -> std::io::Result<()> {
+    /// let io = sockeye::Server::new();
+    /// loop {
+    ///     let (stream, address) = listener.accept().await?;
+    ///     let io = io.clone();
+    ///     tokio::spawn(async move { io.serve_stream(stream, Some(address)).await });
+    /// }
+    /// # }
+    /// ```
+    pub async fn serve_stream(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        address: Option<SocketAddr>,
+    ) {
+        Connection::new(Arc::clone(&self.core), Box::new(stream), address).serve().await;
+    }
+
+    /// The service to mount into axum, hyper, or anything else that speaks tower.
+    pub fn service(&self) -> SocketService {
+        SocketService::new(Arc::clone(&self.core))
+    }
+}
+
+#[cfg(unix)]
+async fn bind_unix(path: &std::path::Path) -> io::Result<tokio::net::UnixListener> {
+    use std::os::unix::fs::FileTypeExt;
+
+    use tokio::net::{UnixListener, UnixStream};
+
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let is_socket = tokio::fs::symlink_metadata(path).await?.file_type().is_socket();
+            if !is_socket || UnixStream::connect(path).await.is_ok() {
+                return Err(error);
+            }
+            tokio::fs::remove_file(path).await?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    }
+}

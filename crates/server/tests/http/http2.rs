@@ -1,0 +1,115 @@
+//! Polling over HTTP/2. [RFC 9113]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use sockeye::{Server, Socket};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+const HANDSHAKE: &str = "http://chat.example/socket.io/?EIO=4&transport=polling";
+
+/// A client's end of an HTTP/2 connection.
+pub(crate) struct Client(SendRequest<Full<Bytes>>);
+
+impl Client {
+    pub(crate) async fn over(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(io)).await.unwrap();
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    async fn open(io: &Server) -> Self {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let server = io.clone();
+        tokio::spawn(async move { server.serve_stream(theirs, None).await });
+        Self::over(ours).await
+    }
+
+    async fn request(&self, method: &str, uri: &str, body: &'static str) -> Response<Incoming> {
+        let request = Request::builder().method(method).uri(uri).version(Version::HTTP_2);
+        let request = request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap();
+        self.0.clone().send_request(request).await.unwrap()
+    }
+
+    pub(crate) async fn text(&self, method: &str, uri: &str, body: &'static str) -> String {
+        let response = self.request(method, uri, body).await;
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    /// Opens a session and joins: the uri for what follows.
+    async fn join(&self) -> String {
+        let open = self.text("GET", HANDSHAKE, "").await;
+        assert!(open.starts_with("0{\"sid\":\""), "{open}");
+        let uri = format!("{HANDSHAKE}&sid={}", &open[9..29]);
+        assert_eq!(self.text("POST", &uri, "40").await, "ok");
+        assert!(self.text("GET", &uri, "").await.starts_with("40{\"sid\":"));
+        uri
+    }
+}
+
+#[tokio::test]
+async fn polls_and_posts_share_a_connection() {
+    let io = Server::new();
+    io.on("echo", async |socket: Socket, text: String| socket.emit("echo", text));
+    let client = Client::open(&io).await;
+    let (ann, bob) = tokio::join!(client.join(), client.join());
+    // The poll waits while the post is sent: with HTTP/1.1 that would take a second connection.
+    let (heard, posted) = tokio::join!(client.text("GET", &ann, ""), client.text("POST", &ann, "42[\"echo\",\"hi\"]"));
+    assert_eq!((heard.as_str(), posted.as_str()), ("42[\"echo\",\"hi\"]", "ok"));
+    assert_eq!(client.text("POST", &bob, "1").await, "ok");
+}
+
+/// [RFC 9113 §8.2.2]
+#[tokio::test]
+async fn refusals_say_nothing_about_the_connection() {
+    let io = Server::builder().max_payload(50).build().unwrap();
+    let client = Client::open(&io).await;
+    let uri = client.join().await;
+    let long = "42[\"a text which is longer than fifty bytes, by some\"]";
+    let refused = client.request("POST", &uri, long).await;
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(!refused.headers().contains_key("connection"));
+    assert_eq!(client.text("POST", &uri, "1").await, "ok", "the connection and the session live on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preface_that_never_ends_is_cut_off() {
+    let io = Server::new();
+    let (mut ours, theirs) = tokio::io::duplex(100);
+    let serving = tokio::spawn(async move { io.serve_stream(theirs, None).await });
+    ours.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    tokio::time::timeout(Duration::from_secs(31), serving).await.unwrap().unwrap();
+}
+
+/// RUSTSEC-2024-0332, CVE-2023-44487: floods of headers and of resets end the connection, not the server.
+#[tokio::test]
+async fn a_dead_connection_does_not_end_the_server() {
+    let io = Server::new();
+    let (mut ours, theirs) = tokio::io::duplex(1 << 16);
+    let server = io.clone();
+    let serving = tokio::spawn(async move { server.serve_stream(theirs, None).await });
+    let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for id in 0..2000_u32 {
+        let id = (2 * id + 1).to_be_bytes();
+        // HEADERS (GET, http, `/`, no authority), and RST_STREAM with CANCEL.
+        flood.extend([[0, 0, 3, 1, 5].as_slice(), &id, &[0x82, 0x86, 0x84]].concat());
+        flood.extend([[0, 0, 4, 3, 0].as_slice(), &id, &[0, 0, 0, 8]].concat());
+    }
+    let (mut reader, mut writer) = tokio::io::split(&mut ours);
+    let ((), ()) = tokio::join!(
+        // It does not take all of it.
+        async { drop(writer.write_all(&flood).await) },
+        async {
+            let mut sink = tokio::io::sink();
+            drop(tokio::io::copy(&mut reader, &mut sink).await);
+        }
+    );
+    drop(ours);
+    serving.await.unwrap();
+    assert_eq!(Client::open(&io).await.request("GET", HANDSHAKE, "").await.status(), StatusCode::OK);
+}

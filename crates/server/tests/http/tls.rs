@@ -1,0 +1,91 @@
+//! TLS by rustls.
+
+use std::sync::Arc;
+
+use sockeye::{Server, Socket, Tls};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
+
+use crate::wire::{HANDSHAKE, Wire};
+
+const CERTIFICATE: &[u8] = include_bytes!("localhost.pem");
+const KEY: &[u8] = include_bytes!("localhost-key.pem");
+
+async fn listen(io: &Server) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, server) = (listener.local_addr().unwrap(), io.clone());
+    let tls = Tls::from_pem(CERTIFICATE, KEY).unwrap();
+    tokio::spawn(async move { server.serve_tls(listener, tls).await });
+    address
+}
+
+async fn connect(address: std::net::SocketAddr, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(CERTIFICATE).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+#[tokio::test]
+async fn both_transports_run_inside() {
+    let io = Server::new();
+    io.on("secure", async |socket: Socket, ()| socket.emit("secure", socket.peer().is_secure()));
+    let address = listen(&io).await;
+    let mut wire = Wire::over(connect(address, &[b"http/1.1"]).await);
+    assert_eq!(wire.get(HANDSHAKE).await.status, 200);
+    let mut wire = Wire::over(connect(address, &[]).await);
+    assert_eq!(wire.upgrade("/socket.io/?EIO=4&transport=websocket", &[]).await.status, 101);
+    wire.join().await;
+    wire.say("42[\"secure\"]").await;
+    assert_eq!(wire.hear().await, "42[\"secure\",true]");
+    let long = "x".repeat(60_000);
+    io.emit("long", &long).unwrap();
+    assert_eq!(wire.hear().await, format!("42[\"long\",\"{long}\"]"));
+}
+
+#[cfg(feature = "http2")]
+#[tokio::test]
+async fn http2_is_agreed_in_the_handshake() {
+    let address = listen(&Server::new()).await;
+    let stream = connect(address, &[b"h2", b"http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let client = crate::http2::Client::over(stream).await;
+    let open = client.text("GET", "https://localhost/socket.io/?EIO=4&transport=polling", "").await;
+    assert!(open.starts_with("0{\"sid\":"), "{open}");
+}
+
+#[tokio::test]
+async fn plain_requests_are_not_taken() {
+    let address = listen(&Server::new()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer).await);
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_never_ends_is_cut_off() {
+    let address = listen(&Server::new()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(stream.read(&mut [0; 10]).await.unwrap(), 0);
+    assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+#[test]
+fn a_key_that_does_not_fit_is_refused() {
+    let other = include_bytes!("other-key.pem");
+    let error = Tls::from_pem(CERTIFICATE, other).unwrap_err().to_string();
+    assert!(error.contains("certificate and key cannot be used"), "{error}");
+}
