@@ -51,7 +51,7 @@ async fn answers_both_ways() {
             .client()
             .transports(way)
             .on_with_ack("question", async |_, (number, file): (u32, File)| (number * 2, file))
-            .on("was", async move |_, (number, same): (u32, bool)| drop(told.send((number, same))))
+            .on("was", async move |_, (number, same): (u32, bool)| _ = told.send((number, same)))
             .connect()
             .await
             .unwrap();
@@ -71,12 +71,12 @@ async fn order_is_kept_while_the_connection_is_upgraded() {
     let io = server();
     let (told, mut heard) = mpsc::unbounded_channel();
     io.on("n", async move |socket, n: u32| {
-        drop(told.send(n));
+        _ = told.send(n);
         socket.emit("n", n)
     });
     let net = Net::with(&io);
     let (back, mut came_back) = mpsc::unbounded_channel();
-    let builder = net.client().on("n", async move |_, n: u32| drop(back.send(n)));
+    let builder = net.client().on("n", async move |_, n: u32| _ = back.send(n));
     let client = builder.connect().await.unwrap();
     for n in 0..2000 {
         client.emit("n", n).unwrap();
@@ -159,7 +159,7 @@ async fn the_server_disconnects() {
     let builder = net.client().on_disconnect(async move |client, reason| {
         // Every method is legal here.
         client.disconnect().await;
-        drop(told.send((reason, client.emit("x", ()).unwrap_err().is_closed())));
+        _ = told.send((reason, client.emit("x", ()).unwrap_err().is_closed()));
     });
     let client = builder.connect().await.unwrap();
     let pending = client.emit_with_ack::<_, ()>("nobody answers this", ()).send();
@@ -179,8 +179,8 @@ async fn what_was_emitted_before_a_disconnect_is_sent() {
         let io = Server::new();
         let (told, mut heard) = mpsc::unbounded_channel();
         let left = told.clone();
-        io.on("n", async move |_, n: u32| drop(told.send(n.to_string())));
-        io.on_disconnect(async move |_, reason| drop(left.send(reason.to_string())));
+        io.on("n", async move |_, n: u32| _ = told.send(n.to_string()));
+        io.on_disconnect(async move |_, reason| _ = left.send(reason.to_string()));
         let net = Net::with(&io);
         let client = net.client().transports(way).connect().await.unwrap();
         let before = tasks();
@@ -227,10 +227,10 @@ async fn handlers_that_fail_end_nothing() {
         .on("panics", async |_, ()| -> () { panic!("on purpose") })
         .on("fails", async |_, ()| Err::<(), _>("no"))
         .on("wants a number", async |_, _: u32| {})
-        .on("fine", async move |_, _: u32| drop(fine.send("fine".to_owned())))
+        .on("fine", async move |_, _: u32| _ = fine.send("fine".to_owned()))
         .on_connect(async |_| -> () { panic!("on purpose") })
         .on_error(move |_, error| {
-            drop(told.send(error.event().to_owned()));
+            _ = told.send(error.event().to_owned());
             panic!("here too");
         })
         .connect()
@@ -255,7 +255,7 @@ async fn questions_inside_answers_inside_handlers() {
             let six: u32 = client.emit_with_ack("sum", (three, three)).await?;
             let listener = client.on("later", async |_, ()| {});
             listener.remove();
-            drop(told.send(six));
+            _ = told.send(six);
             client.disconnect().await;
             Ok::<_, sockeye_client::BoxError>(())
         })

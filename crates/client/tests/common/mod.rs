@@ -77,6 +77,11 @@ impl Net {
         self.0.lines.lock().drain(..).for_each(|line| line.cut());
     }
 
+    /// Lets nothing pass any more on the streams which are open, in either direction, without closing them.
+    pub(crate) fn freeze(&self) {
+        self.0.lines.lock().iter().for_each(|line| line.freeze());
+    }
+
     /// Streams opened so far, successfully or not.
     pub(crate) fn dials(&self) -> usize {
         self.0.dials.load(Ordering::Relaxed)
@@ -168,6 +173,13 @@ pub(crate) async fn read_head(wire: &mut Wire) -> String {
         }
     }
     String::from_utf8(head).expect("a head is ASCII")
+}
+
+/// Reads the head of an HTTP request, and puts it back.
+pub(crate) async fn peek_head(wire: &mut Wire) -> String {
+    let head = read_head(wire).await;
+    wire.put_back(head.as_bytes());
+    head
 }
 
 /// Answers every request on a stream with the same bytes.

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
@@ -19,6 +19,7 @@ pub(crate) struct Line {
 #[derive(Default)]
 struct State {
     is_cut: bool,
+    is_frozen: bool,
     /// Bytes that may still pass.
     budget: Option<usize>,
     wakers: Vec<Waker>,
@@ -29,14 +30,16 @@ pub(crate) struct Wire {
     io: DuplexStream,
     line: Arc<Line>,
     is_near: bool,
+    /// Read before anything else.
+    early: Vec<u8>,
 }
 
 /// Both ends of a stream, which is cut after `budget` bytes.
 pub(crate) fn pair(budget: Option<usize>) -> (Wire, Wire, Arc<Line>) {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let state = State { budget, is_cut: budget == Some(0), wakers: Vec::new() };
+    let state = State { budget, is_cut: budget == Some(0), ..State::default() };
     let line = Arc::new(Line { state: Mutex::new(state), held: AtomicBool::new(true) });
-    let end = |io, is_near| Wire { io, line: Arc::clone(&line), is_near };
+    let end = |io, is_near| Wire { io, line: Arc::clone(&line), is_near, early: Vec::new() };
     (end(near, true), end(far, false), Arc::clone(&line))
 }
 
@@ -49,18 +52,27 @@ impl Line {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    pub(crate) fn freeze(&self) {
+        self.state.lock().is_frozen = true;
+    }
+
     pub(crate) fn is_held(&self) -> bool {
         self.held.load(Ordering::Relaxed)
     }
 
     /// How many of `wanted` bytes may pass.
-    fn allow(&self, cx: &Context<'_>, wanted: usize) -> io::Result<usize> {
+    fn allow(&self, cx: &Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
         let mut state = self.state.lock();
         if state.is_cut {
-            return Err(io::ErrorKind::ConnectionReset.into());
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        state.wakers.push(cx.waker().clone());
-        Ok(state.budget.map_or(wanted, |budget| budget.min(wanted)))
+        if !state.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.wakers.push(cx.waker().clone());
+        }
+        if state.is_frozen {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(state.budget.map_or(wanted, |budget| budget.min(wanted))))
     }
 
     fn passed(&self, bytes: usize) {
@@ -75,6 +87,13 @@ impl Line {
     }
 }
 
+impl Wire {
+    /// Makes `bytes` what is read next.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        self.early.splice(0..0, bytes.iter().copied());
+    }
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
         if self.is_near {
@@ -85,8 +104,12 @@ impl Drop for Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Err(error) = self.line.allow(cx, 1) {
-            return Poll::Ready(Err(error));
+        ready!(self.line.allow(cx, 1))?;
+        if !self.early.is_empty() {
+            let n = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early[..n]);
+            self.early.drain(..n);
+            return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
@@ -94,10 +117,7 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let allowed = match self.line.allow(cx, bytes.len()) {
-            Ok(allowed) => allowed,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
+        let allowed = ready!(self.line.allow(cx, bytes.len()))?;
         let written = Pin::new(&mut self.io).poll_write(cx, &bytes[..allowed]);
         if let Poll::Ready(Ok(written)) = written {
             self.line.passed(written);
