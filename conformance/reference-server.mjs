@@ -7,6 +7,7 @@ import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { Server } from 'socket.io';
+import msgpack from 'socket.io-msgpack-parser';
 
 const defaults = {
   port: '0',
@@ -17,6 +18,10 @@ const defaults = {
   'max-payload': '1000000',
   transports: 'polling,websocket',
   'allow-eio3': 'false',
+  'allow-jsonp': 'true', // it always does
+  parser: 'json',
+  deflate: 'false',
+  recovery: '0', // milliseconds
 };
 
 const { values: options } = parseArgs({
@@ -33,6 +38,10 @@ const io = new Server(http, {
   transports: options.transports.split(','),
   allowEIO3: options['allow-eio3'] === 'true',
   serveClient: false,
+  cleanupEmptyChildNamespaces: true,
+  perMessageDeflate: options.deflate === 'true' && { threshold: 1024 },
+  ...(options.parser === 'msgpack' && { parser: msgpack }),
+  ...(options.recovery !== '0' && { connectionStateRecovery: { maxDisconnectionDuration: Number(options.recovery), skipMiddlewares: false } }),
 });
 
 /** Why each socket left, and the rooms it was in at that moment. */
@@ -48,6 +57,13 @@ io.of('/auth').use((socket, next) => {
   const refusal = new Error('not authorized');
   refusal.data = { reason: 'bad token', got: socket.handshake.auth.token ?? null };
   next(refusal);
+});
+
+// Namespaces on demand.
+io.of(/^\/room-[^/]+$/).on('connection', (socket) => {
+  socket.on('echo', (...args) => socket.emit('echo', ...args));
+  socket.on('who', (ack) => ack({ id: socket.id, namespace: socket.nsp.name, auth: socket.handshake.auth, query: socket.handshake.query.tag ?? null }));
+  socket.on('tell', (...args) => { socket.broadcast.emit('told', ...args); socket.emit('told', ...args); });
 });
 
 function handle(namespace) {
@@ -115,6 +131,7 @@ function handle(namespace) {
     for (const event of ['number-a', 'number-b', 'number-c']) {
       on(event, (n) => numbers.push(n));
     }
+    on('recovered', (ack) => ack({ recovered: socket.recovered, rooms: ownRooms(socket), name: socket.data.name ?? null }));
     on('numbers', (ack) => ack(numbers));
     on('size', (text, ack) => ack(text.length));
     on('size-binary', (data, ack) => ack(data.length));
@@ -142,7 +159,7 @@ function handle(namespace) {
 function stats() {
   const namespaces = [...io._nsps.values()];
   const sum = (number) => namespaces.reduce((total, namespace) => total + number(namespace), 0);
-  return { sessions: io.engine.clientsCount, sockets: sum((n) => n.sockets.size), rooms: sum((n) => n.adapter.rooms.size) };
+  return { sessions: io.engine.clientsCount, sockets: sum((n) => n.sockets.size), rooms: sum((n) => n.adapter.rooms.size), children: namespaces.length - 3 };
 }
 
 createInterface({ input: process.stdin })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sockeye::{BoxError, DisconnectReason, Namespace, Raw, Refusal, Server, Socket, Target};
+use sockeye::{BoxError, DisconnectReason, DynamicNamespace, Namespace, Raw, Refusal, Server, Socket, Target};
 
 /// Why each socket left, and the rooms it was in at that moment.
 type Left = Arc<Mutex<HashMap<String, Farewell>>>;
@@ -38,7 +38,7 @@ struct Aim {
 #[derive(Default)]
 struct Numbers(Mutex<Vec<u64>>);
 
-pub(crate) fn register(io: &Server) {
+pub(crate) fn register(io: &Server) -> Result<(), BoxError> {
     let left = Left::default();
     for path in ["/", "/custom", "/auth"] {
         let namespace = io.of(path);
@@ -52,17 +52,24 @@ pub(crate) fn register(io: &Server) {
         Some(token) if token == "secret" => Ok(()),
         token => Err(Refusal::new("not authorized").with_data(json!({ "reason": "bad token", "got": token }))),
     });
+    on_demand(&io.of_pattern("/room-{name}")?);
+    Ok(())
+}
+
+/// Namespaces on demand.
+fn on_demand(rooms: &DynamicNamespace) {
+    rooms.on("echo", async |socket, args: Raw| socket.emit("echo", args));
+    rooms.on_with_ack("who", async |socket, ()| who(&socket));
+    rooms.on("tell", async |socket, args: Raw| {
+        socket.broadcast().emit("told", args.clone())?;
+        socket.emit("told", args)
+    });
 }
 
 fn arguments(namespace: &Namespace) {
     namespace.on("echo", async |socket, args: Raw| socket.emit("echo", args));
     namespace.on_with_ack("echo-ack", async |_, args: Raw| args);
-    namespace.on_with_ack("who", async |socket, ()| {
-        let peer = socket.peer();
-        let auth = peer.auth::<Value>().unwrap_or_default();
-        let (id, path, query) = (socket.id(), socket.namespace(), peer.query("tag"));
-        json!({ "id": id, "namespace": path, "auth": auth, "query": query })
-    });
+    namespace.on_with_ack("who", async |socket, ()| who(&socket));
     for (event, limit) in [("ask", 5_000), ("ask-briefly", 50)] {
         let limit = Duration::from_millis(limit);
         namespace.on(event, async move |socket, args: Raw| {
@@ -168,6 +175,10 @@ fn amounts(namespace: &Namespace) {
             }
         });
     }
+    namespace.on_with_ack("recovered", async |socket, ()| {
+        let name = socket.data().get::<Value>("name");
+        json!({ "recovered": socket.recovered(), "rooms": own_rooms(&socket), "name": name })
+    });
     namespace.on_with_ack("numbers", async |socket, ()| {
         socket.extensions().get::<Numbers>().map(|numbers| locked(&numbers.0).clone())
     });
@@ -175,6 +186,12 @@ fn amounts(namespace: &Namespace) {
     namespace.on_with_ack("size-binary", async |_, data: Bytes| data.len());
     namespace.on("make", async |socket, length: usize| socket.emit("made", "x".repeat(length)));
     namespace.on("make-binary", async |socket, length: usize| socket.emit("made", Bytes::from(vec![7; length])));
+}
+
+fn who(socket: &Socket) -> Value {
+    let peer = socket.peer();
+    let auth = peer.auth::<Value>().unwrap_or_default();
+    json!({ "id": socket.id(), "namespace": socket.namespace(), "auth": auth, "query": peer.query("tag") })
 }
 
 impl Where {

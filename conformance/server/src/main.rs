@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let options = Options::parse(std::env::args().skip(1))?;
     let io = options.builder.build()?;
     match options.mode {
-        Mode::Conformance => handlers::register(&io),
+        Mode::Conformance => handlers::register(&io)?,
         Mode::Suite => suite::register(&io),
     }
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
@@ -54,11 +54,13 @@ async fn orders(io: &Server) -> std::io::Result<()> {
 
 fn stats(io: &Server) -> serde_json::Value {
     let metrics = io.metrics();
-    let rooms: usize = io.namespaces().iter().map(|namespace| namespace.rooms().len()).sum();
+    let namespaces = io.namespaces();
+    let rooms: usize = namespaces.iter().map(|namespace| namespace.rooms().len()).sum();
     serde_json::json!({
         "sessions": metrics.sessions,
         "sockets": metrics.sockets,
         "rooms": rooms,
+        "children": namespaces.iter().filter(|namespace| namespace.path().starts_with("/room-")).count(),
         "tasks": metrics.tasks,
         "acks": metrics.acks,
     })

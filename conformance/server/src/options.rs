@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye::{BoxError, Server, ServerBuilder, Transport};
+use sockeye::{BoxError, Deflate, Parser, Recovery, Server, ServerBuilder, Transport};
 
 /// Which handlers are registered.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,10 @@ impl Options {
             "--upgrade-timeout" => self.builder = self.builder.upgrade_timeout(milliseconds()?),
             "--max-payload" => self.builder = self.builder.max_payload(value.parse()?),
             "--allow-eio3" => self.builder = self.builder.allow_eio3(value.parse()?),
+            "--allow-jsonp" => self.builder = self.builder.allow_jsonp(value.parse()?),
+            "--parser" if value == "msgpack" => self.builder = self.builder.parser(Parser::Msgpack),
+            "--deflate" if value == "true" => self.builder = self.builder.per_message_deflate(Deflate::default()),
+            "--recovery" => self.builder = self.builder.recovery(Recovery::default().window(milliseconds()?)),
             "--transports" => self.builder = self.builder.transports(&transports(value)?),
             _ => return Err("there is no such option".into()),
         }
