@@ -53,7 +53,8 @@ impl ServerBuilder {
         Ok(config)
     }
 
-    /// Path at which [`Server::listen`] answers. Default `/socket.io/`; with and without the slash at the end.
+    /// Path at which [`Server::listen`](crate::Server::listen) answers. Default `/socket.io/`; with and without the slash
+    /// at the end.
     pub fn path(mut self, path: &str) -> Self {
         self.config.path = format!("/{}/", path.trim_matches('/'));
         self
@@ -328,8 +329,9 @@ impl ServerBuilder {
         Ok(self)
     }
 
-    /// Expects every connection of [`Server::listen`] to begin with a header of the PROXY protocol, version 1 or 2. With
-    /// [`Self::trust_proxies`] only those may connect. Default false. A connection without it is closed.
+    /// Expects every connection of [`Server::listen`](crate::Server::listen) to begin with a header of the PROXY
+    /// protocol, version 1 or 2. With [`Self::trust_proxies`] only those may connect. Default false. A connection without
+    /// it is closed.
     pub fn proxy_protocol(mut self, expect: bool) -> Self {
         self.config.proxy_protocol = expect;
         self

@@ -1,0 +1,174 @@
+//! What clients send and what identifies them stays out of the logs, at every level.
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sockeye::{Refusal, Server, Socket};
+use sockeye_testing::{Net, settle};
+use tracing::field::{Field, Visit};
+use tracing::span;
+
+/// Keeps every event and span with all its fields, at TRACE.
+#[derive(Clone, Default)]
+struct Capture(Arc<Mutex<String>>);
+
+impl Capture {
+    fn line(&self, metadata: &tracing::Metadata<'_>, record: impl FnOnce(&mut Line<'_>)) {
+        let mut log = self.0.lock().unwrap();
+        write!(log, "{} {}", metadata.level(), metadata.target()).unwrap();
+        record(&mut Line(&mut log));
+        log.push('\n');
+    }
+}
+
+struct Line<'a>(&'a mut String);
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl tracing::Subscriber for Capture {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        self.line(span.metadata(), |line| span.record(line));
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        values.record(&mut Line(&mut self.0.lock().unwrap()));
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        self.line(event.metadata(), |line| event.record(line));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+const HEADERS: [(&str, &str); 3] =
+    [("Cookie", "c=SECRET-cookie"), ("Authorization", "Bearer SECRET-token"), ("X-Own", "SECRET-header")];
+
+fn server() -> Server {
+    let io = Server::builder().outbox(10_000, 100).max_rooms(1).build().unwrap();
+    io.authorize(async |_, auth: serde_json::Value| match auth["token"].as_str() {
+        Some("SECRET-auth") => Ok(()),
+        Some("SECRET-panic") => panic!("on purpose"),
+        _ => Err(Refusal::new("no")),
+    });
+    io.on_connect(async |socket: Socket| socket.join(["SECRET-room-1", "SECRET-room-2"]));
+    io.on("number", async |_, _: u32| ());
+    io.on_with_ack("answer", async |_, text: String| text);
+    io.on("panics", async |_, _: String| -> () { panic!("on purpose") });
+    io.on("ask", async |socket: Socket, text: String| {
+        drop(socket.emit_with_ack::<_, u32>("question", text).timeout(Duration::from_secs(1)).await);
+    });
+    io.of("/typed").authorize(async |_, _: u32| Ok(()));
+    io
+}
+
+/// What honest clients send, what does not fit, and what breaks every layer of the protocol.
+const MESSAGES: &[&str] = &[
+    "40{\"token\":\"SECRET-auth\"}",
+    "40/typed?q=SECRET-namespace-query,{\"token\":\"SECRET-misfit\"}",
+    "40/nowhere,{\"token\":\"SECRET-elsewhere\"}",
+    "42[\"number\",\"SECRET-argument\"]",
+    "42[\"nobody listens\",\"SECRET-unhandled\"]",
+    "421[\"nobody answers\",\"SECRET-unanswered\"]",
+    "422[\"answer\",\"SECRET-answer\"]",
+    "42[\"panics\",\"SECRET-panic\"]",
+    "42[\"ask\",\"SECRET-question\"]",
+    "430[\"SECRET-misfitting-answer\"]",
+    "4399[\"SECRET-unknown-answer\"]",
+];
+
+const ENDS: &[&str] = &[
+    "41",
+    "1",
+    "SECRET-garbage",
+    "7SECRET-type",
+    "49SECRET-packet",
+    "42[\"SECRET-broken",
+    "42/SECRET-path,[\"x\"]",
+    "43SECRET-ack",
+    "45SECRET-[]",
+    "451-[\"x\",\"SECRET-no-placeholder\"]",
+    "40SECRET-connect",
+    "42[\"disconnect\",\"SECRET-reserved\"]",
+];
+
+async fn over_websocket(net: &Net, end: &'static str) -> Vec<String> {
+    let target = "/socket.io/?EIO=4&transport=websocket&token=SECRET-query";
+    let mut alice = net.open(target, &HEADERS).await;
+    let mut ids = Vec::new();
+    for message in MESSAGES {
+        alice.send(message).await;
+    }
+    ids.extend(alice.drain().await);
+    alice.send_binary(b"SECRET-binary").await;
+    let mut alice = net.open(target, &HEADERS).await;
+    alice.send("40{\"token\":\"SECRET-panic\"}").await;
+    alice.send("40{\"token\":\"SECRET-auth\"}").await;
+    alice.send(end).await;
+    ids.extend(alice.drain().await);
+    ids
+}
+
+async fn over_polling(net: &Net, end: &'static str) -> Vec<String> {
+    let target = "/socket.io/?EIO=4&transport=polling&token=SECRET-query";
+    let open = net.request("GET", target, &HEADERS, "").answer().await;
+    let sid = open.text().split('"').nth(3).unwrap_or_default();
+    let target = format!("{target}&sid={sid}");
+    for message in MESSAGES.iter().chain([&end]) {
+        drop(net.request("POST", &target, &HEADERS, *message).answer().await);
+    }
+    drop(net.request("POST", &target, &HEADERS, "SECRET-after").answer().await);
+    let rest = net.request("GET", &target, &HEADERS, "");
+    settle().await;
+    drop(rest);
+    drop(net.request("GET", &format!("{target}&transport=SECRET-transport"), &HEADERS, "").answer().await);
+    vec![open.text().to_owned()]
+}
+
+/// The session ids in handshakes: `0{"sid":"…"`.
+fn session_ids(texts: &[String]) -> impl Iterator<Item = &str> {
+    texts.iter().filter_map(|text| text.strip_prefix("0{\"sid\":\"")).filter_map(|rest| rest.split('"').next())
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_of_clients_are_not_logged() {
+    let capture = Capture::default();
+    tracing::subscriber::set_global_default(capture.clone()).unwrap();
+    let io = server();
+    let net = Net::new(&io);
+    let mut texts = Vec::new();
+    for end in ENDS {
+        texts.extend(over_websocket(&net, end).await);
+        texts.extend(over_polling(&net, end).await);
+    }
+    let target = "/socket.io/?EIO=4&transport=websocket&token=SECRET-query";
+    let alice = net.with_buffer(256).open(target, &HEADERS).await;
+    net.advance(Duration::from_mins(2)).await;
+    drop(alice);
+    io.close(Duration::from_secs(1)).await;
+
+    let log = capture.0.lock().unwrap().clone();
+    assert!(log.lines().count() > 50, "the log is captured: {log}");
+    assert!(log.contains("session ends"), "{log}");
+    for line in log.lines() {
+        assert!(!line.contains("SECRET"), "{line}");
+    }
+    let sids: Vec<_> = session_ids(&texts).collect();
+    assert_eq!(sids.len(), 3 * ENDS.len());
+    for sid in sids {
+        assert!(!log.contains(sid), "the id of a session is logged");
+    }
+}
