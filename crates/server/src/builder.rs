@@ -1,5 +1,6 @@
 //! Options of a server, with the names and defaults of the official one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use sockeye_engine::handshake::TransportName;
 use sockeye_protocol::Parser;
 
 use crate::adapter::Adapter;
+use crate::bundle::Bundle;
 use crate::compression::{Deflate, HttpCompression};
 use crate::config::{Config, WhenFull};
 use crate::cookie::Cookie;
@@ -43,11 +45,16 @@ pub struct ServerBuilder {
     config: Config,
     engine: sockeye_engine::Config,
     protocol: sockeye_protocol::Config,
+    /// What was said about upgrades, if anything.
+    upgrades: Option<bool>,
+    client: Option<PathBuf>,
 }
 
 impl ServerBuilder {
     /// The options, once they are found to agree.
-    pub(crate) fn into_config(self) -> Result<Config, ConfigError> {
+    pub(crate) fn into_config(mut self) -> Result<Config, ConfigError> {
+        self.engine.allow_upgrades = self.upgrades.unwrap_or(self.config.allows(TransportName::Websocket));
+        self.config.client = self.client.as_deref().map(Bundle::load).transpose()?.map(Arc::new);
         let config = Config { engine: Arc::new(self.engine), protocol: Arc::new(self.protocol), ..self.config };
         config.validate()?;
         Ok(config)
@@ -56,7 +63,8 @@ impl ServerBuilder {
     /// Path at which [`Server::listen`](crate::Server::listen) answers. Default `/socket.io/`; with and without the slash
     /// at the end.
     pub fn path(mut self, path: &str) -> Self {
-        self.config.path = format!("/{}/", path.trim_matches('/'));
+        let path = path.trim_matches('/');
+        self.config.path = if path.is_empty() { "/".to_owned() } else { format!("/{path}/") };
         self
     }
 
@@ -92,13 +100,12 @@ impl ServerBuilder {
             Transport::Websocket => TransportName::Websocket,
         };
         self.config.transports = transports.iter().map(name).collect();
-        self.engine.allow_upgrades = self.engine.allow_upgrades && self.config.allows(TransportName::Websocket);
         self
     }
 
-    /// Whether polling clients are offered the upgrade to WebSocket. Default true.
+    /// Whether polling clients are offered the upgrade to WebSocket. Default: if WebSocket is among the transports.
     pub fn allow_upgrades(mut self, allow: bool) -> Self {
-        self.engine.allow_upgrades = allow;
+        self.upgrades = Some(allow);
         self
     }
 
@@ -227,6 +234,15 @@ impl ServerBuilder {
     /// [`Self::cors`] is no guard for them.
     pub fn allow_jsonp(mut self, allow: bool) -> Self {
         self.config.jsonp = allow;
+        self
+    }
+
+    /// Serves the client for browsers below the path, as `/socket.io/socket.io.js` and its variants: from a folder as
+    /// the npm package `socket.io` has it (`client-dist`). Default: it is not served.
+    ///
+    /// The files are read once, by `build`; no other file of the folder can be asked for.
+    pub fn serve_client(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.client = Some(folder.into());
         self
     }
 

@@ -8,6 +8,7 @@ use sockeye_engine::handshake::TransportName;
 use sockeye_protocol::Parser;
 
 use crate::adapter::{Adapter, Local};
+use crate::bundle::Bundle;
 use crate::compression::{Deflate, HttpCompression};
 use crate::cookie::Cookie;
 use crate::cors::Cors;
@@ -58,6 +59,7 @@ pub(crate) struct Config {
     pub(crate) deflate: Option<Deflate>,
     pub(crate) http_compression: HttpCompression,
     pub(crate) jsonp: bool,
+    pub(crate) client: Option<Arc<Bundle>>,
     pub(crate) gate: Bounds,
     pub(crate) trusted: Trusted,
     pub(crate) proxy_protocol: bool,
@@ -91,6 +93,7 @@ impl Default for Config {
             deflate: None,
             http_compression: HttpCompression::default(),
             jsonp: false,
+            client: None,
             gate: Bounds::default(),
             trusted: Trusted::default(),
             proxy_protocol: false,
@@ -103,27 +106,74 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Refuses what contradicts itself or cannot work.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let engine = &self.engine;
-        let checks = [
-            (engine.ping_interval.is_zero(), "ping_interval is zero: every client would be pinged without pause"),
-            (
-                engine.ping_timeout.is_zero(),
-                "ping_timeout is zero: every client would be disconnected at its first ping",
-            ),
-            (engine.max_payload == 0, "max_payload is zero: no client could send anything"),
-            (self.protocol.connect_timeout.is_zero(), "connect_timeout is zero: no client could join a namespace"),
-            (self.transports.is_empty(), "no transport is enabled: name at least one of polling and websocket"),
-            (self.outbox_bytes == 0, "the outbox bound is zero bytes: nothing could be sent"),
-            (self.outbox_packets == 0, "the outbox bound is zero packets: nothing could be sent"),
-            (self.unconnected_payload == 0, "max_unconnected_payload is zero: no client could send CONNECT"),
-            (self.ack_timeout.is_zero(), "ack_timeout is zero: no answer could come in time"),
-        ];
-        if let Some((_, why)) = checks.iter().find(|(wrong, _)| *wrong) {
-            return Err(ConfigError::new(*why));
+        let wrong = [self.useless_time(), self.useless_bound(), self.contradiction()];
+        if let Some(why) = wrong.into_iter().flatten().next() {
+            return Err(ConfigError::new(why));
         }
         self.cors.validate()?;
         self.cookie.as_ref().map_or(Ok(()), Cookie::validate)
+    }
+
+    fn useless_time(&self) -> Option<&'static str> {
+        let engine = &self.engine;
+        // Clients are told in whole milliseconds.
+        let none = |time: Duration| time.as_millis() == 0;
+        first(&[
+            (none(engine.ping_interval), "ping_interval is zero: every client would be pinged without pause"),
+            (none(engine.ping_timeout), "ping_timeout is zero: every client would be disconnected at its first ping"),
+            (
+                engine.allow_upgrades && none(engine.upgrade_timeout),
+                "upgrade_timeout is zero: every upgrade would fail; use allow_upgrades(false) to have none",
+            ),
+            (self.protocol.connect_timeout.is_zero(), "connect_timeout is zero: no client could join a namespace"),
+            (self.ack_timeout.is_zero(), "ack_timeout is zero: no answer could come in time"),
+        ])
+    }
+
+    fn useless_bound(&self) -> Option<&'static str> {
+        first(&[
+            (self.engine.max_payload == 0, "max_payload is zero: no client could send anything"),
+            (self.unconnected_payload == 0, "max_unconnected_payload is zero: no client could send CONNECT"),
+            (self.outbox_bytes == 0, "the outbox bound is zero bytes: nothing could be sent"),
+            (self.outbox_packets == 0, "the outbox bound is zero packets: nothing could be sent"),
+            (self.max_waiting_events == 0, "max_waiting_events is zero events: no event could reach a handler"),
+            (self.max_waiting_bytes == 0, "max_waiting_events is zero bytes: no event could reach a handler"),
+            (
+                self.deflate.is_some_and(|deflate| !(1..=9).contains(&deflate.level)),
+                "per_message_deflate: the level is not within 1 (fastest) to 9 (smallest)",
+            ),
+            (
+                !(1..=9).contains(&self.http_compression.level),
+                "http_compression: the level is not within 1 (fastest) to 9 (smallest); HttpCompression::off() turns it off",
+            ),
+        ])
+    }
+
+    fn contradiction(&self) -> Option<&'static str> {
+        let polling = self.allows(TransportName::Polling);
+        let websocket = self.allows(TransportName::Websocket);
+        first(&[
+            (self.transports.is_empty(), "no transport is enabled: name at least one of polling and websocket"),
+            (
+                self.engine.allow_upgrades && !websocket,
+                "allow_upgrades is true, but websocket is not among the transports: there is nothing to upgrade to",
+            ),
+            (
+                self.deflate.is_some() && !websocket,
+                "per_message_deflate is set, but websocket is not among the transports: see http_compression for polling",
+            ),
+            (
+                self.cookie.is_some() && !polling,
+                "a cookie is set, but polling is not among the transports: only polling sets it",
+            ),
+            (self.jsonp && !polling, "allow_jsonp is true, but polling is not among the transports"),
+            (
+                !self.path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte)),
+                "path holds what no request can ask for: write it as in a URL, percent-encoded, without query",
+            ),
+        ])
     }
 
     pub(crate) fn allows(&self, transport: TransportName) -> bool {
@@ -134,8 +184,15 @@ impl Config {
         revision == Revision::V4 || self.allow_eio3
     }
 
-    /// Whether the own accept loop answers at `path`.
-    pub(crate) fn is_path(&self, path: &str) -> bool {
-        path == self.path || self.path.strip_suffix('/') == Some(path)
+    /// Whether a request for `path` is meant for Socket.IO: its own path, or a file of the client below it.
+    pub(crate) fn answers(&self, path: &str) -> bool {
+        let own = path == self.path || self.path.strip_suffix('/') == Some(path);
+        let client = self.client.as_ref().zip(path.strip_prefix(&self.path));
+        own || client.is_some_and(|(client, name)| !name.contains('/') && client.find(name).is_some())
     }
+}
+
+/// What to say about the first thing that is wrong.
+fn first(checks: &[(bool, &'static str)]) -> Option<&'static str> {
+    checks.iter().find(|(wrong, _)| *wrong).map(|(_, why)| *why)
 }

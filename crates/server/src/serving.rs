@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
-use crate::http::SocketService;
 use crate::http::listen::{self, Connection, Listener};
+use crate::http::{SocketLayer, SocketService};
 use crate::server::Server;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -88,6 +88,20 @@ impl Server {
         address: Option<SocketAddr>,
     ) {
         Connection::new(Arc::clone(&self.core), Box::new(stream), address).serve().await;
+    }
+
+    /// The layer that answers at the server's path and passes all other requests on to the service inside.
+    ///
+    /// ```
+    /// use tower_layer::Layer;
+    ///
+    /// # fn app() -> sockeye::SocketService { sockeye::Server::new().service() }
+    /// let io = sockeye::Server::new();
+    /// let app = io.layer().layer(app());                  // axum: Router::new().layer(io.layer())
+    /// # drop(app);
+    /// ```
+    pub fn layer(&self) -> SocketLayer {
+        SocketLayer::new(Arc::clone(&self.core))
     }
 
     /// The service to mount into axum, hyper, or anything else that speaks tower.

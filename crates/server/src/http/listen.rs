@@ -219,7 +219,7 @@ async fn answer(
     address: Option<SocketAddr>,
     secured: bool,
 ) -> Result<Response<Body>, Infallible> {
-    if !core.config.is_path(request.uri().path()) {
+    if !core.config.answers(request.uri().path()) {
         return Ok(respond(StatusCode::NOT_FOUND, "text/plain", "Not found"));
     }
     if let Some(address) = address {

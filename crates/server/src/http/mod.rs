@@ -3,17 +3,19 @@
 mod body;
 mod response;
 mod denial;
-mod encoding;
 mod jsonp;
 mod route;
 mod polling;
 mod upgrade;
 mod open;
+mod client_file;
 mod service;
+mod layer;
 #[cfg(feature = "http2")]
 mod preface;
 pub(crate) mod listen;
 
 pub use body::Body;
+pub use layer::{Layered, LayeredBody, SocketLayer};
 pub use route::PeerAddr;
 pub use service::SocketService;

@@ -12,11 +12,11 @@ use sockeye_engine::Revision;
 
 use super::Body;
 use super::denial::{Code, Denial};
-use super::encoding::Encoding;
 use super::jsonp::{Jsonp, form_body};
 use super::response::{closing, empty, no_store, respond};
 use crate::compression::HttpCompression;
 use crate::config::Config;
+use crate::encoding::Encoding;
 use crate::link::{Answer, Link, Request};
 
 /// How long the body of a POST may take.

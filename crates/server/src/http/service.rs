@@ -14,7 +14,7 @@ use super::denial::Denial;
 use super::open::{open, request_peer};
 use super::response::empty;
 use super::route::{PeerAddr, Route, route};
-use super::{Body, polling, upgrade};
+use super::{Body, client_file, polling, upgrade};
 use crate::core::Core;
 
 /// Answers the requests of Socket.IO clients: a [`tower_service::Service`] for axum, hyper and whatever else speaks tower.
@@ -40,6 +40,10 @@ impl SocketService {
             parts.extensions.insert(PeerAddr(client));
         }
         let cors = &self.core.config.cors;
+        if let Some(mut response) = client_file::serve(&self.core.config, &parts) {
+            cors.mark(&parts, response.headers_mut());
+            return response;
+        }
         if parts.method == Method::OPTIONS {
             let mut response = empty(StatusCode::NO_CONTENT);
             cors.mark_preflight(&parts, response.headers_mut());

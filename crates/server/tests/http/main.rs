@@ -2,11 +2,13 @@
 
 mod wire;
 mod bodies;
+mod configuration;
 mod cors;
 mod deflate;
 mod hooks;
 #[cfg(feature = "http2")]
 mod http2;
 mod listening;
+mod mounted;
 #[cfg(feature = "tls")]
 mod tls;

@@ -69,8 +69,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         tokio::time::timeout(Duration::from_mins(10), read).await.expect("something to read").unwrap() > 0
     }
 
-    /// The next response.
-    pub(crate) async fn response(&mut self) -> Response {
+    /// The next response, without its body.
+    pub(crate) async fn head(&mut self) -> Response {
         let end = loop {
             match self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 Some(end) => break end + 4,
@@ -82,7 +82,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers = lines.map(|line| line.split_once(": ").unwrap());
         let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-        let mut response = Response { status, headers, body: Vec::new() };
+        Response { status, headers, body: Vec::new() }
+    }
+
+    /// The next response.
+    pub(crate) async fn response(&mut self) -> Response {
+        let mut response = self.head().await;
+        if response.status == 304 {
+            return response;
+        }
         let length = response.header("content-length").parse().unwrap_or(0);
         while self.buffer.len() < length {
             assert!(self.fill().await);

@@ -1,0 +1,98 @@
+//! What `build` refuses, and what it says.
+
+use std::time::Duration;
+
+use sockeye::{Cookie, Deflate, HttpCompression, Server, ServerBuilder, Transport};
+
+fn refused(builder: ServerBuilder) -> String {
+    let error = builder.build().expect_err("must be refused").to_string();
+    error.strip_prefix("invalid configuration: ").unwrap().to_owned()
+}
+
+#[test]
+fn times_that_leave_no_time() {
+    let short = Duration::from_micros(999);
+    let builder = Server::builder;
+    assert_eq!(
+        refused(builder().ping_interval(short)),
+        "ping_interval is zero: every client would be pinged without pause"
+    );
+    assert_eq!(
+        refused(builder().ping_timeout(Duration::ZERO)),
+        "ping_timeout is zero: every client would be disconnected at its first ping"
+    );
+    assert_eq!(
+        refused(builder().upgrade_timeout(Duration::ZERO)),
+        "upgrade_timeout is zero: every upgrade would fail; use allow_upgrades(false) to have none"
+    );
+    assert!(builder().upgrade_timeout(Duration::ZERO).allow_upgrades(false).build().is_ok());
+    assert_eq!(
+        refused(builder().connect_timeout(Duration::ZERO)),
+        "connect_timeout is zero: no client could join a namespace"
+    );
+    assert_eq!(refused(builder().ack_timeout(Duration::ZERO)), "ack_timeout is zero: no answer could come in time");
+}
+
+#[test]
+fn bounds_that_leave_no_room() {
+    let builder = Server::builder;
+    assert_eq!(refused(builder().max_payload(0)), "max_payload is zero: no client could send anything");
+    assert_eq!(refused(builder().outbox(0, 1)), "the outbox bound is zero bytes: nothing could be sent");
+    assert_eq!(refused(builder().outbox(1, 0)), "the outbox bound is zero packets: nothing could be sent");
+    let waiting = "max_waiting_events is zero events: no event could reach a handler";
+    assert_eq!(refused(builder().max_waiting_events(0, 1)), waiting);
+    let waiting = "max_waiting_events is zero bytes: no event could reach a handler";
+    assert_eq!(refused(builder().max_waiting_events(1, 0)), waiting);
+}
+
+#[test]
+fn levels_that_are_none() {
+    for level in [0, 10] {
+        let error = refused(Server::builder().per_message_deflate(Deflate::default().level(level)));
+        assert_eq!(error, "per_message_deflate: the level is not within 1 (fastest) to 9 (smallest)");
+        let error = refused(Server::builder().http_compression(HttpCompression::default().level(level)));
+        assert!(error.starts_with("http_compression: the level is not within 1"), "{error}");
+    }
+}
+
+#[test]
+fn options_for_a_transport_that_is_off() {
+    let polling = || Server::builder().transports(&[Transport::Polling]);
+    let websocket = || Server::builder().transports(&[Transport::Websocket]);
+    assert_eq!(
+        refused(Server::builder().transports(&[])),
+        "no transport is enabled: name at least one of polling and websocket"
+    );
+    assert_eq!(
+        refused(polling().allow_upgrades(true)),
+        "allow_upgrades is true, but websocket is not among the transports: there is nothing to upgrade to"
+    );
+    assert_eq!(
+        refused(polling().per_message_deflate(Deflate::default())),
+        "per_message_deflate is set, but websocket is not among the transports: see http_compression for polling"
+    );
+    assert_eq!(
+        refused(websocket().cookie(Cookie::new("io"))),
+        "a cookie is set, but polling is not among the transports: only polling sets it"
+    );
+    assert_eq!(refused(websocket().allow_jsonp(true)), "allow_jsonp is true, but polling is not among the transports");
+    assert!(polling().build().is_ok() && websocket().build().is_ok());
+    let again = polling().transports(&[Transport::Polling, Transport::Websocket]).allow_upgrades(true);
+    assert!(again.build().is_ok(), "the last word counts");
+}
+
+#[test]
+fn paths_that_nobody_can_ask_for() {
+    for path in ["/a b", "/a?b", "/a#b", "/é", "/a\n"] {
+        assert!(refused(Server::builder().path(path)).starts_with("path holds what no request can ask for"), "{path}");
+    }
+    for path in ["", "/", "chat", "/a/b/", "/caf%C3%A9"] {
+        assert!(Server::builder().path(path).build().is_ok(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_root_is_a_path() {
+    let io = Server::builder().path("/").build().unwrap();
+    assert_eq!(crate::wire::Wire::open(&io).get("/?EIO=4&transport=polling").await.status, 200);
+}
