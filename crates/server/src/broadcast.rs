@@ -8,7 +8,7 @@ use serde::Serialize;
 use smol_str::SmolStr;
 use sockeye_engine::Encoded;
 use sockeye_protocol::event::is_reserved;
-use sockeye_protocol::{AckId, Outgoing, OwnedArgs, Raw};
+use sockeye_protocol::{AckId, EncodeError, Outgoing, OwnedArgs, Raw};
 
 use crate::ack::{Gather, Waiter, deadline};
 use crate::adapter::{Command, Selection};
@@ -64,7 +64,17 @@ pub(crate) fn encode<A: Serialize + ?Sized>(
     if is_reserved(name) {
         return Err(EmitError::Reserved);
     }
-    Ok(hub.parser().event(&hub.path, ack, name, args)?)
+    sendable(hub, hub.parser().event(&hub.path, ack, name, args)?)
+}
+
+/// Refuses what would cost the clients their connection: they take no more attachments than this server does.
+fn sendable(hub: &Hub, packet: Outgoing) -> Result<Outgoing, EmitError> {
+    let (count, most) = (packet.attachment_count(), hub.config.protocol.max_attachments);
+    if count > most {
+        let why = format!("{count} attachments in one event, where clients take {most} (max_attachments)");
+        return Err(EncodeError::new(why).into());
+    }
+    Ok(packet)
 }
 
 /// Sends an event to a selection. A member that cannot take it meets its own policy; the others are not affected.
@@ -133,6 +143,7 @@ fn emit_logged<A: Serialize + ?Sized>(
     let mut state = log.lock();
     let number = if flags.volatile { state.next() - 1 } else { state.next() };
     let packet = hub.parser().recoverable_event(&hub.path, None, name, &args, &state.offset(number))?;
+    let packet = sendable(hub, packet)?;
     let packet = flags.apply(hub, packet);
     if let Some(selection) = kept {
         state.append(packet.clone(), selection, now, log.options());
@@ -216,7 +227,8 @@ impl Draft {
             (Self::Numbered { ack, name, args }, Some(log)) => {
                 let state = log.lock();
                 let offset = state.offset(state.next() - 1);
-                Ok(push(hub.parser().recoverable_event(&hub.path, Some(ack), &name, &args, &offset)?))
+                let packet = hub.parser().recoverable_event(&hub.path, Some(ack), &name, &args, &offset)?;
+                Ok(push(sendable(hub, packet)?))
             }
             (Self::Numbered { ack, name, args }, None) => Ok(push(encode(hub, Some(ack), &name, &args)?)),
         }

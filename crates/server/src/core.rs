@@ -48,7 +48,7 @@ impl Core {
         let (config, metrics) = (Arc::new(config), Arc::new(Metrics::default()));
         let registry = Registry::new(Arc::clone(&config), Arc::clone(&metrics), Arc::clone(&config.adapter));
         let core = Arc::new(Self {
-            gate: Gate::new(config.gate, std::time::Instant::now()),
+            gate: Gate::new(config.gate, tokio::time::Instant::now().into_std()),
             config,
             metrics,
             registry,

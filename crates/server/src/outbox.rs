@@ -6,14 +6,14 @@ use sockeye_protocol::Outgoing;
 
 /// What a packet that waits costs beyond its bytes: its place in the queue and the allocation's header.
 const OVERHEAD: usize = 96;
-/// Queues up to this length keep their memory when they run empty.
-const KEEP: usize = 4;
 
 /// Packets in the order in which they were emitted. All sockets of a connection share one, so that their order is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    packets: VecDeque<Entry>,
-    /// Sum of `cost` over `packets`.
+    /// The oldest, kept here so that a client which reads in time costs no queue. May be empty before `rest`.
+    first: Option<Entry>,
+    rest: VecDeque<Entry>,
+    /// Sum of `cost` over all packets.
     bytes: usize,
 }
 
@@ -43,38 +43,40 @@ impl Outbox {
     /// Whether `packet` can be added within `bound`. A single packet always fits an empty outbox, however large it is:
     /// what the application may send in one piece is its own decision.
     pub(crate) fn has_room(&self, packet: &Outgoing, bound: Bound) -> bool {
-        self.packets.is_empty()
-            || (self.packets.len() < bound.packets && self.bytes.saturating_add(cost(packet)) <= bound.bytes)
+        self.is_empty() || (self.len() < bound.packets && self.bytes.saturating_add(cost(packet)) <= bound.bytes)
     }
 
     pub(crate) fn push(&mut self, packet: Outgoing, weight: Weight) {
         self.bytes = self.bytes.saturating_add(cost(&packet));
-        self.packets.push_back(Entry { packet, weight });
+        let entry = Entry { packet, weight };
+        if self.is_empty() { self.first = Some(entry) } else { self.rest.push_back(entry) }
     }
 
     /// Drops the oldest packet that may be dropped; false if there is none.
     pub(crate) fn drop_oldest(&mut self) -> bool {
-        let oldest = self.packets.iter().position(|entry| entry.weight == Weight::Droppable);
-        let Some(entry) = oldest.and_then(|at| self.packets.remove(at)) else { return false };
+        let may_go = |entry: &Entry| entry.weight == Weight::Droppable;
+        let in_rest = |rest: &mut VecDeque<Entry>| rest.iter().position(may_go).and_then(|at| rest.remove(at));
+        let oldest = self.first.take_if(|entry| may_go(entry)).or_else(|| in_rest(&mut self.rest));
+        let Some(entry) = oldest else { return false };
         self.bytes = self.bytes.saturating_sub(cost(&entry.packet));
         true
     }
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {
-        let Entry { packet, .. } = self.packets.pop_front()?;
+        let Entry { packet, .. } = self.first.take().or_else(|| self.rest.pop_front())?;
         self.bytes = self.bytes.saturating_sub(cost(&packet));
-        if self.packets.is_empty() && self.packets.capacity() > KEEP {
-            self.packets = VecDeque::new();
+        if self.rest.is_empty() && self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
         }
         Some(packet)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.packets.is_empty()
+        self.first.is_none() && self.rest.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.packets.len()
+        self.rest.len() + usize::from(self.first.is_some())
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -121,7 +123,23 @@ mod tests {
         assert!(outbox.drop_oldest());
         while outbox.pop().is_some() {}
         assert_eq!(outbox.bytes(), 0);
-        assert_eq!(outbox.packets.capacity(), 0);
+        assert_eq!(outbox.rest.capacity(), 0);
+    }
+
+    #[test]
+    fn order_is_kept_whatever_was_taken_before() {
+        let mut outbox = Outbox::default();
+        for length in [1, 2, 3] {
+            outbox.push(packet(length), Weight::Droppable);
+        }
+        assert!(outbox.drop_oldest());
+        outbox.push(packet(4), Weight::Droppable);
+        assert_eq!(outbox.pop().map(|packet| packet.size()), Some(packet(2).size()));
+        outbox.push(packet(5), Weight::Droppable);
+        assert_eq!(outbox.len(), 3);
+        let left: Vec<_> = std::iter::from_fn(|| outbox.pop()).map(|packet| packet.size()).collect();
+        assert_eq!(left, [packet(3).size(), packet(4).size(), packet(5).size()]);
+        assert!(outbox.is_empty());
     }
 
     #[test]

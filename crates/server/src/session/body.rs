@@ -214,6 +214,8 @@ impl Body {
     fn occupant(&mut self, slot: Slot) -> &mut Occupant {
         let at = usize::from(slot.0);
         if at >= self.sockets.len() {
+            // Most connections have one socket for ever.
+            self.sockets.reserve_exact(at + 1 - self.sockets.len());
             self.sockets.resize_with(at + 1, Occupant::default);
         }
         &mut self.sockets[at]
@@ -267,7 +269,8 @@ impl Body {
                 Occupant::Asking(_) | Occupant::Empty => {}
             }
         }
-        if self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+        // When the session is over, its last packets alone are waited for.
+        if self.connection_timeout().is_some_and(|deadline| deadline <= now) {
             self.connection.handle_timeout(now).map_err(|error| match error {
                 sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Idle,
                 error => Fault::Protocol(error),
@@ -283,13 +286,18 @@ impl Body {
         Ok(())
     }
 
+    /// When the protocol's next deadline passes, while there is somebody to be held to it.
+    fn connection_timeout(&self) -> Option<Instant> {
+        if self.session.is_closed() { None } else { self.connection.poll_timeout() }
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let acks = self.sockets.iter().filter_map(|occupant| match occupant {
             Occupant::Joined(joined) => joined.next_deadline(),
             Occupant::Asking(asking) => asking.deadline,
             Occupant::Empty => None,
         });
-        acks.chain(self.session.poll_timeout()).chain(self.connection.poll_timeout()).min()
+        acks.chain(self.session.poll_timeout()).chain(self.connection_timeout()).min()
     }
 
     /// Whether handlers are so far behind that no more should be read.

@@ -93,40 +93,27 @@ impl Joined {
 
     /// Hands an event to its handlers.
     pub(crate) fn receive(&mut self, received: &Received<'_>, cx: &mut Context<'_>) {
-        self.listeners.refresh(self.namespace.listeners());
-        let listeners = self.listeners.clone();
-        let own = self.socket.own().map(|own| own.listeners.snapshot());
+        let Self { socket, namespace, runner, listeners, .. } = self;
+        listeners.refresh(namespace.listeners());
+        let own = socket.own().map(|own| own.listeners.snapshot());
+        let mut dispatch = |entry: &Arc<Entry<Socket>>| {
+            if let Some(failed) = runner.dispatch(socket, entry, received, cx) {
+                namespace.hooks().report(socket, HandlerError::new(failed.event, failed.error));
+            }
+        };
         let own_any = own.as_ref().map_or(&[][..], Snapshot::any);
-        for entry in listeners.any().iter().chain(own_any) {
-            self.dispatch(entry, received, cx);
-        }
+        listeners.any().iter().chain(own_any).for_each(&mut dispatch);
         let named = listeners.named(received.name);
         let own_named = own.as_ref().map_or(&[][..], |own| own.named(received.name));
         let taken = !named.is_empty() || !own_named.is_empty();
         let entries = if taken { named } else { listeners.unhandled() };
-        if self.namespace.handlers().has_filters() {
-            let entries = entries.iter().chain(own_named).cloned().collect();
-            self.dispatch(&self.guarded(entries), received, cx);
+        if namespace.handlers().has_filters() {
+            dispatch(&guarded(namespace, entries.iter().chain(own_named).cloned().collect()));
         } else {
-            for entry in entries.iter().chain(own_named) {
-                self.dispatch(entry, received, cx);
-            }
+            entries.iter().chain(own_named).for_each(&mut dispatch);
         }
         if received.ack.is_some() && entries.is_empty() && own_named.is_empty() && listeners.any().is_empty() {
             tracing::debug!(event = received.name, "the client waits for an answer, and no handler is registered");
-        }
-    }
-
-    /// Handlers behind the filters of the namespace.
-    fn guarded(&self, entries: Vec<Arc<Entry<Socket>>>) -> Arc<Entry<Socket>> {
-        let hooks = self.namespace.hooks();
-        let check = async move |socket: Socket, message: Arc<Message>| hooks.filter(&socket, &message).await;
-        Entry::guarded(check, entries)
-    }
-
-    fn dispatch(&mut self, entry: &Arc<Entry<Socket>>, received: &Received<'_>, cx: &mut Context<'_>) {
-        if let Some(failed) = self.runner.dispatch(&self.socket, entry, received, cx) {
-            self.namespace.hooks().report(&self.socket, HandlerError::new(failed.event, failed.error));
         }
     }
 
@@ -224,6 +211,13 @@ impl Departing {
         run(&mut self.runner, &self.namespace, &self.socket, cx);
         if self.farewell.is_none() && self.runner.is_idle() { Poll::Ready(()) } else { Poll::Pending }
     }
+}
+
+/// Handlers behind the filters of their namespace.
+fn guarded(namespace: &Namespace, entries: Vec<Arc<Entry<Socket>>>) -> Arc<Entry<Socket>> {
+    let hooks = namespace.hooks();
+    let check = async move |socket: Socket, message: Arc<Message>| hooks.filter(&socket, &message).await;
+    Entry::guarded(check, entries)
 }
 
 fn run(runner: &mut Runner<Socket>, namespace: &Namespace, socket: &Socket, cx: &mut Context<'_>) {

@@ -420,13 +420,17 @@ impl Task {
                     room = stream.put(batch, &packet);
                 }
                 if room && body.session.data_lane() == Some(Lane::Stream) {
-                    body.drain(|packet| put_all(stream, batch, packet));
+                    body.drain(|packet| {
+                        room = put_all(stream, batch, packet);
+                        room
+                    });
                 }
                 if batch.is_empty() && stream.is_flushed() {
                     return Ok(());
                 }
                 stream.write(cx, batch).map_err(|_| Fault::Transport)?;
-                if !stream.is_flushed() {
+                // With room left there was no more; what was emitted meanwhile begins another turn.
+                if room || !stream.is_flushed() {
                     return Ok(());
                 }
             }

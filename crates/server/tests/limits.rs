@@ -1,0 +1,141 @@
+//! Every limit at N − 1, N and N + 1, in literal wire text over a network in memory.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sockeye::{DisconnectReason, Limit, Server, ServerBuilder, Socket};
+use sockeye_testing::Net;
+
+const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
+
+fn net(builder: ServerBuilder) -> (Server, Net, Arc<Mutex<Vec<DisconnectReason>>>) {
+    let io = builder.build().expect("the options agree");
+    let reasons: Arc<Mutex<Vec<_>>> = Arc::default();
+    let seen = Arc::clone(&reasons);
+    io.on_disconnect(async move |_, reason| seen.lock().unwrap().push(reason));
+    io.on("echo", async |socket: Socket, text: String| socket.emit("echo", text));
+    let net = Net::new(&io);
+    (io, net, reasons)
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_in_all_are_counted_on_both_transports() {
+    let (_io, net, _) = net(Server::builder().max_sessions(2));
+    let first = net.websocket().await;
+    let second = net.polling().await;
+    let refused = net.request("GET", HANDSHAKE, &[], "").answer().await;
+    refused.expect(503, r#"{"code":4,"message":"Too many connections"}"#);
+    assert_eq!(refused.headers.get("retry-after").map(|value| value.to_str().unwrap()), Some("5"));
+    assert!(net.try_open("/socket.io/?EIO=4&transport=websocket", &[]).await.is_err());
+    first.close().await;
+    let third = net.websocket().await;
+    drop(third);
+    second.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshakes_are_slowed_down() {
+    let (_io, net, _) = net(Server::builder().handshake_rate(1, 2));
+    let _first = net.websocket().await;
+    let _second = net.websocket().await;
+    net.request("GET", HANDSHAKE, &[], "").expect(503, r#"{"code":4,"message":"Too many connections"}"#).await;
+    net.advance(Duration::from_secs(1)).await;
+    let _third = net.websocket().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_may_send_16_kib_and_not_more() {
+    let (_io, net, reasons) = net(Server::builder());
+    let auth = |length: usize| format!("40{{\"pad\":\"{}\"}}", "x".repeat(length));
+    // `40{"pad":""}` takes 12 bytes.
+    for (length, fits) in [(16_384 - 13, true), (16_384 - 12, true), (16_384 - 11, false)] {
+        let mut stream = net.websocket().await;
+        stream.send(&auth(length)).await;
+        let polling = net.polling().await;
+        if fits {
+            stream.expect("40{\"sid\":\"…\"}").await;
+            let taken = polling.post(&auth(length)).answer().await;
+            taken.expect(200, "ok");
+            stream.close().await;
+        } else {
+            stream.expect_closed(Some(1009)).await;
+            polling.post(&auth(length)).expect(413, "").await;
+        }
+        polling.close().await;
+    }
+    assert!(reasons.lock().unwrap().iter().all(|reason| *reason != DisconnectReason::ParseError));
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_may_send_max_payload_right_after_connect() {
+    let (_io, net, _) = net(Server::builder().max_payload(100_000));
+    let mut alice = net.websocket().await;
+    let long = "y".repeat(90_000);
+    alice.send_all(&["40", &format!("42[\"echo\",\"{long}\"]")]).await;
+    alice.expect("40{\"sid\":\"…\"}").await;
+    alice.expect(&format!("42[\"echo\",\"{long}\"]")).await;
+    alice.send(&format!("42[\"echo\",\"{}\"]", "y".repeat(100_000))).await;
+    alice.expect_closed(Some(1009)).await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_events_per_second_end_the_connection_with_a_reason() {
+    let (io, net, reasons) = net(Server::builder().event_rate(10, 4));
+    let (mut quick, _) = net.join().await;
+    let (mut calm, _) = net.join().await;
+    // CONNECT was one of the four.
+    for n in 0..3 {
+        quick.send(&format!("42[\"echo\",\"{n}\"]")).await;
+        quick.expect(&format!("42[\"echo\",\"{n}\"]")).await;
+    }
+    quick.send("42[\"echo\",\"one too many\"]").await;
+    quick.expect_closed(Some(1008)).await;
+    assert_eq!(*reasons.lock().unwrap(), [DisconnectReason::LimitExceeded(Limit::EventsPerSecond)]);
+    calm.send("42[\"echo\",\"still here\"]").await;
+    calm.expect("42[\"echo\",\"still here\"]").await;
+    for n in 0..20 {
+        net.advance(Duration::from_millis(100)).await;
+        calm.send(&format!("42[\"echo\",\"{n}\"]")).await;
+        calm.expect(&format!("42[\"echo\",\"{n}\"]")).await;
+    }
+    assert_eq!(io.metrics().sessions, 1);
+    calm.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_bytes_per_second_end_a_polling_connection_too() {
+    let (_io, net, reasons) = net(Server::builder().byte_rate(1_000, 1_000));
+    let polling = net.polling().await;
+    polling.join().await;
+    polling.send(&format!("42[\"echo\",\"{}\"]", "z".repeat(900))).await;
+    polling.send(&format!("42[\"echo\",\"{}\"]", "z".repeat(900))).await;
+    assert_eq!(*reasons.lock().unwrap(), [DisconnectReason::LimitExceeded(Limit::BytesPerSecond)]);
+    polling.get().expect(200, "1").await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_address_of_a_client_behind_a_trusted_proxy_counts() {
+    let builder = Server::builder().max_sessions_per_address(1).trust_proxies(["10.0.0.0/8"]).expect("a network");
+    let (_io, net, _) = net(builder);
+    let request = |from: &str, forwarded: &str| {
+        let mut request = http::Request::get(HANDSHAKE).body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+        request.extensions_mut().insert(sockeye::PeerAddr(from.parse().unwrap()));
+        request.headers_mut().insert("x-forwarded-for", forwarded.parse().unwrap());
+        net.send(request)
+    };
+    let cases = [
+        ("10.1.1.1:1", "1.2.3.4", 200),
+        ("10.1.1.1:1", "9.9.9.9, 1.2.3.4", 503),
+        ("10.1.1.2:1", "1.2.3.5", 200),
+        ("1.2.3.6:1", "1.2.3.4", 200),
+        ("1.2.3.6:1", "7.7.7.7", 503),
+    ];
+    for (from, forwarded, status) in cases {
+        assert_eq!(request(from, forwarded).answer().await.status, status, "{forwarded} by {from}");
+    }
+}

@@ -1,0 +1,193 @@
+//! Connection state recovery, in literal wire text over a network in memory.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sockeye::{Recovery, Refusal, Server, Socket};
+use sockeye_testing::{Net, WebSocket};
+
+fn server(recovery: Recovery) -> (Server, Net) {
+    let io = Server::builder().recovery(recovery).build().expect("the options agree");
+    io.on_connect(async |socket: Socket| {
+        if !socket.recovered() {
+            socket.join("red");
+            socket.data().set("name", "ada").expect("JSON");
+        }
+    });
+    io.on_with_ack("who", async |socket: Socket, (): ()| {
+        (socket.recovered(), socket.rooms()[1..].to_vec(), socket.data().get::<String>("name"))
+    });
+    let net = Net::new(&io);
+    (io, net)
+}
+
+/// A client that has joined, with its id and private id.
+async fn join(net: &Net) -> (WebSocket, String, String) {
+    let mut client = net.websocket().await;
+    client.send("40").await;
+    let ids = client.expect(r#"40{"sid":"…","pid":"…"}"#).await;
+    (client, ids[0].clone(), ids[1].clone())
+}
+
+/// Comes back; the server must recognise the client.
+async fn come_back(net: &Net, sid: &str, pid: &str, offset: Option<&str>) -> WebSocket {
+    let mut client = net.websocket().await;
+    let auth = offset.map_or_else(|| json!({ "pid": pid }), |offset| json!({ "pid": pid, "offset": offset }));
+    client.send(&format!("40{auth}")).await;
+    client.expect(&format!(r#"40{{"sid":"{sid}","pid":"{pid}"}}"#)).await;
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn zero_events_sent_is_no_reason_not_to_recover() {
+    let (_io, net) = server(Recovery::default());
+    let (client, sid, pid) = join(&net).await;
+    client.reset();
+    net.advance(Duration::from_secs(5)).await;
+    let mut client = come_back(&net, &sid, &pid, None).await;
+    client.send(r#"420["who"]"#).await;
+    client.expect(r#"430[true,["red"],"ada"]"#).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_comes_after_connect_in_order_and_once() {
+    let (io, net) = server(Recovery::default());
+    let (mut client, sid, pid) = join(&net).await;
+    io.emit("a", 1).unwrap();
+    let first = client.expect(r#"42["a",1,"…"]"#).await[0].clone();
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    io.to("red").emit("b", 2).unwrap();
+    io.to("blue").emit("not for us", 3).unwrap();
+    io.except("red").emit("not for us", 4).unwrap();
+    io.to(&sid).emit("c", (5, "six")).unwrap();
+    io.volatile().emit("volatile", 7).unwrap();
+    let mut client = come_back(&net, &sid, &pid, Some(&first)).await;
+    client.expect(r#"42["b",2,"…"]"#).await;
+    let last = client.expect(r#"42["c",5,"six","…"]"#).await[0].clone();
+    client.expect_nothing().await;
+    io.emit("d", 8).unwrap();
+    client.expect(r#"42["d",8,"…"]"#).await;
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    let mut client = come_back(&net, &sid, &pid, Some(&last)).await;
+    client.expect(r#"42["d",8,"…"]"#).await;
+    client.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn recovery_works_again_and_again() {
+    let (io, net) = server(Recovery::default());
+    let (mut client, sid, pid) = join(&net).await;
+    let mut offset = None;
+    for round in 0..20 {
+        client.reset();
+        net.advance(Duration::from_secs(1)).await;
+        io.to("red").emit("round", round).unwrap();
+        client = come_back(&net, &sid, &pid, offset.as_deref()).await;
+        offset = Some(client.expect(&format!(r#"42["round",{round},"…"]"#)).await[0].clone());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_that_still_seems_alive_is_taken_over() {
+    let (io, net) = server(Recovery::default());
+    let (mut old, sid, pid) = join(&net).await;
+    io.to("red").emit("lost on the way", 1).unwrap();
+    let mut new = come_back(&net, &sid, &pid, None).await;
+    new.expect(r#"42["lost on the way",1,"…"]"#).await;
+    old.drain().await;
+    assert!(old.is_ended(), "one client, one connection");
+    assert_eq!(io.of("/").len(), 1);
+    io.to("red").emit("now", 2).unwrap();
+    new.expect(r#"42["now",2,"…"]"#).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_quiet_for_a_day_comes_back() {
+    let (io, net) = server(Recovery::default().max_packets(8));
+    let (mut client, sid, pid) = join(&net).await;
+    for _ in 0..24 * 60 * 2 {
+        net.advance(Duration::from_secs(25)).await;
+        client.expect("2").await;
+        client.send("3").await;
+        net.advance(Duration::from_secs(5)).await;
+        io.to("blue").emit("elsewhere", ()).unwrap();
+    }
+    client.reset();
+    net.advance(Duration::from_secs(5)).await;
+    io.to("red").emit("at last", 1).unwrap();
+    let mut client = come_back(&net, &sid, &pid, None).await;
+    client.expect(r#"42["at last",1,"…"]"#).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pruned_history_is_told_and_no_silent_gap() {
+    let (io, net) = server(Recovery::default().max_packets(2));
+    let (client, sid, pid) = join(&net).await;
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    for n in 0..3 {
+        io.to("red").emit("n", n).unwrap();
+    }
+    let mut client = net.websocket().await;
+    client.send(&format!("40{}", json!({ "pid": pid }))).await;
+    let ids = client.expect(r#"40{"sid":"…","pid":"…"}"#).await;
+    assert!(ids[0] != sid && ids[1] != pid, "a new socket");
+    client.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_too_late_or_left_on_purpose_is_new() {
+    let (_io, net) = server(Recovery::default().window(Duration::from_secs(10)));
+    let (late, _, late_pid) = join(&net).await;
+    late.reset();
+    let (mut left, _, left_pid) = join(&net).await;
+    left.send("41").await;
+    left.close().await;
+    net.advance(Duration::from_secs(11)).await;
+    for pid in [late_pid, left_pid, "guessed".into()] {
+        let mut client = net.websocket().await;
+        client.send(&format!("40{}", json!({ "pid": pid }))).await;
+        let ids = client.expect(r#"40{"sid":"…","pid":"…"}"#).await;
+        assert_ne!(ids[1], pid);
+        client.send(r#"420["who"]"#).await;
+        client.expect(r#"430[false,["red"],"ada"]"#).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_who_was_revoked_meanwhile_gets_nothing() {
+    let (io, net) = server(Recovery::default());
+    let revoked = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = std::sync::Arc::clone(&revoked);
+    io.authorize(async move |_, (): ()| {
+        let revoked = flag.load(std::sync::atomic::Ordering::SeqCst);
+        if revoked { Err(Refusal::new("revoked")) } else { Ok(()) }
+    });
+    let (client, _, pid) = join(&net).await;
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    io.to("red").emit("secret", 1).unwrap();
+    revoked.store(true, std::sync::atomic::Ordering::SeqCst);
+    let mut client = net.websocket().await;
+    client.send(&format!("40{}", json!({ "pid": pid }))).await;
+    client.expect(r#"44{"message":"revoked"}"#).await;
+    client.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_ask_for_an_answer_leave_the_offset_usable() {
+    let (io, net) = server(Recovery::default());
+    let (mut client, sid, pid) = join(&net).await;
+    io.emit("a", "text").unwrap();
+    client.expect(r#"42["a","text","…"]"#).await;
+    let asked = io.emit_with_ack::<_, u32>("ask", "last argument is a string");
+    let ask = client.expect(r#"42…["ask","last argument is a string","…"]"#).await;
+    client.send(&format!("43{}[7]", ask[0])).await;
+    assert_eq!(asked.collect().await.len(), 1);
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    let mut client = come_back(&net, &sid, &pid, Some(&ask[1])).await;
+    client.expect_nothing().await;
+}
