@@ -142,6 +142,7 @@ fn group(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the gate takes it")]
     fn ip(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
     }
