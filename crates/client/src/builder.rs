@@ -172,8 +172,8 @@ impl ClientBuilder {
         T: Serialize,
     {
         self.try_auth_with(move || {
-            let made = make();
-            async move { Ok::<_, BoxError>(made.await) }
+            let payload = make();
+            async move { Ok::<_, BoxError>(payload.await) }
         })
     }
 
@@ -186,9 +186,9 @@ impl ClientBuilder {
         E: Into<BoxError>,
     {
         self.hooks.auth = Auth::Asked(Arc::new(move || {
-            let made = make();
+            let asked = make();
             Box::pin(async move {
-                let payload = made.await.map_err(Into::into)?;
+                let payload = asked.await.map_err(Into::into)?;
                 Ok(serde_json::to_value(payload)?)
             })
         }));

@@ -348,9 +348,7 @@ impl Client {
         loop {
             let mut notified = std::pin::pin!(self.member.room.notified());
             notified.as_mut().enable();
-            let outbox = self.member.outbox.lock();
-            let done = !outbox.is_active || outbox.queue.has_room(&self.member.limits);
-            drop(outbox);
+            let done = self.member.has_room();
             if done {
                 return;
             }
@@ -360,6 +358,12 @@ impl Client {
 }
 
 impl Member {
+    /// Whether another event would be taken, or never will be.
+    fn has_room(&self) -> bool {
+        let outbox = self.outbox.lock();
+        !outbox.is_active || outbox.queue.has_room(&self.limits)
+    }
+
     /// No event is taken from now on; false if none was before.
     fn close_outbox(&self) -> bool {
         std::mem::replace(&mut self.outbox.lock().is_active, false)

@@ -35,6 +35,7 @@ pub enum WhenFull {
 
 /// Everything about one connection that is the same for all its namespaces.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "options of the application, each told by its name")]
 pub(crate) struct Config {
     pub(crate) address: Address,
     /// Path of the HTTP requests.

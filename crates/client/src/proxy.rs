@@ -92,7 +92,7 @@ impl Proxy {
         let mut head = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
         if let Some((user, password)) = &self.credentials {
             let credentials = STANDARD.encode(format!("{user}:{password}"));
-            head.push_str(&format!("Proxy-Authorization: Basic {credentials}\r\n"));
+            head.extend(["Proxy-Authorization: Basic ", &credentials, "\r\n"]);
         }
         head.push_str("\r\n");
         io.write_all(head.as_bytes()).await?;

@@ -30,7 +30,7 @@ fn server() -> Server {
     io.on_with_ack("file", async |_, file: File| file);
     io.on("ask me", async |socket, ()| {
         let answer: Result<(u32, File), _> = socket.emit_with_ack("question", (7, file())).await;
-        socket.emit("was", answer.map(|(number, back)| (number, back == file())).unwrap_or((0, false)))
+        socket.emit("was", answer.map_or((0, false), |(number, back)| (number, back == file())))
     });
     io.of("/private").authorize(async |_, auth: serde_json::Value| {
         if auth["token"] == "right" {

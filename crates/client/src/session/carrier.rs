@@ -30,6 +30,7 @@ pub(crate) trait Upper {
 }
 
 /// A session and what it runs on.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each told by its name")]
 pub(crate) struct Carrier {
     site: Arc<Site>,
     session: Session,

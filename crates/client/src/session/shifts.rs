@@ -33,9 +33,9 @@ impl Shifts {
         let mut runner = Runner::default();
         let mut gate = None;
         if !self.0.is_empty() {
-            let (opener, opened) = oneshot::channel::<()>();
+            let (opener, signal) = oneshot::channel::<()>();
             // It is opened by being dropped.
-            runner.begin("connect", async move { opened.await.or(Ok(())) });
+            runner.begin("connect", async move { signal.await.or(Ok(())) });
             gate = Some(opener);
         }
         self.0.push_back(Shift { client, runner, gate });
