@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// Why a chore stopped: one message for the person at the terminal.
 #[derive(Debug)]
@@ -45,9 +45,18 @@ pub(crate) fn run(command: &mut Command) -> Result {
 
 /// Runs to the end and gives what it printed; nothing is shown unless it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
+    finished(command).map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs to the end and gives what it said on standard error; nothing is shown unless it fails.
+pub(crate) fn remarks(command: &mut Command) -> Result<String> {
+    finished(command).map(|output| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn finished(command: &mut Command) -> Result<Output> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))?;
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        return Ok(output);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(Failure::new(format!("`{}` failed ({}):\n{}", shown(command), output.status, said.trim_end())))

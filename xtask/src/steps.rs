@@ -13,10 +13,11 @@ struct Step {
     run: fn(&Workspace) -> Result,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "layers", about: "files and crates use only what is below them", run: layers::check },
     Step { name: "supply", about: "licences, sources and versions of what we build on", run: supply::check },
+    Step { name: "package", about: "crates pack, and use nothing that was withdrawn", run: supply::package },
     Step { name: "web", about: "the page type-checks and builds", run: demo::build_page },
     Step { name: "clippy", about: "no lint is broken", run: clippy },
     Step { name: "build", about: "programs and tests build", run: build },

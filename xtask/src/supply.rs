@@ -1,12 +1,12 @@
 //! `cargo xtask supply`: what we build on. Licences, sources, duplicates, advisories and yanked versions.
 //!
-//! Works from `cargo metadata` and Cargo's own registry index alone, so it needs no database and no other tool.
+//! Works from `cargo metadata` and Cargo's own look at the registry alone, so it needs no database and no other tool.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::shell::{Failure, Result};
+use crate::shell::{self, Failure, Result};
 use crate::workspace::Workspace;
 
 /// Licences we may link.
@@ -79,6 +79,28 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
         return Ok(());
     }
     Err(Failure::new(format!("{} faults in what we build on:\n  {}", faults.len(), faults.join("\n  "))))
+}
+
+/// Packs every crate as for publishing, which makes Cargo ask the registry whether something we use was withdrawn.
+///
+/// # Errors
+/// A crate cannot be packed, or uses a version that was yanked.
+pub(crate) fn package(workspace: &Workspace) -> Result {
+    let args = ["package", "--workspace", "--no-verify", "--allow-dirty"];
+    let yanked = yanked(&shell::remarks(&mut shell::cargo(&workspace.root, args))?);
+    if yanked.is_empty() {
+        println!("every crate packs, and uses no version that was withdrawn");
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} withdrawn versions are in use:\n  {}", yanked.len(), yanked.join("\n  "))))
+}
+
+/// Lines like "warning: package `x v1.0.0` in Cargo.lock is yanked in registry …", each once.
+fn yanked(remarks: &str) -> Vec<String> {
+    let mut found: Vec<String> = remarks.lines().filter(|line| line.contains("is yanked")).map(Into::into).collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 fn licences(packages: &[&Value]) -> Vec<String> {
@@ -211,6 +233,13 @@ mod tests {
         let old = json!({ "name": "h2", "version": "0.4.9" });
         let new = json!({ "name": "h2", "version": "0.4.16" });
         assert_eq!(floors(&[&old, &new]), ["h2 0.4.9 is older than 0.4.16: RUSTSEC-2026-0258"]);
+    }
+
+    #[test]
+    fn withdrawn_versions_are_found_once() {
+        let line = "warning: package `x v1.0.0` in Cargo.lock is yanked in registry `crates-io`, consider updating";
+        let remarks = format!("   Packaging a v0.1.0\n{line}\n   Packaging b v0.1.0\n{line}\n");
+        assert_eq!(yanked(&remarks), [line]);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use sockeye_engine::handshake::{Query, TransportName};
 use sockeye_engine::{Lane, Session, Sid, ws};
 use tokio::sync::oneshot;
 
-use crate::Shared;
 use crate::session::{self, Input, Link};
+use crate::shared::Shared;
 
 /// Code and message of a refusal. [JS engine.io 6.6 server.ts errorMessages]
 type Refused = (u8, &'static str);

@@ -4,11 +4,11 @@
 //! `engine-echo [PORT]`: default 3000. Heartbeats after 300 ms, to be answered within 200 ms; both revisions.
 
 mod session;
+mod shared;
 mod http;
 
-use std::collections::HashMap;
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -17,27 +17,14 @@ use hyper_util::rt::TokioIo;
 use sockeye_engine::Config;
 use tokio::net::TcpListener;
 
-use crate::session::Link;
-
-/// What all connections share.
-#[derive(Default)]
-struct Shared {
-    config: Arc<Config>,
-    sessions: Mutex<HashMap<String, Link>>,
-}
-
-impl Shared {
-    fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Link>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::shared::Shared;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let port = std::env::args().nth(1).map_or(Ok(3000), |port| port.parse())?;
     let (ping_interval, ping_timeout) = (Duration::from_millis(300), Duration::from_millis(200));
     let config = Arc::new(Config { ping_interval, ping_timeout, ..Config::default() });
-    let shared = Arc::new(Shared { config, ..Shared::default() });
+    let shared = Arc::new(Shared::new(config));
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening {}", listener.local_addr()?.port());
     loop {
