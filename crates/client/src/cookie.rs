@@ -76,7 +76,9 @@ mod tests {
     fn jar(headers: &[&str], later: u64) -> Option<String> {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let mut jar = Jar::default();
-        headers.iter().for_each(|header| jar.set(header, now));
+        for header in headers {
+            jar.set(header, now);
+        }
         jar.header(None, now + Duration::from_secs(later))
     }
 
