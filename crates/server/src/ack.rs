@@ -215,3 +215,46 @@ impl<R> Drop for Replies<R> {
         state.answers.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_waiter_that_is_dropped_says_disconnected() {
+        let (waiter, receiver) = Waiter::one();
+        assert!(waiter.is_wanted());
+        drop(waiter);
+        let mut reply = Reply::<u32>::new(Ok(receiver));
+        assert!(matches!((&mut reply).now_or_never(), Some(Err(AckError::Disconnected))));
+    }
+
+    #[test]
+    fn who_does_not_wait_is_not_wanted() {
+        let (waiter, receiver) = Waiter::one();
+        drop(receiver);
+        assert!(!waiter.is_wanted());
+        let gather = Arc::new(Gather::default());
+        let waiter = Waiter::many(&gather, "a".into());
+        drop(Replies::<u32>::new(Arc::clone(&gather)));
+        assert!(!waiter.is_wanted());
+        waiter.fail(AckError::Timeout);
+        assert!(gather.0.lock().answers.is_empty(), "nobody would ever take it");
+    }
+
+    #[test]
+    fn every_socket_settles_once() {
+        let gather = Arc::new(Gather::default());
+        let (a, b) = (Waiter::many(&gather, "a".into()), Waiter::many(&gather, "b".into()));
+        let mut replies = Replies::<()>::new(gather);
+        assert!(replies.next().now_or_never().is_none(), "both are to come");
+        a.answer(&Args::NONE);
+        drop(b);
+        let all = replies.collect().now_or_never().unwrap();
+        assert_eq!(all.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(all[0].1.is_ok());
+        assert!(matches!(all[1].1, Err(AckError::Disconnected)));
+    }
+}

@@ -409,3 +409,92 @@ fn shard<T>(shards: &[T], hash: u64) -> &T {
     let at = (hash >> 32) as usize & (shards.len() - 1);
     &shards[at]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use sockeye_engine::{Revision, Sid};
+
+    use super::*;
+    use crate::link::{Carrier, Opening};
+    use crate::peer::Handshake;
+
+    fn hub() -> Arc<Hub> {
+        let (config, metrics) = (Arc::new(Config::default()), Arc::default());
+        let adapter = Arc::clone(&config.adapter);
+        Arc::new(Hub::new(NamespacePath::main(), config, metrics, adapter, Arc::default()))
+    }
+
+    fn member(hub: &Arc<Hub>, id: &str) -> Arc<Member> {
+        let handshake = Arc::new(Handshake::new(&"/".parse().unwrap(), &http::HeaderMap::new(), None, false));
+        let opening = Opening {
+            sid: Sid::new(id),
+            revision: Revision::V4,
+            takes_binary: true,
+            handshake: Arc::clone(&handshake),
+            ticket: None,
+            carrier: Carrier::Polling,
+        };
+        let link = Arc::new(Link::new(opening, Arc::clone(&hub.config), Arc::clone(&hub.metrics)));
+        let peer = Peer::new(handshake, Args::NONE.to_owned(), None);
+        let member = Member::new(id.into(), Slot(0), hub, &link, peer, None);
+        hub.insert(&member);
+        member
+    }
+
+    fn names(hub: &Hub, rooms: &[&str], except: &[&str]) -> BTreeSet<String> {
+        let list = |names: &[&str]| names.iter().copied().map(SmolStr::new).collect();
+        let mut found = BTreeSet::new();
+        hub.for_each(&Selection { rooms: list(rooms), except: list(except) }, |member| {
+            assert!(found.insert(member.id.to_string()), "{} twice", member.id);
+        });
+        found
+    }
+
+    /// Joins, leaves and ends in an arbitrary order, against sets.
+    #[test]
+    fn selections_are_what_sets_say() {
+        let hub = hub();
+        let members: Vec<_> = (0..40).map(|n| member(&hub, &format!("m{n}"))).collect();
+        let rooms = ["red", "green", "blue", "m3"];
+        let mut model: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        let mut gone = BTreeSet::new();
+        let mut dice = 1_u32;
+        for _ in 0..2_000 {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let who = &members[dice as usize / 64 % members.len()];
+            let room = rooms[dice as usize / 4096 % rooms.len()];
+            match dice / 65_536 % 50 {
+                0 => {
+                    assert_eq!(hub.remove(who), gone.insert(who.id.to_string()));
+                    for room in model.values_mut() {
+                        room.remove(who.id.as_str());
+                    }
+                }
+                1..=30 => {
+                    let joined = hub.join(who, room.into());
+                    assert_eq!(joined.is_err(), gone.contains(who.id.as_str()));
+                    if joined.is_ok() && who.id != room {
+                        model.entry(room).or_default().insert(who.id.to_string());
+                    }
+                }
+                _ => {
+                    hub.leave(who, room);
+                    model.entry(room).or_default().remove(who.id.as_str());
+                }
+            }
+            let of = |room: &str| {
+                let own = hub.get(room).map(|member| member.id.to_string());
+                model.get(room).into_iter().flatten().cloned().chain(own).collect::<BTreeSet<_>>()
+            };
+            assert_eq!(names(&hub, &[room], &[]), of(room));
+            assert_eq!(names(&hub, &["red", "m3"], &["blue"]), &(&of("red") | &of("m3")) - &of("blue"));
+            assert_eq!(hub.len(), members.len() - gone.len());
+        }
+        for member in &members {
+            hub.remove(member);
+        }
+        assert_eq!((hub.len(), hub.room_names().len(), hub.metrics.sockets.get()), (0, 0, 0));
+    }
+}

@@ -368,3 +368,82 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sockeye_engine::Encoded;
+
+    use super::*;
+
+    fn link(when_full: WhenFull) -> Link {
+        let opening = Opening {
+            sid: Sid::new("sid"),
+            revision: Revision::V4,
+            takes_binary: true,
+            handshake: Arc::new(Handshake::new(&"/".parse().unwrap(), &http::HeaderMap::new(), None, false)),
+            ticket: None,
+            carrier: Carrier::Polling,
+        };
+        let config = Config { when_full, outbox_bytes: 1_000, outbox_packets: 4, ..Config::default() };
+        Link::new(opening, Arc::new(config), Arc::default())
+    }
+
+    fn packet(length: usize) -> Outgoing {
+        Outgoing { first: Encoded::text(&"x".repeat(length)), attachments: None }
+    }
+
+    #[test]
+    fn a_session_is_upgraded_once() {
+        let link = link(WhenFull::Fail);
+        assert!(link.begin_upgrade());
+        assert!(!link.begin_upgrade());
+        link.set_carrier(Carrier::Polling);
+        assert!(link.begin_upgrade(), "the first was given up");
+        link.set_carrier(Carrier::Stream);
+        assert!(!link.begin_upgrade());
+    }
+
+    #[test]
+    fn a_full_outbox_closes_the_link_once() {
+        let link = link(WhenFull::Disconnect);
+        let results: Vec<_> = (0..10).map(|_| link.push(packet(10), Urgency::Normal).is_ok()).collect();
+        assert_eq!(results, [true, true, true, true, false, false, false, false, false, false]);
+        assert_eq!((link.waiting(), link.metrics.slow_consumers.get()), ((0, 0), 1));
+        let (mut commands, mut requests) = (Vec::new(), Vec::new());
+        link.wake_up(&mut commands, &mut requests);
+        assert!(matches!(commands[..], [Command::Close { reason: DisconnectReason::SlowConsumer, .. }]));
+    }
+
+    #[test]
+    fn the_protocol_may_take_twice_the_bound() {
+        for policy in [WhenFull::Disconnect, WhenFull::DropNew, WhenFull::DropOldest, WhenFull::Fail] {
+            let link = link(policy);
+            let taken = (0..20).take_while(|_| link.push(packet(10), Urgency::Protocol).is_ok()).count();
+            assert_eq!((taken, link.metrics.slow_consumers.get()), (8, 1), "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_that_finds_no_room_is_not_waited_for() {
+        for policy in [WhenFull::Fail, WhenFull::DropNew] {
+            let link = link(policy);
+            while link.push(packet(10), Urgency::Normal).is_ok() && link.waiting().0 < 4 {}
+            let (waiter, mut answer) = Waiter::one();
+            let command =
+                Command::Await { slot: Slot(0), socket: "a".into(), ack: AckId(0), deadline: Instant::now(), waiter };
+            assert!(matches!(link.push_asking(packet(10), command), Err(EmitError::Full)), "{policy:?}");
+            assert!(answer.try_recv().unwrap().unwrap().is_err(), "settled at once");
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_after_the_end() {
+        let link = link(WhenFull::Fail);
+        link.push(packet(10), Urgency::Normal).unwrap();
+        drop(link.end());
+        assert_eq!(link.waiting(), (0, 0));
+        assert!(matches!(link.push(packet(1), Urgency::Protocol), Err(EmitError::Closed)));
+        assert!(link.request(Request::PollGone).is_err());
+        assert!(link.is_ended());
+    }
+}
