@@ -15,3 +15,4 @@ mod handlers;
 mod outbox;
 mod shutdown;
 mod reentrancy;
+mod config;
