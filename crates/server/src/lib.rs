@@ -413,6 +413,8 @@ mod builder;
 mod server;
 mod serving;
 mod verbs;
+#[cfg(doctest)]
+mod guides;
 
 pub use ack::{Replies, Reply};
 pub use builder::{ServerBuilder, Transport};

@@ -1,6 +1,7 @@
 //! The HTTP side as it is on the wire: what is written and what is read are literal.
 
 mod wire;
+mod axum;
 mod bodies;
 mod configuration;
 mod cors;
