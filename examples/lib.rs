@@ -28,4 +28,16 @@ macro_rules! pages {
 pages! {
     Readme: "../README.md",
     Architecture: "../ARCHITECTURE.md",
+    Acknowledgements: "../docs/acknowledgements.md",
+    Binary: "../docs/binary.md",
+    EmitCheatsheet: "../docs/emit-cheatsheet.md",
+    FromSocketioxide: "../docs/from-socketioxide.md",
+    GettingStarted: "../docs/getting-started.md",
+    Limits: "../docs/limits.md",
+    MiddlewareAndAuth: "../docs/middleware-and-auth.md",
+    Namespaces: "../docs/namespaces.md",
+    Operations: "../docs/operations.md",
+    Recovery: "../docs/recovery.md",
+    Rooms: "../docs/rooms.md",
+    TypedEvents: "../docs/typed-events.md",
 }

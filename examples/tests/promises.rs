@@ -349,3 +349,20 @@ async fn on_any_sees_events_that_the_filter_drops() {
     client.send_all(&["42[\"bad\"]", "42[\"good\"]"]).await;
     assert_eq!(*seen.lock().unwrap(), ["bad", "good", "unhandled good"]);
 }
+
+// docs/protocol-notes.md
+
+#[tokio::test(start_paused = true)]
+async fn the_id_of_an_old_client_is_not_its_session_id() {
+    let io = Server::builder().allow_eio3(true).build().unwrap();
+    io.on("who", async |socket, ()| socket.emit("you", socket.id()));
+    let net = Net::new(&io);
+    let mut client = net.open("/socket.io/?EIO=3&transport=websocket", &[]).await;
+    let open = client.next().await;
+    let Some(sockeye_testing::Frame::Text(open)) = open else { panic!("{open:?}") };
+    let sid = open.split('"').nth(3).unwrap();
+    client.expect("40").await;
+    client.send("42[\"who\"]").await;
+    let id = client.expect("42[\"you\",\"…\"]").await.remove(0);
+    assert!(id.len() == 20 && id != sid, "{id} {sid}");
+}
