@@ -4,11 +4,13 @@ use sockeye::{Cookie, Deflate, ServerBuilder, Transport};
 
 use crate::common::*;
 
+type Change = fn(ServerBuilder) -> ServerBuilder;
+
 #[test]
 fn what_cannot_work_is_refused_with_the_name_of_the_option() {
     let polling = [Transport::Polling];
     let websocket = [Transport::Websocket];
-    let wrong: [(&str, fn(ServerBuilder) -> ServerBuilder); 9] = [
+    let wrong: [(&str, Change); 9] = [
         ("ping_interval", |builder| builder.ping_interval(Duration::ZERO)),
         ("ping_timeout", |builder| builder.ping_timeout(Duration::ZERO)),
         ("connect_timeout", |builder| builder.connect_timeout(Duration::ZERO)),
