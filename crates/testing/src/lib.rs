@@ -35,11 +35,15 @@
 mod pattern;
 mod frame;
 mod wire;
+mod settle;
 mod websocket;
-mod polling;
+mod exchange;
 mod net;
+mod polling;
 
+pub use exchange::{Answer, Exchange};
 pub use frame::Frame;
-pub use net::{Net, settle};
-pub use polling::{Answer, Exchange, Polling};
+pub use net::Net;
+pub use polling::Polling;
+pub use settle::settle;
 pub use websocket::WebSocket;

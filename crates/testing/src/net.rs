@@ -12,21 +12,13 @@ use sockeye::{PeerAddr, Server, SocketService};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_service::Service;
 
-use crate::polling::{Answer, Exchange, Polling};
+use crate::exchange::{Answer, Exchange};
+use crate::settle::settle;
 use crate::websocket::WebSocket;
 use crate::wire::wire;
 
-/// Turns after which everything that can run has run: a message passes through a handful of tasks.
-const TURNS: usize = 48;
 /// What a connection holds of what is on its way, in each direction.
 const BUFFER: usize = 64 * 1024;
-
-/// Lets everything run that can run without time passing.
-pub async fn settle() {
-    for _ in 0..TURNS {
-        tokio::task::yield_now().await;
-    }
-}
 
 /// A network in memory with one server in it. Cheap to clone.
 ///
@@ -73,17 +65,6 @@ impl Net {
         socket.send("40").await;
         let id = socket.expect("40{\"sid\":\"…\"}").await.remove(0);
         (socket, id)
-    }
-
-    /// Opens a long-polling session.
-    ///
-    /// # Panics
-    /// When the server does not open it.
-    pub async fn polling(&self) -> Polling {
-        let open = self.request("GET", "/socket.io/?EIO=4&transport=polling", &[], "").answer().await;
-        let rest = open.text().strip_prefix("0{\"sid\":\"").unwrap_or_else(|| panic!("no handshake: {}", open.text()));
-        let sid = rest.split('"').next().unwrap_or_default();
-        Polling::new(self.clone(), sid.to_owned())
     }
 
     /// Sends a request to the server's service. `target` is path and query.

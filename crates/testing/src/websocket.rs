@@ -5,8 +5,8 @@ use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf};
 
 use crate::frame::{self, Frame};
-use crate::net::settle;
 use crate::pattern::matches;
+use crate::settle::settle;
 use crate::wire::Reset;
 
 /// A WebSocket of a client. It reads only when it expects something: not to call `expect` is to read nothing at all.
