@@ -243,7 +243,8 @@ impl Session {
     /// The next packet to write on `lane`. On [`Lane::Polling`] of a server this is `None` unless a poll waits; on that
     /// of a client unless a POST may be sent.
     pub fn poll_transmit(&mut self, lane: Lane) -> Option<Encoded> {
-        if self.phase == Phase::Opening {
+        let is_idle = self.phase == Phase::Open && self.lanes.queue.is_empty();
+        if is_idle || self.phase == Phase::Opening {
             return None;
         }
         let packet = self.lanes.take(lane, self.is_closed());

@@ -41,7 +41,8 @@ impl<'a> Args<'a> {
     pub fn to_owned(&self) -> OwnedArgs {
         OwnedArgs(match self.0 {
             Form::Json { text, attachments } => OwnedForm::Json {
-                text: text.into(),
+                // Most sockets bring no `auth`, and keep that for ever: the empty default takes no memory.
+                text: if text.is_empty() { Arc::default() } else { text.into() },
                 attachments: (!attachments.is_empty()).then(|| attachments.into()),
             },
             Form::Msgpack { bytes, count } => OwnedForm::Msgpack { bytes: Bytes::copy_from_slice(bytes), count },
