@@ -2,6 +2,8 @@
 
 mod wire;
 
+use std::process::Command;
+
 use wire::Program;
 
 #[test]
@@ -199,6 +201,16 @@ fn recovery() {
     alice.send(&format!(r#"40{{"pid":"{pid}","offset":"{offset}"}}"#));
     alice.expect(&format!(r#"40{{"sid":"{id}","pid":"{pid}"}}"#));
     assert!(alice.text().starts_with(r#"42["headline","while Alice is away","#));
+}
+
+#[test]
+fn client() {
+    let program = Program::start(env!("CARGO_BIN_EXE_acks"));
+    let output = Command::new(env!("CARGO_BIN_EXE_client")).arg(program.url()).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let expected = "connected\n2 + 3 = 5\nI was asked: how are you?\ngone: io client disconnect\n";
+    assert_eq!(out, expected, "{err}");
+    assert!(output.status.success());
 }
 
 #[test]

@@ -28,6 +28,11 @@ impl Program {
         Self { child, address, _output: output }
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Opens a WebSocket session; its handshake has been read.
     pub(crate) fn connect(&self, query: &str) -> Client {
         let mut stream = self.open();
