@@ -1,0 +1,52 @@
+//! What is fuzzed, as plain functions of bytes. A function panics if and only if the code under test has a fault: it
+//! panicked itself, or broke a promise that holds for every input.
+//!
+//! `cargo xtask fuzz` calls them with what a fuzzer invents; the tests of this crate with the seeds, with inputs that once
+//! were a fault, and with a few thousand mutations of them.
+
+mod input;
+pub mod mutation;
+mod packets;
+mod frames;
+mod handshakes;
+mod arguments;
+mod connections;
+mod sessions;
+mod servers;
+
+/// One thing to fuzz.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, which is that of the program in `fuzz/fuzz_targets` too.
+    pub name: &'static str,
+    /// Panics if the input shows a fault.
+    pub run: fn(&[u8]),
+    /// Inputs to begin with: at least one for each kind of thing that is understood.
+    pub seeds: &'static [&'static [u8]],
+    /// How many mutations of each seed an ordinary test tries: fewer where a run is slow.
+    pub mutations: u32,
+}
+
+/// All of them, from the bottom of the protocol to the top.
+pub const TARGETS: [Target; 11] = [
+    packets::PACKET,
+    packets::PAYLOAD,
+    packets::PAYLOAD_V3,
+    frames::WS_MESSAGE,
+    handshakes::HANDSHAKE,
+    connections::PARSER_JSON,
+    connections::PARSER_MSGPACK,
+    arguments::ARGS,
+    connections::CONNECTION,
+    sessions::SESSION,
+    servers::SERVER,
+];
+
+/// Runs the target of this name: what the programs call.
+///
+/// # Panics
+/// When the input shows a fault, or there is no such target.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    (target.unwrap_or_else(|| panic!("there is no target {name}")).run)(data);
+}
