@@ -11,6 +11,7 @@ mod demo;
 mod bench;
 mod conformance;
 mod autobahn;
+mod fuzz;
 mod steps;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ cargo xtask supply               only: licences, sources and versions of what we
 cargo xtask conformance [FILTER] only: official clients and raw bytes against our server
     --reference                  the same against the official server, to prove the tests themselves
 cargo xtask autobahn [CASES]     the Autobahn suite against both ends of our WebSocket layer (needs Python 2.7)
+cargo xtask fuzz [TARGETS]       what a fuzzer invents for every decoder and whole sessions (needs a C++ compiler)
+    --minutes N                  for each target; 1 if nothing is said
 cargo xtask bench [ARGS]         our server and its peers side by side; --quick for a first look, --help for more
 cargo xtask bench instructions   count those of the hot paths and compare; --write keeps them (needs valgrind)
 
@@ -54,6 +57,7 @@ fn run(words: &[String]) -> Result {
         "bench" => bench::run(&Workspace::load()?, rest),
         "demo" => demo::run(&Workspace::load()?, rest),
         "test" => steps::run(&Workspace::load()?, rest),
+        "fuzz" => fuzz::run(&Workspace::load()?, rest),
         "layers" => layers::check(&Workspace::load()?),
         "supply" => supply::check(&Workspace::load()?),
         "conformance" => conformance::run(&Workspace::load()?, rest),
