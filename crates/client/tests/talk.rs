@@ -67,6 +67,18 @@ async fn answers_both_ways() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_disconnect_takes_no_time() {
+    for way in WAYS {
+        let net = Net::with(&server());
+        let client = net.client().transports(way).connect().await.unwrap();
+        assert_eq!(client.emit_with_ack::<_, u32>("sum", (2, 3)).await.unwrap(), 5);
+        let start = tokio::time::Instant::now();
+        client.disconnect().await;
+        assert_eq!(start.elapsed(), seconds(0), "{way:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn order_is_kept_while_the_connection_is_upgraded() {
     let io = server();
     let (told, mut heard) = mpsc::unbounded_channel();

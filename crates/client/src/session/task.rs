@@ -279,6 +279,8 @@ impl Task {
             Phase::Open { carrier, .. } if carrier.is_open() && carrier.closed().is_none() => {
                 self.body.detach();
                 self.phase = Phase::Closing { carrier, deadline: now + CLOSING };
+                // Nothing may come from outside that would make the task look at it.
+                self.again = true;
             }
             Phase::Closing { carrier, deadline } => self.phase = Phase::Closing { carrier, deadline },
             Phase::Dialing { .. } | Phase::Open { .. } | Phase::Resting | Phase::Waiting { .. } => {
