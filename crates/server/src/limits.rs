@@ -85,7 +85,7 @@ mod tests {
         let later = start + Duration::from_millis(100);
         assert_eq!(meter.take(rate, 1, later), Ok(()));
         assert!(meter.take(rate, 1, later).is_err());
-        let much_later = start + Duration::from_secs(60);
+        let much_later = start + Duration::from_mins(1);
         for _ in 0..3 {
             assert_eq!(meter.take(rate, 1, much_later), Ok(()));
         }

@@ -341,7 +341,7 @@ mod tests {
     fn a_quiet_session_of_any_age_comes_back() {
         let (options, mut state) = log();
         let mut quiet = session("p", &state);
-        let later = Instant::now() + Duration::from_secs(86_400);
+        let later = Instant::now() + Duration::from_hours(24);
         for n in 0..20 {
             state.append(packet(&n.to_string()), to(&["blue"]), later, &options);
         }
