@@ -292,7 +292,13 @@ impl Task {
     fn receive_bytes(&mut self, bytes: &mut [u8], now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
         let mut at = 0;
         while at < bytes.len() {
-            let Self { body, stream: Some(stream), .. } = self else { return Ok(()) };
+            let Self { body, stream: Some(stream), raised, .. } = self else { return Ok(()) };
+            // Before each message: a namespace may have been joined by the one before, by a check of the application that
+            // took its time, or by connecting alone (revision 3).
+            if !*raised && body.has_joined() {
+                *raised = true;
+                stream.decoder.set_max_message(body.core.config.engine.max_payload);
+            }
             let (used, item) = match stream.decoder.decode(&mut bytes[at..]) {
                 Ok(decoded) => decoded,
                 Err(error) => {
@@ -320,13 +326,7 @@ impl Task {
                 }
             };
             match packet {
-                Ok(packet) => {
-                    body.receive(now, Lane::Stream, packet, cx)?;
-                    if !self.raised && body.has_joined() {
-                        self.raised = true;
-                        stream.decoder.set_max_message(body.core.config.engine.max_payload);
-                    }
-                }
+                Ok(packet) => body.receive(now, Lane::Stream, packet, cx)?,
                 Err(error) if body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Engine(error)),
                 Err(_) => {
                     // A stream that is only being probed ends alone, as when it says anything else out of turn.

@@ -23,6 +23,29 @@ async fn requests_on_one_connection_may_be_sent_at_once() {
     assert_eq!((gone.status, gone.text()), (400, "{\"code\":1,\"message\":\"Session ID unknown\"}"));
 }
 
+/// The bound for messages before CONNECT is lifted by joining, however that came about.
+#[tokio::test]
+async fn the_first_message_may_be_long() {
+    let io = Server::builder().allow_eio3(true).build().unwrap();
+    io.authorize(async |_, ()| {
+        tokio::task::yield_now().await;
+        Ok(())
+    });
+    io.on("length", async |socket: Socket, text: String| socket.emit("length", text.len()));
+    let packet = format!("42[\"length\",\"{}\"]", "x".repeat(50_000));
+    let mut wire = Wire::open(&io);
+    wire.upgrade("/socket.io/?EIO=4&transport=websocket", &[]).await;
+    wire.join().await;
+    wire.say(&packet).await;
+    assert_eq!(wire.hear().await, "42[\"length\",50000]");
+    let mut wire = Wire::open(&io);
+    wire.upgrade("/socket.io/?EIO=3&transport=websocket", &[]).await;
+    assert!(wire.hear().await.starts_with("0{"));
+    assert_eq!(wire.hear().await, "40");
+    wire.say(&packet).await;
+    assert_eq!(wire.hear().await, "42[\"length\",50000]");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_is_cut_off() {
     let io = Server::new();
