@@ -6,6 +6,8 @@ use sockeye_protocol::Outgoing;
 
 /// What a packet that waits costs beyond its bytes: its place in the queue and the allocation's header.
 const OVERHEAD: usize = 96;
+/// Room for so many packets at once when a queue begins: bursts seldom have more, and growing costs more than room.
+const RESERVE: usize = 8;
 
 /// Packets in the order in which they were emitted. All sockets of a connection share one, so that their order is kept.
 #[derive(Debug, Default)]
@@ -49,7 +51,14 @@ impl Outbox {
     pub(crate) fn push(&mut self, packet: Outgoing, weight: Weight) {
         self.bytes = self.bytes.saturating_add(cost(&packet));
         let entry = Entry { packet, weight };
-        if self.is_empty() { self.first = Some(entry) } else { self.rest.push_back(entry) }
+        if self.is_empty() {
+            self.first = Some(entry);
+            return;
+        }
+        if self.rest.capacity() == 0 {
+            self.rest.reserve(RESERVE);
+        }
+        self.rest.push_back(entry);
     }
 
     /// Drops the oldest packet that may be dropped; false if there is none.
