@@ -217,7 +217,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Also serves clients of Socket.IO 1.x and 2.x (`EIO=3`). Default false.
+    /// Also serves clients of Socket.IO 1.x and 2.x (`EIO=3`). Default false. Such a client computes the id of its socket
+    /// from that of its session, so theirs are the same: do not show it to others.
     pub fn allow_eio3(mut self, allow: bool) -> Self {
         self.config.allow_eio3 = allow;
         self

@@ -35,6 +35,8 @@ pub(crate) enum Route {
     Post(Arc<Link>),
     /// Go over to a WebSocket.
     Upgrade(Arc<Link>),
+    /// Go over to a WebSocket, where one is there or on its way.
+    Surplus(Arc<Link>),
     /// A method that means nothing for a session.
     Unsupported,
 }
@@ -86,7 +88,7 @@ fn continued(link: Arc<Link>, stream: bool, method: &Method) -> Result<Route, De
     let mismatch = Denial::bad_request(ErrorContext::TransportMismatch);
     match (stream, method) {
         (true, _) if link.begin_upgrade() => Ok(Route::Upgrade(link)),
-        (true, _) => Err(mismatch),
+        (true, _) => Ok(Route::Surplus(link)),
         (false, _) if link.carrier() == Carrier::Stream => Err(mismatch),
         (false, &Method::GET) => Ok(Route::Poll(link)),
         (false, &Method::POST) => Ok(Route::Post(link)),

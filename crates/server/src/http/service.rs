@@ -70,6 +70,7 @@ impl SocketService {
             Ok(Route::Poll(link)) => Ok(polling::poll(link, parts).await),
             Ok(Route::Post(link)) => Ok(polling::post(link, parts, body).await),
             Ok(Route::Upgrade(link)) => Ok(upgrade::upgrade(link, parts)),
+            Ok(Route::Surplus(link)) => Ok(upgrade::surplus(&link, parts)),
             Ok(Route::Unsupported) => Ok(empty(StatusCode::INTERNAL_SERVER_ERROR)),
             Err(denial) => Err(denial),
         };

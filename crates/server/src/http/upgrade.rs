@@ -69,6 +69,21 @@ pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<B
     response
 }
 
+/// Opens a WebSocket for a session that has one already, only to close it: as the official server does.
+pub(crate) fn surplus(link: &Arc<Link>, parts: &mut request::Parts) -> Response<Body> {
+    let Switched { response, upgraded, .. } = match switch(parts, &link.config) {
+        Ok(switched) => switched,
+        Err(refusal) => return refusal,
+    };
+    let link = Arc::clone(link);
+    tokio::spawn(async move {
+        if let Ok(upgraded) = upgraded.await {
+            websocket(upgraded, &link, None).close(None).await;
+        }
+    });
+    response
+}
+
 fn websocket(upgraded: Upgraded, link: &Link, params: Option<Params>) -> WebSocket {
     let form = Form::new(link.revision, link.takes_binary);
     let socket = WebSocket::new(into_stream(upgraded), form, link.max_payload());

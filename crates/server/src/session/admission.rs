@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
+use sockeye_engine::Revision;
 use sockeye_protocol::{Connection, Outgoing, Slot};
 
 use crate::error::DisconnectReason;
@@ -27,7 +28,7 @@ pub(crate) fn admit(
     if hub.log().is_some() {
         return admit_recoverable(hub, link, connection, slot, peer, now);
     }
-    let id = random_id();
+    let id = socket_id(hub, link);
     push(link, connection.accept(slot, &id, None, now)?);
     let member = Member::new(id, slot, hub, link, peer, None);
     hub.insert(&member);
@@ -70,7 +71,7 @@ fn admit_recoverable(
         }
         None => {
             let thread = Thread { pid: random_id(), start: next, end: AtomicU64::new(next), recovered: false };
-            (random_id(), Vec::new(), thread, Vec::new())
+            (socket_id(hub, link), Vec::new(), thread, Vec::new())
         }
     };
     let pid = thread.pid.clone();
@@ -97,6 +98,16 @@ fn admit_recoverable(
         }
     }
     member
+}
+
+/// A fresh id; for old clients the one which they compute themselves.
+fn socket_id(hub: &Hub, link: &Link) -> SmolStr {
+    let sid = link.sid.as_str();
+    match link.revision {
+        Revision::V4 => random_id(),
+        Revision::V3 if hub.path.is_main() => sid.into(),
+        Revision::V3 => format_smolstr!("{}#{sid}", hub.path.as_str()),
+    }
 }
 
 /// Whether this client is let in unasked, because it comes back and the application wants it so.

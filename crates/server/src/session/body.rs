@@ -1,12 +1,15 @@
 //! A session without its transports: the protocol machines, and the sockets by their slots.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sockeye_engine::{CloseReason, Lane, Message, Packet, Session};
+use serde_json::{Map, Value, json};
+use sockeye_engine::handshake::parameters;
+use sockeye_engine::{CloseReason, Lane, Message, Packet, Revision, Session};
 use sockeye_protocol::event::Received;
-use sockeye_protocol::{AckId, Connection, Event, NamespacePath, Outgoing, Slot};
+use sockeye_protocol::{AckId, Args, Connection, Event, NamespacePath, Outgoing, OwnedArgs, Slot};
 
 use super::admission;
 use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
@@ -69,6 +72,8 @@ pub(crate) struct Body {
     connection: Connection,
     sockets: Vec<Occupant>,
     departing: Vec<Departing>,
+    /// The connection is being closed: messages reach nobody any more.
+    pub(crate) is_deaf: bool,
     /// A namespace was joined once: longer messages are taken.
     joined: bool,
     /// Of messages and of bytes; there if rates are bounded.
@@ -84,6 +89,7 @@ impl Body {
             connection,
             sockets: Vec::new(),
             departing: Vec::new(),
+            is_deaf: false,
             joined: false,
             meters: None,
         }
@@ -108,6 +114,9 @@ impl Body {
         let Some(message) = self.session.handle_packet(now, lane, packet).map_err(Fault::Engine)? else {
             return Ok(());
         };
+        if self.is_deaf {
+            return Ok(());
+        }
         self.core.metrics.messages_received.up();
         self.measure(&message, now)?;
         let Some(event) = self.connection.handle_message(now, message).map_err(Fault::Protocol)? else {
@@ -125,7 +134,8 @@ impl Body {
                 }
             }
             Event::ConnectAsked { slot, namespace, query, auth } => {
-                let peer = Peer::new(Arc::clone(&self.link.handshake), auth.to_owned(), query);
+                let auth = auth_of(self.link.revision, auth, query);
+                let peer = Peer::new(Arc::clone(&self.link.handshake), auth, query);
                 self.ask(slot, namespace, peer, now, cx);
             }
             Event::Disconnected { slot } => self.depart(slot, DisconnectReason::ClientDisconnect, now),
@@ -175,9 +185,9 @@ impl Body {
                 Some(verdict) => Box::pin(async move { verdict.await.map(|()| namespace) }),
             },
             None if self.core.registry.has_parents() => {
-                Box::pin(on_demand(Arc::clone(&self.core.registry), path, peer.clone()))
+                Box::pin(on_demand(Arc::clone(&self.core.registry), path, peer.clone(), self.link.revision))
             }
-            None => return self.refuse(slot, &invalid_namespace(), now),
+            None => return self.refuse(slot, &invalid_namespace(self.link.revision), now),
         };
         let deadline = now.checked_add(self.core.config.protocol.connect_timeout);
         *self.occupant(slot) = Occupant::Asking(Box::new(Asking::new(peer, admission, deadline)));
@@ -363,8 +373,14 @@ impl Body {
 }
 
 /// Lets a client into a namespace that is not there yet, if one is made for it.
-async fn on_demand(registry: Arc<Registry>, path: NamespacePath, peer: Peer) -> Result<Visit, Refusal> {
-    let namespace = registry.make_on_demand(path, peer.clone()).await.ok_or_else(invalid_namespace)?;
+async fn on_demand(
+    registry: Arc<Registry>,
+    path: NamespacePath,
+    peer: Peer,
+    revision: Revision,
+) -> Result<Visit, Refusal> {
+    let made = registry.make_on_demand(path, peer.clone()).await;
+    let namespace = made.ok_or_else(|| invalid_namespace(revision))?;
     if let Some(verdict) = namespace.hooks().authorize(peer) {
         verdict.await?;
     }
@@ -375,6 +391,19 @@ fn slot_at(at: usize) -> Slot {
     Slot(u16::try_from(at).unwrap_or(u16::MAX))
 }
 
-fn invalid_namespace() -> Refusal {
-    Refusal::new("Invalid namespace")
+/// Old clients are told this one refusal as an object, and every other as a string. [JS socket.io 4.8 client.ts doConnect]
+fn invalid_namespace(revision: Revision) -> Refusal {
+    let refusal = Refusal::new("Invalid namespace");
+    match revision {
+        Revision::V3 => refusal.with_data(json!({ "message": "Invalid namespace" })),
+        Revision::V4 => refusal,
+    }
+}
+
+/// Old clients have no `auth`: the query of the namespace stands for it. [JS socket.io 4.8 client.ts ondecoded]
+fn auth_of(revision: Revision, auth: Args<'_>, query: Option<&str>) -> OwnedArgs {
+    let query = query.filter(|_| revision == Revision::V3);
+    let pair = |(name, value): (Cow<'_, str>, Cow<'_, str>)| (name.into_owned(), Value::from(value));
+    let object = query.map(|query| parameters(query).map(pair).collect::<Map<_, _>>());
+    object.and_then(|object| OwnedArgs::encode(&object).ok()).unwrap_or_else(|| auth.to_owned())
 }

@@ -6,3 +6,4 @@ pub(crate) mod body;
 mod answers;
 mod alarm;
 pub(crate) mod task;
+mod requests;

@@ -8,11 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_channel::oneshot;
-use sockeye_engine::{
-    CloseReason, Event as EngineEvent, Lane, Packet, ProtocolError, Revision, Role, Session, payload, payload_v3, ws,
-};
+use sockeye_engine::{CloseReason, Event as EngineEvent, Lane, Packet, Revision, Role, Session, ws};
 use sockeye_protocol::{Connection, Outgoing};
 
 use super::alarm::Alarm;
@@ -33,14 +30,14 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// Owns one session until it is over and the last handler of its sockets has ended.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each told by its name")]
 pub(crate) struct Task {
-    body: Body,
-    stream: Option<WebSocket>,
-    poll: Option<oneshot::Sender<Answer>>,
+    pub(super) body: Body,
+    pub(super) stream: Option<WebSocket>,
+    pub(super) poll: Option<oneshot::Sender<Answer>>,
     /// A POST that waits until the handlers have caught up.
-    deferred: Option<Request>,
+    pub(super) deferred: Option<Request>,
     alarm: Alarm,
     /// Set when the connection is being closed: when it must be over.
-    closing: Option<Instant>,
+    pub(super) closing: Option<Instant>,
     /// What the close frame of the stream will say.
     farewell: Option<(ws::CloseCode, &'static str)>,
     /// The stream takes messages of full length: a namespace was joined.
@@ -50,7 +47,7 @@ pub(crate) struct Task {
     vanished: bool,
     ended: bool,
     commands: Vec<Command>,
-    requests: Vec<Request>,
+    pub(super) requests: Vec<Request>,
 }
 
 impl Task {
@@ -177,8 +174,7 @@ impl Task {
                 Command::Close { reason: DisconnectReason::SlowConsumer, .. } => outcome = Err(Fault::SlowConsumer),
                 Command::Close { reason, say } => {
                     self.body.leave_all(reason, say, now);
-                    self.body.link.close(false);
-                    self.closing.get_or_insert(now + CLOSING);
+                    self.begin_closing(now);
                 }
             }
         }
@@ -188,84 +184,15 @@ impl Task {
         outcome
     }
 
-    /// HTTP requests.
-    fn serve(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
-        let requests = std::mem::take(&mut self.requests);
-        for request in self.deferred.take().into_iter().chain(requests) {
-            if self.body.session.is_finished() {
-                // Whoever asks for a session that has just ended is told so when the request is dropped.
-                continue;
-            }
-            self.serve_one(request, now, cx)?;
-        }
-        Ok(())
-    }
-
-    fn serve_one(&mut self, request: Request, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
-        match request {
-            Request::Poll(answer) => match self.body.session.handle_poll(now) {
-                Ok(()) => self.poll = Some(answer),
-                Err(error) => {
-                    reply(answer, Answer::BadRequest);
-                    if matches!(error, ProtocolError::OverlappingPoll) {
-                        return Err(Fault::Engine(error));
-                    }
-                }
-            },
-            Request::PollGone => {
-                self.poll = None;
-                self.body.session.handle_lane_closed(now, Lane::Polling, CloseReason::TransportError);
-            }
-            // What is sent to a connection that is being closed reaches nobody.
-            Request::Post { answer, .. } if self.closing.is_some() => reply(answer, Answer::Taken),
-            Request::Post { .. } if self.body.is_congested() => self.deferred = Some(request),
-            Request::Post { body, binary, answer } => {
-                // As the official server: the request itself has succeeded, whatever the packets turn out to be.
-                let result = self.receive_payload(&body, binary, now, cx);
-                if let Err(Fault::Engine(ProtocolError::WrongTransport)) = result {
-                    reply(answer, Answer::BadRequest);
-                    return Ok(());
-                }
-                reply(answer, Answer::Taken);
-                return result;
-            }
-            Request::Misused => return Err(Fault::Transport),
-            Request::Upgrade(stream) => {
-                if self.body.session.handle_stream_open(now).is_ok() {
-                    self.stream = Some(*stream);
-                } else {
-                    self.body.link.set_carrier(Carrier::Polling);
-                }
-            }
-            Request::UpgradeGone => self.body.link.set_carrier(Carrier::Polling),
-        }
-        Ok(())
-    }
-
-    fn receive_payload(&mut self, body: &Bytes, binary: bool, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
-        match self.body.link.revision {
-            Revision::V3 => {
-                let packets = payload_v3::Packets::new(body, binary).map_err(Fault::Engine)?;
-                self.receive_all(packets, now, cx)
-            }
-            Revision::V4 => self.receive_all(payload::Packets::new(body).map_err(Fault::Engine)?, now, cx),
-        }
-    }
-
-    fn receive_all<'a>(
-        &mut self,
-        packets: impl Iterator<Item = Result<Packet<'a>, ProtocolError>>,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Fault> {
-        for packet in packets {
-            self.body.receive(now, Lane::Polling, packet.map_err(Fault::Engine)?, cx)?;
-        }
-        Ok(())
+    /// What was emitted is still written; nothing is heard, and nothing more can be emitted.
+    fn begin_closing(&mut self, now: Instant) {
+        self.body.is_deaf = true;
+        self.body.link.close(false);
+        self.closing.get_or_insert(now + CLOSING);
     }
 
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.stream.is_none() || self.closing.is_some() {
+        if self.stream.is_none() || self.body.session.is_closed() {
             return Ok(());
         }
         lend_read_buffer(|buffer| {
@@ -370,8 +297,7 @@ impl Task {
                 EngineEvent::Closed(reason) => {
                     self.vanished = reason == CloseReason::PingTimeout;
                     self.body.leave_all(reason.into(), false, now);
-                    self.body.link.close(false);
-                    self.closing.get_or_insert(now + CLOSING);
+                    self.begin_closing(now);
                 }
                 EngineEvent::Opened(_) => {}
             }
@@ -503,7 +429,7 @@ fn put_all(stream: &mut WebSocket, batch: &mut Vec<u8>, packet: &Outgoing) -> bo
     room
 }
 
-fn reply(request: oneshot::Sender<Answer>, answer: Answer) {
+pub(super) fn reply(request: oneshot::Sender<Answer>, answer: Answer) {
     if request.send(answer).is_err() {
         tracing::trace!("the request was given up");
     }
