@@ -92,7 +92,8 @@ fn the_files_of_the_architecture_exist() {
     for line in tree.lines().skip(1).filter(|line| !line.is_empty()) {
         let indent = line.len() - line.trim_start().len();
         // Names come first; the explanation begins after two spaces, or where a word is no path.
-        let words = line.split_whitespace().take_while(|word| word.ends_with(".rs") || word.ends_with('/'));
+        let is_path = |word: &&str| word.ends_with('/') || Path::new(word).extension().is_some_and(|ext| ext == "rs");
+        let words = line.split_whitespace().take_while(is_path);
         for (at, word) in words.enumerate().take(if indent == 0 { 1 } else { usize::MAX }) {
             if at == 0 {
                 folders.retain(|(depth, _)| indent == 0 && *depth > 0 || *depth < indent);
