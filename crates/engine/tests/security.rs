@@ -69,7 +69,7 @@ fn cve_2026_45736_a_close_reason_is_cut_at_a_character() {
                 assert!(reason.starts_with(told) && told.len() > 119, "{} bytes", told.len());
             }
             other => panic!("{other:?}"),
-        };
+        }
     }
 }
 

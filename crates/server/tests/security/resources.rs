@@ -1,0 +1,157 @@
+//! What a peer can make the server keep, and for how long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sockeye::{Recovery, Refusal, Server, Socket};
+use sockeye_testing::{Frame, Net};
+
+/// A client opened the WebSocket of an upgrade and never went on: its session was kept for ever, without any login.
+#[tokio::test(start_paused = true)]
+async fn socketioxide_731_an_upgrade_that_never_ends_is_given_up() {
+    let io = Server::new();
+    let net = Net::new(&io);
+    for said in [&[][..], &["2probe"], &["2probe", "2probe"]] {
+        let polling = net.polling().await;
+        let mut stream = polling.upgrade().await;
+        for frame in said {
+            stream.send(frame).await;
+        }
+        net.advance(Duration::from_secs(100)).await;
+        drop(stream.drain().await);
+        assert!(stream.is_ended(), "{said:?}");
+        assert_eq!(io.metrics().sessions, 0, "{said:?}");
+    }
+    net.assert_clean().await;
+}
+
+/// Each PONG of a client began another task of pings.
+#[tokio::test(start_paused = true)]
+async fn cve_2026_48802_pongs_begin_nothing() {
+    let io = Server::new();
+    let net = Net::new(&io);
+    let (mut alice, _) = net.join().await;
+    let pongs = vec!["3"; 1_000];
+    for _ in 0..100 {
+        alice.send_all(&pongs).await;
+    }
+    let metrics = io.metrics();
+    assert_eq!((metrics.tasks, metrics.sessions), (1, 1));
+    for _ in 0..3 {
+        net.advance(Duration::from_secs(25)).await;
+        alice.expect("2").await;
+        alice.expect_nothing().await;
+        alice.send("3").await;
+    }
+    alice.close().await;
+    net.assert_clean().await;
+}
+
+/// Frames of every kind, in every state of a session: before CONNECT, while probing, inside a packet with attachments.
+#[tokio::test(start_paused = true)]
+async fn socketioxide_320_every_kind_of_frame_in_every_state() {
+    let io = Server::new();
+    let net = Net::new(&io);
+    let (mut witness, _) = net.join().await;
+    for first in 0..=255 {
+        let mut stranger = net.websocket().await;
+        let mut member = net.join().await.0;
+        let mut halfway = net.join().await.0;
+        halfway.send("451-[\"a\",{\"_placeholder\":true,\"num\":0}]").await;
+        let polling = net.polling().await;
+        let mut probing = polling.upgrade().await;
+        for socket in [&mut stranger, &mut member, &mut halfway, &mut probing] {
+            socket.send_frame(first, b"2").await;
+            while socket.next().await.is_some() {}
+        }
+        polling.close().await;
+    }
+    witness.send("2").await;
+    assert!(matches!(witness.next().await, Some(Frame::Close(_))), "only servers ping");
+    net.advance(Duration::from_secs(100)).await;
+    net.assert_clean().await;
+}
+
+/// Whoever answered a broadcast never was kept account of for ever.
+#[tokio::test(start_paused = true)]
+async fn socket_io_4984_answers_that_never_come_are_forgotten() {
+    let io = Server::builder().ack_timeout(Duration::from_secs(5)).build().unwrap();
+    let net = Net::new(&io);
+    let (mut alice, _) = net.join().await;
+    let (mut bob, _) = net.join().await;
+    for _ in 0..100 {
+        let replies = io.emit_with_ack::<_, String>("ask", ());
+        tokio::spawn(replies.collect());
+    }
+    net.advance(Duration::from_millis(1)).await;
+    assert_eq!(io.metrics().acks, 200);
+    net.advance(Duration::from_secs(6)).await;
+    assert_eq!((io.metrics().acks, io.metrics().acks_timed_out), (0, 200));
+    for socket in [&mut alice, &mut bob] {
+        assert_eq!(socket.drain().await.len(), 100);
+    }
+    alice.close().await;
+    bob.close().await;
+    net.assert_clean().await;
+}
+
+/// A user whose access was taken away came back in within the window of recovery, without being asked.
+#[tokio::test(start_paused = true)]
+async fn socket_io_5491_recovery_asks_again() {
+    let io = Server::builder().recovery(Recovery::default()).build().unwrap();
+    let allowed = Arc::new(AtomicBool::new(true));
+    let now = Arc::clone(&allowed);
+    io.authorize(
+        async move |_: sockeye::Peer, _: serde_json::Value| {
+            if now.load(Ordering::Relaxed) { Ok(()) } else { Err(Refusal::new("revoked")) }
+        },
+    );
+    let net = Net::new(&io);
+    let mut alice = net.websocket().await;
+    alice.send("40{}").await;
+    let ids = alice.expect("40{\"sid\":\"…\",\"pid\":\"…\"}").await;
+    alice.reset();
+    net.advance(Duration::from_secs(1)).await;
+    allowed.store(false, Ordering::Relaxed);
+    let mut again = net.websocket().await;
+    again.send(&format!("40{{\"pid\":\"{}\"}}", ids[1])).await;
+    again.expect("44{\"message\":\"revoked\"}").await;
+    assert_eq!(io.metrics().sockets, 0);
+}
+
+/// To take a namespace away while one of its handlers for disconnects ran was a deadlock.
+#[tokio::test(start_paused = true)]
+async fn socketioxide_311_handlers_of_disconnects_may_do_everything() {
+    let io = Server::new();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let server = io.clone();
+    io.of_pattern("/room-{id}").unwrap().on_disconnect(async move |socket: Socket, _| {
+        let io = server.clone();
+        io.of("/made-here").emit("x", ()).expect("plain");
+        io.emit("bye", socket.id()).expect("plain");
+        drop(io.fetch_sockets().await.expect("alone"));
+        io.to(socket.id()).disconnect().expect("alone");
+        io.of(socket.namespace()).local().disconnect_and_close().expect("alone");
+        socket.leave("anywhere");
+        socket.disconnect();
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let net = Net::new(&io);
+    for leave in ["41/room-1,", "1", ""] {
+        let mut alice = net.websocket().await;
+        alice.send("40/room-1,").await;
+        alice.expect("40/room-1,{\"sid\":\"…\"}").await;
+        if leave.is_empty() {
+            alice.reset();
+        } else {
+            alice.send(leave).await;
+            drop(alice);
+        }
+        net.advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+    assert!(io.namespaces().iter().all(|namespace| namespace.path() != "/room-1"), "freed with its last member");
+    net.assert_clean().await;
+}
