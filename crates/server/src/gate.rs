@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::limits::{Meter, Rate};
+use crate::limits::{Limit, Meter, Rate};
 
 /// The bounds of the gate. `None` is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,12 +48,16 @@ pub(crate) struct Ticket {
     address: Option<IpAddr>,
 }
 
-/// How long to wait before the next try.
+/// There is no room for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Busy(pub(crate) Duration);
+pub(crate) struct Busy {
+    pub(crate) limit: Limit,
+    /// How long to wait before the next try.
+    pub(crate) wait: Duration,
+}
 
 /// What to tell clients that find the server full: sessions end at no known time.
-const FULL: Busy = Busy(Duration::from_secs(5));
+const FULL: Duration = Duration::from_secs(5);
 /// Addresses without sessions are forgotten after this time, and looked for as seldom.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -84,21 +88,22 @@ impl State {
     fn pass(&mut self, bounds: Bounds, address: Option<IpAddr>, now: Instant) -> Result<(), Busy> {
         self.sweep(now);
         if bounds.sessions.is_some_and(|most| self.sessions >= most) {
-            return Err(FULL);
+            return Err(Busy { limit: Limit::Sessions, wait: FULL });
         }
         if let Some(address) = address {
             let entry = self.addresses.entry(address);
             let found = entry.or_insert_with(|| Address { sessions: 0, meter: Meter::new(now), seen: now });
             found.seen = now;
             if bounds.sessions_per_address.is_some_and(|most| found.sessions >= most) {
-                return Err(FULL);
+                return Err(Busy { limit: Limit::SessionsPerAddress, wait: FULL });
             }
             if let Some(rate) = bounds.handshakes_per_address {
-                found.meter.take(rate, 1, now).map_err(Busy)?;
+                let limit = Limit::HandshakesPerAddress;
+                found.meter.take(rate, 1, now).map_err(|wait| Busy { limit, wait })?;
             }
         }
         if let Some(rate) = bounds.handshakes {
-            self.meter.take(rate, 1, now).map_err(Busy)?;
+            self.meter.take(rate, 1, now).map_err(|wait| Busy { limit: Limit::Handshakes, wait })?;
         }
         self.sessions += 1;
         if let Some(found) = address.and_then(|address| self.addresses.get_mut(&address)) {
@@ -154,10 +159,14 @@ mod tests {
         let gate = Gate::new(bounds, now);
         let first = gate.pass(ip("10.0.0.1"), now).unwrap();
         let _second = gate.pass(ip("10.0.0.1"), now).unwrap();
-        assert_eq!(gate.pass(ip("10.0.0.1"), now).unwrap_err(), FULL);
-        assert_eq!(gate.pass(ip("::ffff:10.0.0.1"), now).unwrap_err(), FULL, "the same address, written otherwise");
+        assert_eq!(gate.pass(ip("10.0.0.1"), now).unwrap_err().limit, Limit::SessionsPerAddress);
+        assert_eq!(
+            gate.pass(ip("::ffff:10.0.0.1"), now).unwrap_err().limit,
+            Limit::SessionsPerAddress,
+            "the same address, written otherwise"
+        );
         let _third = gate.pass(ip("10.0.0.2"), now).unwrap();
-        assert_eq!(gate.pass(ip("10.0.0.3"), now).unwrap_err(), FULL, "in all");
+        assert_eq!(gate.pass(ip("10.0.0.3"), now).unwrap_err(), Busy { limit: Limit::Sessions, wait: FULL }, "in all");
         drop(first);
         assert!(gate.pass(ip("10.0.0.1"), now).is_ok());
     }
@@ -177,7 +186,10 @@ mod tests {
         let rate = Rate { per_second: 2, burst: 1 };
         let gate = Gate::new(Bounds { handshakes: Some(rate), ..Bounds::default() }, now);
         let _one = gate.pass(None, now).unwrap();
-        assert_eq!(gate.pass(None, now).unwrap_err(), Busy(Duration::from_millis(500)));
+        assert_eq!(
+            gate.pass(None, now).unwrap_err(),
+            Busy { limit: Limit::Handshakes, wait: Duration::from_millis(500) }
+        );
         assert!(gate.pass(None, now + Duration::from_millis(500)).is_ok());
     }
 

@@ -55,10 +55,44 @@ impl Hooks {
     }
 }
 
+/// The errors of the Engine.IO protocol, by which requests are refused. [JS engine.io 6.6 server.ts Server.errors]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// 0: `transport` in the query is none that is enabled.
+    TransportUnknown,
+    /// 1: there is no such session, or it has ended.
+    UnknownSession,
+    /// 2: a session was to be opened by something else than GET.
+    BadMethod,
+    /// 3: the request does not fit its session; see [`ErrorContext`].
+    BadRequest,
+    /// 4: the application, or the origin policy, said no.
+    Forbidden,
+    /// 5: `EIO` in the query is not spoken.
+    UnsupportedVersion,
+    /// 4 for the client, with status 503: there are too many sessions, or they come too fast.
+    Busy,
+}
+
+impl ErrorCode {
+    /// The number in the answer.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::TransportUnknown => 0,
+            Self::UnknownSession => 1,
+            Self::BadMethod => 2,
+            Self::BadRequest => 3,
+            Self::Forbidden | Self::Busy => 4,
+            Self::UnsupportedVersion => 5,
+        }
+    }
+}
+
 /// A request that was refused; for [`ServerBuilder::on_connection_error`](crate::ServerBuilder::on_connection_error).
 #[derive(Clone, Debug)]
 pub struct ConnectionError {
-    pub(crate) code: u8,
+    pub(crate) code: ErrorCode,
     pub(crate) message: String,
     pub(crate) context: Option<ErrorContext>,
     pub(crate) peer: Peer,
@@ -68,6 +102,11 @@ impl ConnectionError {
     /// The number of the Engine.IO protocol, as in the answer: 0 transport unknown, 1 session unknown, 2 bad handshake
     /// method, 3 bad request, 4 forbidden, 5 unsupported protocol version.
     pub fn code(&self) -> u8 {
+        self.code.number()
+    }
+
+    /// The error with a name.
+    pub fn error(&self) -> ErrorCode {
         self.code
     }
 

@@ -16,6 +16,7 @@ use sockeye_protocol::{AckId, Args, NamespacePath, Parser, Slot};
 
 use crate::adapter::{Adapter, Selection};
 use crate::config::Config;
+use crate::limits::Limit;
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::peer::Peer;
@@ -264,6 +265,7 @@ impl Hub {
             return Ok(None);
         }
         if place.rooms.len() >= self.config.max_rooms {
+            self.metrics.limits.up(Limit::Rooms);
             return Err(JoinError::TooManyRooms);
         }
         let hash = self.hasher.hash_one(room);

@@ -3,14 +3,45 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A limit that a client ran into. `Display` is what both sides can read.
+/// A limit that somebody ran into; see `docs/limits.md` for the defaults and what happens beyond each.
+///
+/// Every time is counted in [`MetricsSnapshot::limits`](crate::MetricsSnapshot::limits). `Display` is what both sides can
+/// read, where a limit is a [`DisconnectReason`](crate::DisconnectReason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Limit {
+    /// Bytes of the attachments of one packet.
+    AttachmentBytes,
+    /// Time in which the attachments of a packet must arrive.
+    AttachmentTime,
+    /// Attachments of one packet.
+    Attachments,
     /// Bytes per second from one connection.
     BytesPerSecond,
+    /// Depth of arrays and objects.
+    Depth,
     /// Events per second from one connection.
     EventsPerSecond,
+    /// Frames of one WebSocket message.
+    Fragments,
+    /// New sessions per second.
+    Handshakes,
+    /// New sessions per second from one address.
+    HandshakesPerAddress,
+    /// Namespaces of one connection.
+    Namespaces,
+    /// What waits for one client, in bytes or packets; with [`WhenFull::Disconnect`](crate::WhenFull::Disconnect).
+    Outbox,
+    /// Bytes of a message or of a polling body.
+    Payload,
+    /// Answers waited for from one socket.
+    PendingAcks,
+    /// Rooms of one socket.
+    Rooms,
+    /// Sessions in all.
+    Sessions,
+    /// Sessions of one address.
+    SessionsPerAddress,
     /// Bytes of a message before a namespace was joined.
     UnconnectedPayload,
 }
@@ -19,8 +50,22 @@ impl Limit {
     /// The limit in words.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::AttachmentBytes => "attachments too large",
+            Self::AttachmentTime => "attachments did not arrive in time",
+            Self::Attachments => "too many attachments",
             Self::BytesPerSecond => "too many bytes per second",
+            Self::Depth => "nested too deep",
             Self::EventsPerSecond => "too many events per second",
+            Self::Fragments => "message in too many frames",
+            Self::Handshakes => "too many new sessions per second",
+            Self::HandshakesPerAddress => "too many new sessions per second from this address",
+            Self::Namespaces => "too many namespaces",
+            Self::Outbox => "slow consumer",
+            Self::Payload => "message too large",
+            Self::PendingAcks => "too many answers waited for",
+            Self::Rooms => "too many rooms",
+            Self::Sessions => "too many sessions",
+            Self::SessionsPerAddress => "too many sessions from this address",
             Self::UnconnectedPayload => "message too large before a namespace was joined",
         }
     }

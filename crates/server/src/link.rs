@@ -18,6 +18,7 @@ use crate::ack::Waiter;
 use crate::config::{Config, WhenFull};
 use crate::error::{DisconnectReason, EmitError};
 use crate::gate::Ticket;
+use crate::limits::Limit;
 use crate::metrics::Metrics;
 use crate::outbox::{Bound, Outbox, Weight};
 use crate::peer::Handshake;
@@ -147,6 +148,12 @@ impl Link {
         if self.state.lock().joined { most } else { most.min(self.config.unconnected_payload) }
     }
 
+    /// Which limit a message that is too long has run into.
+    pub(crate) fn payload_limit(&self) -> Limit {
+        let is_early = self.max_payload() < self.config.engine.max_payload;
+        if is_early { Limit::UnconnectedPayload } else { Limit::Payload }
+    }
+
     /// A namespace was joined.
     pub(crate) fn set_joined(&self) {
         self.state.lock().joined = true;
@@ -254,6 +261,7 @@ impl Link {
         state.commands.push(Command::Close { reason: DisconnectReason::SlowConsumer, say: false });
         state.ring();
         self.metrics.slow_consumers.up();
+        self.metrics.limits.up(Limit::Outbox);
         EmitError::Closed
     }
 

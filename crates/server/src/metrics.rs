@@ -2,26 +2,41 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::error::DisconnectReason;
+use crate::hooks::ErrorCode;
+use crate::limits::Limit;
+use crate::tally::{Counts, Tally};
+
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    (
+        figures: $($(#[$doc:meta])* $name:ident),*;
+        tallies: $($(#[$tally_doc:meta])* $tally:ident: $kind:ty),*;
+    ) => {
         /// What the server counts about itself. Gauges go up and down, counters only up.
         #[derive(Debug, Default)]
-        pub(crate) struct Metrics { $(pub(crate) $name: Count),* }
+        pub(crate) struct Metrics {
+            $(pub(crate) $name: Count,)*
+            $(pub(crate) $tally: Counts<$kind>,)*
+        }
 
         /// The figures at one moment; see [`Server::metrics`](crate::Server::metrics).
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
-        pub struct MetricsSnapshot { $($(#[$doc])* pub $name: u64),* }
+        pub struct MetricsSnapshot {
+            $($(#[$doc])* pub $name: u64,)*
+            $($(#[$tally_doc])* pub $tally: Tally<$kind>,)*
+        }
 
         impl Metrics {
             pub(crate) fn snapshot(&self) -> MetricsSnapshot {
-                MetricsSnapshot { $($name: self.$name.get()),* }
+                MetricsSnapshot { $($name: self.$name.get(),)* $($tally: self.$tally.get(),)* }
             }
         }
     };
 }
 
 metrics! {
+    figures:
     /// Gauge: open Engine.IO sessions.
     sessions,
     /// Gauge: sockets in namespaces.
@@ -55,7 +70,19 @@ metrics! {
     /// Counter: answers that did not come in time.
     acks_timed_out,
     /// Counter: answers nobody waited for (any more).
-    acks_unknown,
+    acks_unknown;
+
+    tallies:
+    /// Counter: sockets that left their namespace, by why. Each is counted once; a connection has one in each namespace.
+    disconnects: DisconnectReason,
+    /// Counter: times that somebody ran into a limit, by which. What is dropped beyond the outbox is in `dropped_full`.
+    limits: Limit,
+    /// Counter: requests refused before a session existed, or for an unknown session, by the answer; the sum is
+    /// `requests_refused`.
+    refusals: ErrorCode,
+    /// Counter: sessions that ended, by why: `sessions_opened` less this is `sessions`. Those which joined no namespace
+    /// are among them.
+    sessions_closed: DisconnectReason;
 }
 
 /// One figure.

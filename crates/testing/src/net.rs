@@ -157,6 +157,11 @@ impl Net {
             let metrics = server.metrics();
             let left = [metrics.sessions, metrics.sockets, metrics.tasks, metrics.acks];
             assert_eq!(left, [0; 4], "{caller}: sessions, sockets, tasks, acks are left");
+            assert_eq!(
+                metrics.sessions_opened,
+                metrics.sessions_closed.total(),
+                "{caller}: sessions, counted by their end"
+            );
             for namespace in server.namespaces() {
                 assert_eq!(namespace.len(), 0, "{caller}: members are left in {}", namespace.path());
                 assert!(namespace.rooms().is_empty(), "{caller}: rooms are left in {}", namespace.path());

@@ -9,32 +9,9 @@ use super::Body;
 use super::response::respond;
 use crate::error::Refusal;
 use crate::gate::Busy;
+pub(crate) use crate::hooks::ErrorCode as Code;
 use crate::hooks::{ConnectionError, ErrorContext};
 use crate::peer::Peer;
-
-/// The errors of the Engine.IO protocol, with their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
-    TransportUnknown = 0,
-    UnknownSession = 1,
-    BadMethod = 2,
-    BadRequest = 3,
-    Forbidden = 4,
-    UnsupportedVersion = 5,
-}
-
-impl Code {
-    fn message(self) -> &'static str {
-        match self {
-            Self::TransportUnknown => "Transport unknown",
-            Self::UnknownSession => "Session ID unknown",
-            Self::BadMethod => "Bad handshake method",
-            Self::BadRequest => "Bad request",
-            Self::Forbidden => "Forbidden",
-            Self::UnsupportedVersion => "Unsupported protocol version",
-        }
-    }
-}
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,17 +47,28 @@ impl Denial {
 
     /// There are too many sessions, or they come too fast.
     pub(crate) fn busy(busy: Busy) -> Self {
-        let message = Some("Too many connections".to_owned());
-        Self { message, retry_after: Some(busy.0), ..Code::Forbidden.into() }
+        Self { retry_after: Some(busy.wait), ..Code::Busy.into() }
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.code
     }
 
     fn message(&self) -> &str {
-        self.message.as_deref().unwrap_or(self.code.message())
+        self.message.as_deref().unwrap_or(match self.code {
+            Code::TransportUnknown => "Transport unknown",
+            Code::UnknownSession => "Session ID unknown",
+            Code::BadMethod => "Bad handshake method",
+            Code::BadRequest => "Bad request",
+            Code::Forbidden => "Forbidden",
+            Code::UnsupportedVersion => "Unsupported protocol version",
+            Code::Busy => "Too many connections",
+        })
     }
 
     fn status(&self) -> StatusCode {
         match self.code {
-            _ if self.retry_after.is_some() => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Code::Forbidden => StatusCode::FORBIDDEN,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -97,13 +85,13 @@ impl Denial {
 
     /// What the application may want to see.
     pub(crate) fn report(&self, peer: Peer) -> ConnectionError {
-        ConnectionError { code: self.code as u8, message: self.message().to_owned(), context: self.context, peer }
+        ConnectionError { code: self.code, message: self.message().to_owned(), context: self.context, peer }
     }
 
     /// The answer to a plain request: JSON with the number.
     pub(crate) fn response(&self) -> Response<Body> {
         let message = serde_json::Value::from(self.message());
-        let body = format!("{{\"code\":{},\"message\":{message}}}", self.code as u8);
+        let body = format!("{{\"code\":{},\"message\":{message}}}", self.code.number());
         self.mark(respond(self.status(), "application/json", body))
     }
 

@@ -28,7 +28,10 @@ pub(crate) async fn open(
 ) -> Result<Response<Body>, Denial> {
     let peer = request_peer(parts);
     let address = peer.address().map(|address| address.ip());
-    let ticket = core.gate.pass(address, tokio::time::Instant::now().into_std()).map_err(Denial::busy)?;
+    let ticket = core.gate.pass(address, tokio::time::Instant::now().into_std()).map_err(|busy| {
+        core.metrics.limits.up(busy.limit);
+        Denial::busy(busy)
+    })?;
     if let Some(allow) = &core.config.hooks.allow_request {
         allow(peer.clone()).await.map_err(|refusal| Denial::forbidden(&refusal))?;
     }

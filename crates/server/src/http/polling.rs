@@ -107,6 +107,7 @@ where
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
             posting.lost = false;
+            link.metrics.limits.up(link.payload_limit());
             return closing(empty(StatusCode::PAYLOAD_TOO_LARGE));
         }
         Ok(Err(BodyError::Broken)) => return closing(empty(StatusCode::BAD_REQUEST)),

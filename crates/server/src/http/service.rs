@@ -83,6 +83,7 @@ impl SocketService {
 
     fn deny(&self, parts: &request::Parts, denial: &Denial) -> Response<Body> {
         self.core.metrics.requests_refused.up();
+        self.core.metrics.refusals.up(denial.code());
         tracing::debug!(?denial, "a request was refused");
         self.core.config.hooks.see_error(|| denial.report(request_peer(parts)));
         let wants_stream = parts.headers.contains_key(http::header::UPGRADE);

@@ -59,6 +59,21 @@ impl Fault {
         }
     }
 
+    /// The limit that the client ran into, if it was one.
+    pub(crate) fn limit(&self, link: &Link) -> Option<Limit> {
+        use sockeye_protocol::ProtocolError;
+        match self {
+            Self::Engine(sockeye_engine::ProtocolError::TooLarge { .. }) => Some(link.payload_limit()),
+            Self::Limit(limit) => Some(*limit),
+            Self::Protocol(ProtocolError::AttachmentTimeout) => Some(Limit::AttachmentTime),
+            Self::Protocol(ProtocolError::AttachmentsTooLarge { .. }) => Some(Limit::AttachmentBytes),
+            Self::Protocol(ProtocolError::TooDeep { .. }) => Some(Limit::Depth),
+            Self::Protocol(ProtocolError::TooManyAttachments { .. }) => Some(Limit::Attachments),
+            Self::Protocol(ProtocolError::TooManyNamespaces { .. }) => Some(Limit::Namespaces),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_protocol(&self) -> bool {
         matches!(self, Self::Engine(_) | Self::Protocol(_))
     }
@@ -74,6 +89,8 @@ pub(crate) struct Body {
     departing: Vec<Departing>,
     /// The connection is being closed: messages reach nobody any more.
     pub(crate) is_deaf: bool,
+    /// Why the session ends: the first cause, as others may follow from it.
+    cause: Option<DisconnectReason>,
     /// A namespace was joined once: longer messages are taken.
     joined: bool,
     /// Of messages and of bytes; there if rates are bounded.
@@ -90,6 +107,7 @@ impl Body {
             sockets: Vec::new(),
             departing: Vec::new(),
             is_deaf: false,
+            cause: None,
             joined: false,
             meters: None,
         }
@@ -342,8 +360,9 @@ impl Body {
         }
     }
 
-    /// Every socket leaves; with `say`, each of them is told by a DISCONNECT.
+    /// The session ends and every socket leaves; with `say`, each of them is told by a DISCONNECT.
     pub(crate) fn leave_all(&mut self, reason: DisconnectReason, say: bool, now: Instant) {
+        self.cause.get_or_insert(reason);
         for at in 0..self.sockets.len() {
             self.leave_slot(slot_at(at), reason, say, now);
         }
@@ -369,6 +388,7 @@ impl Body {
     pub(crate) fn retire(&self) {
         drop(self.link.end());
         self.core.metrics.sessions.down();
+        self.core.metrics.sessions_closed.up(self.cause.unwrap_or(DisconnectReason::ForcedClose));
     }
 }
 

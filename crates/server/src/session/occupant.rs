@@ -15,6 +15,7 @@ use crate::ack::Waiter;
 use crate::error::{AckError, DisconnectReason, Refusal};
 use crate::handlers::HandlerError;
 use crate::hub::{Hub, Member};
+use crate::limits::Limit;
 use crate::metrics::Metrics;
 use crate::namespace::{Namespace, Visit};
 use crate::peer::Peer;
@@ -138,6 +139,7 @@ impl Joined {
             (self.acks.len()..before).for_each(|_| self.metrics().acks.down());
         }
         if self.acks.len() >= self.hub().config.max_pending_acks {
+            self.metrics().limits.up(Limit::PendingAcks);
             return waiter.fail(AckError::Emit(crate::error::EmitError::Full));
         }
         match self.acks.register(ack, deadline, waiter) {
@@ -177,6 +179,7 @@ impl Joined {
     /// Takes the socket out of its namespace; what still runs on its behalf is returned.
     pub(crate) fn depart(mut self, reason: DisconnectReason, now: Instant) -> Departing {
         admission::dismiss(self.hub(), self.socket.member(), reason, now);
+        self.metrics().disconnects.up(reason);
         for waiter in self.acks.drain() {
             self.namespace.hub().metrics.acks.down();
             waiter.fail(AckError::Disconnected);

@@ -17,6 +17,7 @@ use super::answers;
 use super::body::{Body, Fault};
 use crate::core::Core;
 use crate::error::DisconnectReason;
+use crate::limits::Limit;
 use crate::link::{Answer, Carrier, Command, Link, Request};
 use crate::transport::websocket::{WebSocket, lend_batch, lend_read_buffer};
 
@@ -229,6 +230,9 @@ impl Task {
             let (used, item) = match stream.decoder.decode(&mut bytes[at..]) {
                 Ok(decoded) => decoded,
                 Err(error) => {
+                    if let Some(limit) = limit_of(&error, &body.link) {
+                        body.core.metrics.limits.up(limit);
+                    }
                     self.farewell = Some((error.close_code(), ""));
                     self.stream_gone(CloseReason::TransportError, now);
                     return Ok(());
@@ -310,6 +314,9 @@ impl Task {
         tracing::debug!(%fault, "session ends");
         if fault.is_protocol() {
             self.body.core.metrics.protocol_errors.up();
+        }
+        if let Some(limit) = fault.limit(&self.body.link) {
+            self.body.core.metrics.limits.up(limit);
         }
         if let Fault::Limit(limit) = fault {
             self.farewell = Some((ws::CloseCode::POLICY, limit.as_str()));
@@ -427,6 +434,15 @@ fn put_all(stream: &mut WebSocket, batch: &mut Vec<u8>, packet: &Outgoing) -> bo
         room &= stream.put(batch, message);
     }
     room
+}
+
+/// The limit that a WebSocket message ran into, if it was one.
+fn limit_of(error: &ws::Error, link: &Link) -> Option<Limit> {
+    match error {
+        ws::Error::TooLarge { .. } => Some(link.payload_limit()),
+        ws::Error::TooManyFragments { .. } => Some(Limit::Fragments),
+        _ => None,
+    }
 }
 
 pub(super) fn reply(request: oneshot::Sender<Answer>, answer: Answer) {

@@ -52,6 +52,8 @@ impl Scene {
         self.net.advance(secs(90)).await;
         assert_eq!(self.log.take(), [""; 0], "{cause}: once is enough");
         self.net.assert_clean().await;
+        let counted: Vec<_> = self.io.metrics().disconnects.iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [(reason, 1)], "{cause}");
     }
 }
 
