@@ -28,6 +28,8 @@ use crate::transport::io::{Io, Stream};
 
 /// How long a client may take for the head of a request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest head of a request, in bytes, as in Node.js: what the server keeps of one is no longer.
+const MAX_HEAD: usize = 16 * 1024;
 /// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -149,6 +151,7 @@ impl Connection {
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DEADLINE)
+            .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(Stream::new(io, begun)), service)
             .with_upgrades();
         run(std::pin::pin!(http), closing, http1::UpgradeableConnection::graceful_shutdown).await;
