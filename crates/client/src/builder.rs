@@ -10,7 +10,6 @@ use sockeye_protocol::event::{Answer, Handler, Listen, Listeners, Outcome};
 use sockeye_protocol::{NamespacePath, Parser};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::Message;
 use crate::address::{self, Address};
 use crate::backoff::Reconnect;
 use crate::client::allowed;
@@ -18,7 +17,8 @@ use crate::config::{Config, Limits, Retries, Transport, WhenFull};
 use crate::dial::{Base, BoxIo};
 use crate::error::{BoxError, ConfigError, ConnectError, DisconnectReason, HandlerError};
 use crate::hooks::{Auth, Hooks};
-use crate::link::{Client, Link, Member};
+use crate::link::{Client, Link, Member, Message};
+use crate::opening::{Guard, New, Target};
 use crate::proxy::Proxy;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -37,20 +37,28 @@ pub struct ClientBuilder {
     listeners: Listeners<Client>,
 }
 
-/// The connection of a client.
-#[derive(Debug)]
-enum Target {
-    /// One which others use too.
-    Existing(Arc<Link>),
-    /// Its own.
-    New(Box<New>),
-}
+/// The ways to a builder.
+impl Client {
+    /// A client of the server at `url`, not connected yet.
+    ///
+    /// The scheme is `http`, `https`, `ws` or `wss`; the path of the URL names a namespace, and its query goes with
+    /// every request, both as in the official client. The path of the HTTP requests is [`ClientBuilder::path`].
+    pub fn builder(url: &str) -> ClientBuilder {
+        ClientBuilder::new(url)
+    }
 
-#[derive(Debug)]
-struct New {
-    config: Config,
-    #[cfg(feature = "tls")]
-    tls: Tls,
+    /// Connects to the server at `url` with all defaults.
+    ///
+    /// # Errors
+    /// As [`ClientBuilder::connect`].
+    pub async fn to(url: &str) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// A client of another namespace on the same connection.
+    pub fn of(&self, namespace: &str) -> ClientBuilder {
+        ClientBuilder::of(Arc::clone(&self.member.link), NamespacePath::new(namespace))
+    }
 }
 
 impl ClientBuilder {
@@ -484,40 +492,6 @@ impl ClientBuilder {
             Box::pin(async move { Ok(Box::new(opening.await?) as BoxIo) })
         };
         self.configure(|config| config.dial.base = Base::Custom(Arc::new(open)))
-    }
-}
-
-impl New {
-    #[cfg_attr(not(feature = "tls"), expect(clippy::unnecessary_wraps, unused_mut, reason = "for the feature"))]
-    fn finish(self) -> Result<Config, ConfigError> {
-        let mut config = self.config;
-        config.validate()?;
-        #[cfg(feature = "tls")]
-        if config.address.secure {
-            config.dial.tls = Some(self.tls.connector(&config.address.host)?);
-        }
-        #[cfg(not(feature = "tls"))]
-        if config.address.secure {
-            return Err(ConfigError::new("https and wss need the feature `tls`"));
-        }
-        Ok(config)
-    }
-}
-
-/// Disconnects a client whose first connection was not waited for.
-struct Guard(Option<Client>);
-
-impl Guard {
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
-            drop(client.disconnect());
-        }
     }
 }
 

@@ -12,45 +12,22 @@ use smol_str::SmolStr;
 use sockeye_protocol::event::{
     Answer, Ask, Emit, Handle as _, Handler, Listen, Listener, Message as AnyMessage, Outcome, Received, is_reserved,
 };
-use sockeye_protocol::{AckId, NamespacePath, Outgoing, OwnedArgs, Raw};
+use sockeye_protocol::{AckId, Outgoing, OwnedArgs, Raw};
 
-use crate::Message;
 use crate::ack::AckFuture;
-use crate::builder::ClientBuilder;
 use crate::config::Retries;
 use crate::error::{ConnectError, DisconnectReason, EmitError, HandlerError};
-use crate::link::{Client, Command, Member};
+use crate::link::{Client, Command, Member, Message};
 use crate::queue::{Item, Kind};
 use crate::session;
 use crate::state::{State, Watch};
 
 impl Client {
-    /// A client of the server at `url`, not connected yet.
-    ///
-    /// The scheme is `http`, `https`, `ws` or `wss`; the path of the URL names a namespace, and its query goes with
-    /// every request, both as in the official client. The path of the HTTP requests is [`ClientBuilder::path`].
-    pub fn builder(url: &str) -> ClientBuilder {
-        ClientBuilder::new(url)
-    }
-
-    /// Connects to the server at `url` with all defaults.
-    ///
-    /// # Errors
-    /// As [`ClientBuilder::connect`].
-    pub async fn to(url: &str) -> Result<Self, ConnectError> {
-        Self::builder(url).connect().await
-    }
-
-    /// A client of another namespace on the same connection.
-    pub fn of(&self, namespace: &str) -> ClientBuilder {
-        ClientBuilder::of(Arc::clone(&self.member.link), NamespacePath::new(namespace))
-    }
-
     /// Connects again a client which is disconnected: after a refusal, or after the server or the application
     /// disconnected it. Done at once if it is connected.
     ///
     /// # Errors
-    /// As [`ClientBuilder::connect`].
+    /// As [`ClientBuilder::connect`](crate::ClientBuilder::connect).
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing: the client goes on connecting.
@@ -88,7 +65,7 @@ impl Client {
     }
 
     /// Sends an event. Never waits: `Ok` means that it is queued. While the client is not connected it waits in the
-    /// queue, within [`ClientBuilder::queue`]; so does what was emitted before a connection was lost and had not been
+    /// queue, within [`ClientBuilder::queue`](crate::ClientBuilder::queue); so does what was emitted before a connection was lost and had not been
     /// given to the network yet.
     ///
     /// # Errors
@@ -228,7 +205,7 @@ impl Client {
         self.member.listeners.unhandled(Handler::message(handler))
     }
 
-    /// Calls `handler` each time the client is connected; see [`ClientBuilder::on_connect`].
+    /// Calls `handler` each time the client is connected; see [`ClientBuilder::on_connect`](crate::ClientBuilder::on_connect).
     pub fn on_connect<F, Fut>(&self, handler: F) -> Listener
     where
         F: FnOnce(Self) -> Fut + Clone + Send + Sync + 'static,
@@ -238,7 +215,7 @@ impl Client {
         self.member.hooks().connect.any(handler)
     }
 
-    /// Calls `handler` each time the client is out of its namespace; see [`ClientBuilder::on_disconnect`].
+    /// Calls `handler` each time the client is out of its namespace; see [`ClientBuilder::on_disconnect`](crate::ClientBuilder::on_disconnect).
     pub fn on_disconnect<F, Fut>(&self, handler: F)
     where
         F: FnOnce(Self, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
@@ -247,7 +224,7 @@ impl Client {
         Arc::make_mut(&mut self.member.hooks.write()).on_disconnect(handler);
     }
 
-    /// Calls `handler` for every attempt that failed; see [`ClientBuilder::on_connect_error`].
+    /// Calls `handler` for every attempt that failed; see [`ClientBuilder::on_connect_error`](crate::ClientBuilder::on_connect_error).
     pub fn on_connect_error<F, Fut>(&self, handler: F)
     where
         F: FnOnce(Self, ConnectError) -> Fut + Clone + Send + Sync + 'static,
@@ -256,7 +233,7 @@ impl Client {
         Arc::make_mut(&mut self.member.hooks.write()).on_connect_error(handler);
     }
 
-    /// Tells `hook` of every handler that failed; see [`ClientBuilder::on_error`].
+    /// Tells `hook` of every handler that failed; see [`ClientBuilder::on_error`](crate::ClientBuilder::on_error).
     pub fn on_error(&self, hook: impl Fn(&Self, HandlerError) + Send + Sync + 'static) {
         Arc::make_mut(&mut self.member.hooks.write()).on_error(hook);
     }

@@ -61,6 +61,7 @@ mod link;
 mod ack;
 mod session;
 mod client;
+mod opening;
 mod builder;
 
 pub use ack::AckFuture;
@@ -69,15 +70,10 @@ pub use builder::ClientBuilder;
 pub use client::{Compressed, Disconnected, Volatile};
 pub use config::{Transport, WhenFull};
 pub use error::{AckError, BoxError, ConfigError, ConnectError, DisconnectReason, EmitError, HandlerError};
-pub use link::Client;
+pub use link::{Ack, Client, Message};
 pub use proxy::Proxy;
 pub use sockeye_protocol::event::{Event, Listener, Outcome, Reply};
 pub use sockeye_protocol::{Parser, Raw};
 pub use state::{Ending, State, Watch};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
-
-/// An event with its arguments not decoded yet; see [`Client::on_message`], [`Client::on_any`] and [`Client::next`].
-pub type Message = sockeye_protocol::event::Message<Client>;
-/// The right to answer an event once; see [`sockeye_protocol::event::Ack`].
-pub type Ack = sockeye_protocol::event::Ack<Client>;

@@ -356,3 +356,8 @@ impl Member {
         self.mail.notify_waiters();
     }
 }
+
+/// An event with its arguments not decoded yet; see [`Client::on_message`], [`Client::on_any`] and [`Client::next`].
+pub type Message = sockeye_protocol::event::Message<Client>;
+/// The right to answer an event once; see [`sockeye_protocol::event::Ack`].
+pub type Ack = sockeye_protocol::event::Ack<Client>;

@@ -11,8 +11,8 @@ use sockeye_engine::time::Instant;
 use sockeye_engine::{Message, Revision, Role};
 use sockeye_protocol::{Args, Config, Connection, Event, OwnedArgs, Parser};
 
-use crate::Target;
 use crate::input::{Input, text};
+use crate::target::Target;
 
 pub(crate) const ARGS: Target = Target {
     name: "args",

@@ -7,8 +7,8 @@ use sockeye_engine::time::{Duration, Instant};
 use sockeye_engine::{Message, Packet, Revision, Role};
 use sockeye_protocol::{AckId, Config, Connection, Event, NamespacePath, Outgoing, Parser, Raw, Slot};
 
-use crate::Target;
 use crate::input::{Input, text};
+use crate::target::Target;
 
 pub(crate) const PARSER_JSON: Target = Target {
     name: "parser_json",

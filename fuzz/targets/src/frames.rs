@@ -4,8 +4,8 @@ use sockeye_engine::Role;
 use sockeye_engine::ws::deflate::{Inflater, Params};
 use sockeye_engine::ws::{Decoder, Error, Item, Limits, Opcode, encode, encode_masked};
 
-use crate::Target;
 use crate::input::Input;
+use crate::target::Target;
 
 pub(crate) const WS_MESSAGE: Target = Target {
     name: "ws_message",

@@ -5,8 +5,8 @@ use sockeye_engine::handshake::{Open, Query, TransportName, parameters};
 use sockeye_engine::ws::deflate::Options;
 use sockeye_engine::ws::handshake::{Request, accept};
 
-use crate::Target;
 use crate::input::{Input, text};
+use crate::target::Target;
 
 pub(crate) const HANDSHAKE: Target = Target {
     name: "handshake",

@@ -4,6 +4,7 @@
 //! `cargo xtask fuzz` calls them with what a fuzzer invents; the tests of this crate with the seeds, with inputs that once
 //! were a fault, and with a few thousand mutations of them.
 
+mod target;
 mod input;
 pub mod mutation;
 mod packets;
@@ -14,18 +15,7 @@ mod connections;
 mod sessions;
 mod servers;
 
-/// One thing to fuzz.
-#[derive(Clone, Copy, Debug)]
-pub struct Target {
-    /// Its name, which is that of the program in `fuzz/fuzz_targets` too.
-    pub name: &'static str,
-    /// Panics if the input shows a fault.
-    pub run: fn(&[u8]),
-    /// Inputs to begin with: at least one for each kind of thing that is understood.
-    pub seeds: &'static [&'static [u8]],
-    /// How many mutations of each seed an ordinary test tries: fewer where a run is slow.
-    pub mutations: u32,
-}
+pub use target::Target;
 
 /// All of them, from the bottom of the protocol to the top.
 pub const TARGETS: [Target; 11] = [

@@ -2,8 +2,8 @@
 
 use sockeye_engine::{Encoded, Message, Packet, Revision, payload, payload_v3};
 
-use crate::Target;
 use crate::input::text;
+use crate::target::Target;
 
 pub(crate) const PACKET: Target = Target {
     name: "packet",

@@ -7,8 +7,8 @@ use sockeye::{Raw, Server};
 use sockeye_testing::{Net, settle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::Target;
 use crate::input::Input;
+use crate::target::Target;
 
 pub(crate) const SERVER: Target = Target {
     name: "server",

@@ -8,8 +8,8 @@ use sockeye_engine::{
     CloseReason, Config, Encoded, Event, Lane, Message, Packet, Revision, Role, Session, Sid, payload,
 };
 
-use crate::Target;
 use crate::input::{Input, text};
+use crate::target::Target;
 
 pub(crate) const SESSION: Target = Target {
     name: "session",

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::Site;
+use super::site::Site;
 use crate::dial::{BoxFuture, BoxIo};
 use crate::error::ConnectError;
 

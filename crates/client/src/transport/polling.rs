@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 
 use serde::Deserialize;
 
-use super::Site;
 use super::http::{Answer, Lane};
+use super::site::Site;
 use crate::config::Transport;
 use crate::error::ConnectError;
 

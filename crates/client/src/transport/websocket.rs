@@ -11,8 +11,8 @@ use sockeye_engine::ws::handshake::{Established, Handshake, Rejected, Request};
 use sockeye_engine::{Encoded, Role, ws};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 
-use super::Site;
 use super::http::parse_retry_after;
+use super::site::Site;
 use crate::config::Transport;
 use crate::dial::BoxIo;
 use crate::error::ConnectError;

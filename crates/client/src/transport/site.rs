@@ -1,0 +1,65 @@
+//! What all requests of one attempt to connect share.
+
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+
+use crate::address;
+use crate::config::{Config, Transport};
+use crate::cookie::Jar;
+use crate::random;
+
+/// The options, and the cookies so far.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) config: std::sync::Arc<Config>,
+    pub(crate) cookies: Mutex<Jar>,
+}
+
+impl Site {
+    pub(crate) fn new(config: std::sync::Arc<Config>) -> Self {
+        Self { config, cookies: Mutex::default() }
+    }
+
+    /// Path and query of a request.                                                        [EIO4 "HTTP long-polling"]
+    pub(crate) fn target(&self, transport: Transport, sid: Option<&str>) -> String {
+        let mut query = self.config.query.clone();
+        address::append(&mut query, "EIO", "4");
+        match transport {
+            Transport::Polling => {
+                address::append(&mut query, "transport", "polling");
+                // No cache on the way must think that it has seen this request before.
+                address::append(&mut query, "t", &random::text(8));
+            }
+            Transport::Websocket => address::append(&mut query, "transport", "websocket"),
+        }
+        if let Some(sid) = sid {
+            address::append(&mut query, "sid", sid);
+        }
+        format!("{}?{query}", self.config.path)
+    }
+
+    /// The application's headers and the cookies.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        let is_cookie = |name: &str| name.eq_ignore_ascii_case("cookie");
+        let headers = &self.config.headers;
+        let mut all: Vec<_> = headers.iter().filter(|(name, _)| !is_cookie(name)).cloned().collect();
+        let own = headers.iter().find(|(name, _)| is_cookie(name)).map(|(_, value)| value.as_str());
+        if let Some(cookies) = self.cookies.lock().header(own, SystemTime::now()) {
+            all.push(("cookie".to_owned(), cookies));
+        }
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
+            all.push(("user-agent".to_owned(), USER_AGENT.to_owned()));
+        }
+        all
+    }
+
+    /// Takes the value of a `Set-Cookie` header.
+    pub(crate) fn set_cookie(&self, value: &[u8]) {
+        if let Ok(value) = std::str::from_utf8(value) {
+            self.cookies.lock().set(value, SystemTime::now());
+        }
+    }
+}
+
+const USER_AGENT: &str = concat!("sockeye/", env!("CARGO_PKG_VERSION"));
