@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::info::SocketInfo;
 use crate::link::Link;
-use crate::metrics::Metrics;
+use crate::metrics::{Count, Metrics};
 use crate::registry::Registry;
 use crate::remote::RemoteSocket;
 use crate::table::Table;
@@ -27,19 +27,59 @@ pub(crate) struct Core {
     pub(crate) registry: Arc<Registry>,
     pub(crate) table: Table,
     pub(crate) gate: Arc<Gate>,
-    closing: watch::Sender<bool>,
-    task_ended: Notify,
-    /// Somebody waits for `task_ended`: otherwise ending a task costs nothing.
+    phase: watch::Sender<Phase>,
+    /// WebSockets whose last bytes are being written, when their session is over already.
+    farewells: Count,
+    /// HTTP connections of the own accept loop.
+    connections: Count,
+    something_ended: Notify,
+    /// Somebody waits for `something_ended`: otherwise ending a task costs nothing.
     is_draining: AtomicBool,
 }
 
-/// Resolves when the server begins to close.
-pub(crate) struct Closing(watch::Receiver<bool>);
+/// Where a server is in its life. There is no way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Everybody is welcome.
+    Open,
+    /// Who has a session is served to its end; nobody else is let in.
+    Refusing,
+    /// Nobody has a session: what was asked is answered, and nobody is listened to any more.
+    Stopping,
+    /// Nothing is left.
+    Closed,
+}
+
+/// Resolves as the server ends.
+pub(crate) struct Closing(watch::Receiver<Phase>);
 
 impl Closing {
+    /// When nobody needs a connection any more.
     pub(crate) async fn wait(&mut self) {
+        self.reached(Phase::Stopping).await;
+    }
+
+    /// When all is over.
+    pub(crate) async fn wait_for_end(&mut self) {
+        self.reached(Phase::Closed).await;
+    }
+
+    async fn reached(&mut self, wanted: Phase) {
         // An error means that the server is gone altogether.
-        drop(self.0.wait_for(|closing| *closing).await);
+        drop(self.0.wait_for(|phase| *phase >= wanted).await);
+    }
+}
+
+/// Something that `close` waits for; until it is dropped.
+pub(crate) struct Hold {
+    core: Arc<Core>,
+    count: fn(&Core) -> &Count,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        (self.count)(&self.core).down();
+        self.core.something_ended();
     }
 }
 
@@ -53,8 +93,10 @@ impl Core {
             metrics,
             registry,
             table: Table::default(),
-            closing: watch::Sender::new(false),
-            task_ended: Notify::new(),
+            phase: watch::Sender::new(Phase::Open),
+            farewells: Count::default(),
+            connections: Count::default(),
+            something_ended: Notify::new(),
             is_draining: AtomicBool::new(false),
         });
         let node: Arc<dyn Node> = Arc::clone(&core) as Arc<dyn Node>;
@@ -62,39 +104,96 @@ impl Core {
         core
     }
 
-    /// Begins to close: nothing more is accepted.
-    pub(crate) fn begin_closing(&self) {
-        self.closing.send_replace(true);
+    /// Begins to close: no new session is accepted.
+    pub(crate) fn refuse(&self) {
+        self.advance(Phase::Refusing);
+    }
+
+    /// There are no sessions any more: connections end, and none is accepted.
+    pub(crate) fn stop(&self) {
+        self.advance(Phase::Stopping);
+    }
+
+    /// All is over.
+    pub(crate) fn closed(&self) {
+        self.advance(Phase::Closed);
+    }
+
+    fn advance(&self, to: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let is_later = to > *phase;
+            *phase = to.max(*phase);
+            is_later
+        });
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        *self.phase.borrow() == Phase::Open
     }
 
     pub(crate) fn closing(&self) -> Closing {
-        Closing(self.closing.subscribe())
+        Closing(self.phase.subscribe())
+    }
+
+    /// The last bytes of a WebSocket are being written.
+    pub(crate) fn hold_farewell(self: &Arc<Self>) -> Hold {
+        self.hold(|core| &core.farewells)
+    }
+
+    /// An HTTP connection is served.
+    pub(crate) fn hold_connection(self: &Arc<Self>) -> Hold {
+        self.hold(|core| &core.connections)
+    }
+
+    fn hold(self: &Arc<Self>, count: fn(&Self) -> &Count) -> Hold {
+        count(self).up();
+        Hold { core: Arc::clone(self), count }
     }
 
     /// Makes a session known; false if the server is closing or the id is taken.
     pub(crate) fn enter(&self, link: &Arc<Link>) -> bool {
-        if *self.closing.borrow() || !self.table.insert(link) {
+        if !self.is_open() || !self.table.insert(link) {
             return false;
         }
         // `close` may have looked through the table just before.
-        let closing = *self.closing.borrow();
-        if closing {
+        let is_open = self.is_open();
+        if !is_open {
             self.table.remove(link);
         }
-        !closing
+        is_open
     }
 
-    pub(crate) fn task_ended(&self) {
+    /// A session task has ended, or whatever else `close` waits for.
+    pub(crate) fn something_ended(&self) {
         if self.is_draining.load(Ordering::SeqCst) {
-            self.task_ended.notify_one();
+            self.something_ended.notify_waiters();
         }
     }
 
     /// Waits until no session task is left.
+    pub(crate) async fn tasks_ended(&self) {
+        self.wait_until(|core| core.metrics.tasks.get() == 0).await;
+    }
+
+    /// Waits until no session task is left and what was written last is on its way.
     pub(crate) async fn drained(&self) {
+        self.wait_until(|core| core.metrics.tasks.get() + core.farewells.get() == 0).await;
+    }
+
+    /// Waits until no HTTP connection of the own accept loop is left.
+    pub(crate) async fn disconnected(&self) {
+        self.wait_until(|core| core.connections.get() == 0).await;
+    }
+
+    async fn wait_until(&self, done: impl Fn(&Self) -> bool) {
         self.is_draining.store(true, Ordering::SeqCst);
-        while self.metrics.tasks.get() > 0 {
-            self.task_ended.notified().await;
+        loop {
+            let mut ended = std::pin::pin!(self.something_ended.notified());
+            ended.as_mut().enable();
+            if done(self) {
+                return;
+            }
+            ended.await;
         }
     }
 }

@@ -411,6 +411,7 @@ mod http;
 #[cfg(feature = "tls")]
 mod tls;
 mod builder;
+mod shutdown;
 mod server;
 mod serving;
 mod verbs;

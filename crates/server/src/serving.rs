@@ -15,7 +15,7 @@ use crate::tls::Tls;
 
 /// Serving.
 impl Server {
-    /// Listens on `address` and serves until [`Self::close`] is called.
+    /// Listens on `address` and serves until [`Self::close`] is called. Returns when that is done, so `main` may return too.
     ///
     /// Dropping the future stops accepting; connections that are open live on.
     ///

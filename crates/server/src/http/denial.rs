@@ -50,6 +50,12 @@ impl Denial {
         Self { retry_after: Some(busy.wait), ..Code::Busy.into() }
     }
 
+    /// The server is about to end; there may be another soon.
+    pub(crate) fn closing() -> Self {
+        let message = Some("Server shutting down".to_owned());
+        Self { message, retry_after: Some(Duration::from_secs(1)), ..Code::Busy.into() }
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.code
     }

@@ -22,7 +22,7 @@ use tokio::net::UnixListener;
 use super::response::respond;
 use super::route::{PeerAddr, Secured};
 use super::{Body, SocketService};
-use crate::core::{Closing, Core};
+use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
 use crate::transport::io::{Io, Stream};
 
@@ -59,7 +59,8 @@ impl Listener {
     }
 }
 
-/// Accepts connections until the server is closed, and has each served by a task of its own.
+/// Accepts connections until the server is closed, and has each served by a task of its own. Returns when these have
+/// ended too, as far as the grace of the end allows.
 pub(crate) async fn serve<F>(core: Arc<Core>, listener: Listener, serve_one: impl Fn(Connection) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -68,7 +69,7 @@ where
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = closing.wait() => return,
+            () = closing.wait() => break,
         };
         match accepted {
             Ok((io, address)) => {
@@ -81,6 +82,8 @@ where
             }
         }
     }
+    drop(listener);
+    closing.wait_for_end().await;
 }
 
 fn is_about_one_client(error: &io::Error) -> bool {
@@ -95,11 +98,13 @@ pub(crate) struct Connection {
     pub(crate) address: Option<SocketAddr>,
     /// Whether it is the inside of a TLS connection.
     pub(crate) secured: bool,
+    pub(crate) hold: Hold,
 }
 
 impl Connection {
     pub(crate) fn new(core: Arc<Core>, io: Box<dyn Io>, address: Option<SocketAddr>) -> Self {
-        Self { core, io, address, secured: false }
+        let hold = core.hold_connection();
+        Self { core, io, address, secured: false, hold }
     }
 
     /// Lets the proxy in front of it speak first, if there is one: `None` if it does not say who the client is.
@@ -146,7 +151,7 @@ impl Connection {
 
     /// HTTP/1.1; `begun` are bytes that were read already.
     pub(crate) async fn serve_http1(self, begun: bytes::Bytes, closing: Closing) {
-        let Self { core, io, address, secured } = self;
+        let Self { core, io, address, secured, hold: _hold } = self;
         let service = service_fn(move |request| answer(Arc::clone(&core), request, address, secured));
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -160,7 +165,7 @@ impl Connection {
     /// HTTP/2, with bounds on what a client can make the server keep.
     #[cfg(feature = "http2")]
     pub(crate) async fn serve_http2(self, begun: bytes::Bytes, closing: Closing) {
-        let Self { core, io, address, secured } = self;
+        let Self { core, io, address, secured, hold: _hold } = self;
         let service = service_fn(move |request| answer(Arc::clone(&core), request, address, secured));
         let http = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
             .timer(TokioTimer::new())

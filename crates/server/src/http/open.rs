@@ -26,6 +26,9 @@ pub(crate) async fn open(
     parts: &mut request::Parts,
     opening: Opening,
 ) -> Result<Response<Body>, Denial> {
+    if !core.is_open() {
+        return Err(Denial::closing());
+    }
     let peer = request_peer(parts);
     let address = peer.address().map(|address| address.ip());
     let ticket = core.gate.pass(address, tokio::time::Instant::now().into_std()).map_err(|busy| {

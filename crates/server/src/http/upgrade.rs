@@ -78,7 +78,7 @@ pub(crate) fn surplus(link: &Arc<Link>, parts: &mut request::Parts) -> Response<
     let link = Arc::clone(link);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgraded.await {
-            websocket(upgraded, &link, None).close(None).await;
+            websocket(upgraded, &link, None).close(None, ()).await;
         }
     });
     response

@@ -174,6 +174,9 @@ impl Task {
                 Command::Leave { slot, socket } => self.body.leave(slot, &socket, now),
                 Command::Close { reason: DisconnectReason::SlowConsumer, .. } => outcome = Err(Fault::SlowConsumer),
                 Command::Close { reason, say } => {
+                    if reason == DisconnectReason::ServerShuttingDown {
+                        self.farewell = Some((ws::CloseCode::GOING_AWAY, ""));
+                    }
                     self.body.leave_all(reason, say, now);
                     self.begin_closing(now);
                 }
@@ -281,7 +284,7 @@ impl Task {
 
     fn drop_stream(&mut self) {
         if let Some(stream) = self.stream.take() {
-            tokio::spawn(stream.close(self.farewell.take()));
+            tokio::spawn(stream.close(self.farewell.take(), self.body.core.hold_farewell()));
         }
     }
 
@@ -423,7 +426,7 @@ impl Drop for Task {
         }
         self.body.core.table.remove(&self.body.link);
         self.body.core.metrics.tasks.down();
-        self.body.core.task_ended();
+        self.body.core.something_ended();
     }
 }
 

@@ -183,19 +183,21 @@ impl WebSocket {
     }
 
     /// Ends the connection: writes what is left and a close frame, then waits a little for the client to read it. A
-    /// socket closed with unread input would send a reset, which can destroy what is on its way.
-    pub(crate) async fn close(mut self, farewell: Option<(ws::CloseCode, &str)>) {
+    /// socket closed with unread input would send a reset, which can destroy what is on its way. `until_sent` is dropped
+    /// when everything is written.
+    pub(crate) async fn close(mut self, farewell: Option<(ws::CloseCode, &str)>, until_sent: impl Send) {
         let mut frame = Vec::new();
         let (code, reason) = farewell.unzip();
         ws::encode_close(&mut frame, code, reason.unwrap_or_default(), None);
         self.unsent.push_back(frame.into());
         // Errors mean that the client is gone already; there is nobody left to tell.
-        drop(tokio::time::timeout(LINGER, self.wind_down()).await);
+        drop(tokio::time::timeout(LINGER, self.wind_down(until_sent)).await);
     }
 
-    async fn wind_down(&mut self) -> io::Result<()> {
+    async fn wind_down(&mut self, until_sent: impl Send) -> io::Result<()> {
         std::future::poll_fn(|cx| self.poll_unsent(cx)).await?;
         std::future::poll_fn(|cx| self.stream.poll_shutdown(cx)).await?;
+        drop(until_sent);
         while std::future::poll_fn(|cx| lend_read_buffer(|buffer| self.stream.poll_read(cx, buffer))).await? > 0 {}
         Ok(())
     }

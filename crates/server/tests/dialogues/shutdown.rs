@@ -32,7 +32,7 @@ async fn everybody_is_told_and_gets_what_was_emitted_before() {
     io.emit("last words", ()).unwrap();
     let closing = closing(&io, secs(5)).await;
     alice.expect("42[\"last words\"]").await;
-    alice.expect_closed(None).await;
+    alice.expect_closed(Some(1001)).await;
     waiting.expect(200, "42[\"last words\"]").await;
     carol.expect("42[\"last words\"]").await;
     bob.expect("1").await;
@@ -161,7 +161,7 @@ async fn a_client_that_asks_to_be_let_in_is_not() {
     alice.send("40").await;
     let closing = closing(&io, secs(5)).await;
     assert!(closing.is_finished());
-    alice.expect_closed(None).await;
+    alice.expect_closed(Some(1001)).await;
     assert_eq!(log.take(), [""; 0]);
     net.assert_clean().await;
 }
@@ -225,5 +225,124 @@ async fn closing_twice_is_closing_once() {
     assert!(first.is_finished() && second.is_finished());
     assert_eq!(log.take(), ["server shutting down"]);
     drop(alice);
+    net.assert_clean().await;
+}
+
+/// All come back where they went, so they must not all go at once.
+#[tokio::test(start_paused = true)]
+async fn many_are_told_one_after_the_other() {
+    let (io, net, log) = watched();
+    io.on("echo", async |socket: Socket, (): ()| socket.emit("echo", ()));
+    let mut clients = Vec::new();
+    for _ in 0..1_000 {
+        clients.push(net.join().await.0);
+    }
+    assert!(io.is_ready());
+    let closing = closing(&io, secs(10)).await;
+    assert!(!io.is_ready());
+    assert_eq!(log.take().len(), 16, "the first are told at once");
+    let mut told = 16;
+    for part in 1..=20 {
+        net.advance(millis(100)).await;
+        told += log.take().len();
+        assert!((told..told + 33).contains(&(16 + part * 50)), "{told} of 1,000 after {part} parts of 20");
+        let refused = net.request("GET", "/socket.io/?EIO=4&transport=polling", &[], "").answer().await;
+        refused.expect(503, "{\"code\":4,\"message\":\"Server shutting down\"}");
+        assert!(refused.headers.contains_key("retry-after"));
+    }
+    assert_eq!(told, 1_000);
+    assert!(closing.is_finished());
+    drop(clients);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_not_told_yet_is_served() {
+    let (io, net) = echo();
+    let mut clients = Vec::new();
+    for _ in 0..500 {
+        clients.push(net.join().await.0);
+    }
+    let bob = net.polling().await;
+    bob.join().await;
+    let closing = closing(&io, secs(60)).await;
+    net.advance(millis(500)).await;
+    let (mut served, mut gone) = (0, 0);
+    for client in &mut clients {
+        client.send("42[\"echo\",\"x\"]").await;
+        match client.next().await {
+            Some(Frame::Text(text)) if text == "42[\"echo\",\"x\"]" => served += 1,
+            Some(Frame::Close(Some(1001))) => gone += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(served > 200 && gone > 200, "{served} are served, {gone} are gone");
+    net.advance(millis(600)).await;
+    bob.expect("1").await;
+    net.advance(millis(1)).await;
+    assert!(closing.is_finished());
+    drop(clients);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_are_told_in_a_fifth_of_a_second() {
+    let (io, net, log) = watched();
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(net.join().await.0);
+    }
+    let began = tokio::time::Instant::now();
+    io.close(secs(30)).await;
+    assert!(began.elapsed() < millis(250), "{:?}", began.elapsed());
+    assert_eq!(log.take().len(), 100);
+    drop(clients);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_of_the_grace_is_for_telling_however_many_there_are() {
+    let (io, net, log) = watched();
+    let mut clients = Vec::new();
+    for _ in 0..1_000 {
+        clients.push(net.join().await.0);
+    }
+    let closing = closing(&io, millis(400)).await;
+    net.advance(millis(100)).await;
+    let told = log.take().len();
+    assert!((450..=550).contains(&told), "{told}");
+    net.advance(millis(101)).await;
+    assert_eq!(told + log.take().len(), 1_000);
+    assert!(closing.is_finished());
+    drop(clients);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_end_may_give_up() {
+    let (io, net, log) = watched();
+    io.on("stuck", async |_, (): ()| std::future::pending::<()>().await);
+    let (mut alice, _) = net.join().await;
+    alice.send("42[\"stuck\"]").await;
+    let closing = closing(&io, secs(5)).await;
+    closing.abort();
+    net.advance(millis(4_900)).await;
+    assert_eq!(io.metrics().tasks, 1);
+    net.advance(millis(200)).await;
+    assert_eq!(log.take(), ["server shutting down"]);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shortest_grace_counts() {
+    let (io, net, _) = watched();
+    io.on("stuck", async |_, (): ()| std::future::pending::<()>().await);
+    let (mut alice, _) = net.join().await;
+    alice.send("42[\"stuck\"]").await;
+    let (patient, hurried) = (closing(&io, Duration::MAX).await, closing(&io, secs(1)).await);
+    net.advance(millis(900)).await;
+    assert!(!patient.is_finished() && !hurried.is_finished());
+    net.advance(millis(200)).await;
+    assert!(patient.is_finished() && hurried.is_finished());
     net.assert_clean().await;
 }

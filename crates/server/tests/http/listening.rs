@@ -69,6 +69,32 @@ async fn closing_ends_connections_that_wait_for_requests() {
     serving.await.unwrap();
 }
 
+/// Who polls needs new connections until its session is over.
+#[tokio::test]
+async fn while_it_closes_polls_come_through_and_handshakes_do_not() {
+    let io = Server::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = io.clone();
+    let serving = tokio::spawn(async move { server.serve(listener).await });
+    let connect = async || Wire::over(tokio::net::TcpStream::connect(address).await.unwrap());
+    let uri = format!("{HANDSHAKE}&sid={}", connect().await.get(HANDSHAKE).await.sid());
+    assert_eq!(connect().await.post(&uri, "text/plain", "40").await.text(), "ok");
+    assert!(connect().await.get(&uri).await.text().starts_with("40{"));
+    io.emit("last words", ()).unwrap();
+    let server = io.clone();
+    let closing = tokio::spawn(async move { server.close(Duration::from_secs(5)).await });
+    while io.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(connect().await.get(HANDSHAKE).await.status, 503);
+    assert_eq!(connect().await.get(&uri).await.text(), "42[\"last words\"]");
+    assert_eq!(connect().await.get(&uri).await.text(), "1");
+    closing.await.unwrap();
+    serving.await.unwrap().unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
 #[cfg(unix)]
 mod unix {
     use std::path::PathBuf;
