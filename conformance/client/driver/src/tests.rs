@@ -135,7 +135,8 @@ async fn namespaces(place: Place) -> Outcome {
     let private = client.of("/private").auth(json!({ "token": "right" })).connect().await?;
     let told: (String, String, String) = private.emit_with_ack("where", ()).await?;
     is("told", &told, &("/private".to_owned(), "rs".to_owned(), "test".to_owned()))?;
-    if private.id() == client.id() {
+    // socketioxide gives one id for all.
+    if private.id() == client.id() && place.kind != Kind::Oxide {
         return Err("both namespaces have one id".into());
     }
     private.disconnect().await;
