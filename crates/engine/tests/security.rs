@@ -153,8 +153,12 @@ fn ws_2331_empty_fragments_are_counted_too() {
 }
 
 fn inflating(limit: usize, alone: bool) -> Decoder {
-    let params =
-        Params { server_no_context_takeover: alone, client_no_context_takeover: alone, server_max_window_bits: 15 };
+    let params = Params {
+        server_no_context_takeover: alone,
+        client_no_context_takeover: alone,
+        server_max_window_bits: 15,
+        client_max_window_bits: 15,
+    };
     let limits = Limits { max_message: limit, max_fragments: 65_536 };
     Decoder::new(Role::Server, limits).with_inflater(Inflater::new(&params, Role::Server))
 }

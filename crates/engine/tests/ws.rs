@@ -7,8 +7,12 @@ use sockeye_engine::ws::{CloseCode, Decoder, Error, Item, Limits, Opcode, encode
 
 const LIMITS: Limits = Limits { max_message: 1000, max_fragments: 10 };
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const ALONE: Params =
-    Params { server_no_context_takeover: true, client_no_context_takeover: true, server_max_window_bits: 15 };
+const ALONE: Params = Params {
+    server_no_context_takeover: true,
+    client_no_context_takeover: true,
+    server_max_window_bits: 15,
+    client_max_window_bits: 15,
+};
 
 /// An item which outlives its buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,6 +58,7 @@ fn decoder(role: Role, deflate: bool, context: bool) -> Decoder {
         server_no_context_takeover: !context,
         client_no_context_takeover: !context,
         server_max_window_bits: 15,
+        client_max_window_bits: 15,
     };
     decoder.with_inflater(Inflater::new(&params, role))
 }

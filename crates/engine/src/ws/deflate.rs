@@ -51,11 +51,12 @@ impl Deflater {
     /// Compresses what `role` sends, as agreed.
     pub fn new(params: &Params, role: Role, level: Level) -> Self {
         let (alone, bits) = match role {
-            Role::Client => (params.client_no_context_takeover, MAX_BITS),
+            Role::Client => (params.client_no_context_takeover, params.client_max_window_bits),
             Role::Server => (params.server_no_context_takeover, params.server_max_window_bits),
         };
-        let bits = bits.clamp(9, MAX_BITS);
-        Self { level, bits, own: (!alone).then(|| Box::new(compressor(level, bits))) }
+        let bits = bits.min(MAX_BITS);
+        let keeps = !alone && bits >= MIN_BITS;
+        Self { level, bits, own: keeps.then(|| Box::new(compressor(level, bits))) }
     }
 
     /// Whether frames made by [`compress`] may be sent on this connection. If not, each must be made by
@@ -69,6 +70,7 @@ impl Deflater {
         match &mut self.own {
             // What a context has seen must be sent, small or not: the next message may refer to it.
             Some(own) => deflate_message(own, payload),
+            None if self.bits < MIN_BITS => None,
             None => deflate_alone(payload, self.level, self.bits),
         }
     }
@@ -228,6 +230,8 @@ fn compressor(level: Level, bits: u8) -> Compress {
     Compress::new_with_window_bits(Compression::new(u32::from(level.0)), false, bits)
 }
 
+/// The narrowest window that zlib compresses with.
+const MIN_BITS: u8 = 9;
 /// What the sender of a message cuts off its end. [RFC 7692 §7.2.1]
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// An empty last block.
@@ -237,8 +241,12 @@ const END: [u8; 2] = [3, 0];
 mod tests {
     use super::*;
 
-    const ALONE: Params =
-        Params { server_no_context_takeover: true, client_no_context_takeover: true, server_max_window_bits: MAX_BITS };
+    const ALONE: Params = Params {
+        server_no_context_takeover: true,
+        client_no_context_takeover: true,
+        server_max_window_bits: MAX_BITS,
+        client_max_window_bits: MAX_BITS,
+    };
     const CONTEXT: Params = Params { server_no_context_takeover: false, client_no_context_takeover: false, ..ALONE };
     const LIMIT: usize = 1 << 20;
 
@@ -331,6 +339,20 @@ mod tests {
                 out.extend(part);
             }
             assert_eq!(out, payload);
+        }
+    }
+
+    #[test]
+    fn a_client_keeps_to_the_window_that_the_server_asks_for() {
+        let payload: Vec<u8> = noise(700).repeat(10);
+        for alone in [true, false] {
+            let deflate = |bits| {
+                let params = Params { client_no_context_takeover: alone, client_max_window_bits: bits, ..CONTEXT };
+                Deflater::new(&params, Role::Client, Level::new(9)).deflate(&payload)
+            };
+            assert_eq!(deflate(8), None);
+            assert!(deflate(9).is_none_or(|body| body.len() > 5_000), "out of reach");
+            assert!(deflate(10).is_some_and(|body| body.len() < 2_000));
         }
     }
 

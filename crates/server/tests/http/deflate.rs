@@ -14,7 +14,12 @@ const COMPRESSED_TEXT: u8 = 0xc1;
 const COMPRESSED_BINARY: u8 = 0xc2;
 
 fn alone() -> Params {
-    Params { server_no_context_takeover: true, client_no_context_takeover: true, server_max_window_bits: 15 }
+    Params {
+        server_no_context_takeover: true,
+        client_no_context_takeover: true,
+        server_max_window_bits: 15,
+        client_max_window_bits: 15,
+    }
 }
 
 fn server(deflate: Deflate) -> Server {

@@ -26,12 +26,17 @@ pub struct Params {
     pub client_no_context_takeover: bool,
     /// The server refers back at most this power of two of bytes: 9 to 15. [RFC 7692 §7.1.2.1]
     pub server_max_window_bits: u8,
+    /// The client refers back at most this power of two of bytes: 8 to 15. With 8 it does not compress at all, which
+    /// zlib cannot do within so little. [RFC 7692 §7.1.2.2]
+    pub client_max_window_bits: u8,
 }
 
 impl Options {
     /// The value of `Sec-WebSocket-Extensions` with which a client offers this.
     pub fn offer(&self) -> String {
-        value(self.server_no_context_takeover, self.client_no_context_takeover, MAX_BITS)
+        let offer = value(self.server_no_context_takeover, self.client_no_context_takeover, MAX_BITS);
+        // Without this word a server could not ask for a narrower window. [RFC 7692 §7.1.2.2]
+        format!("{offer}; client_max_window_bits")
     }
 
     /// A server's choice among the offers in one header line: the first it can keep. [RFC 7692 §5]
@@ -53,14 +58,20 @@ impl Options {
         let mut extensions = Extensions::new(header);
         let Some(name) = extensions.extension()? else { return Ok(None) };
         let answer = Offered::read(&mut extensions)?.filter(|_| name.eq_ignore_ascii_case(NAME)).ok_or(Malformed)?;
-        // Only an offer may leave the width to the other end, and we never offer the client's.
-        if answer.client_bits || extensions.extension()?.is_some() {
+        let client_max_window_bits = match answer.client_bits {
+            Some(Width::Bits(bits)) => bits,
+            // Only an offer may leave the width to the other end.
+            Some(Width::Open) => return Err(Malformed),
+            None => MAX_BITS,
+        };
+        if extensions.extension()?.is_some() {
             return Err(Malformed);
         }
         Ok(Some(Params {
             server_no_context_takeover: answer.server_no_context,
             client_no_context_takeover: answer.client_no_context,
             server_max_window_bits: answer.server_bits.unwrap_or(MAX_BITS),
+            client_max_window_bits,
         }))
     }
 
@@ -71,6 +82,8 @@ impl Options {
             server_no_context_takeover: self.server_no_context_takeover || offer.server_no_context,
             client_no_context_takeover: self.client_no_context_takeover || offer.client_no_context,
             server_max_window_bits,
+            // A wide window costs this end nothing, so it asks for no other.
+            client_max_window_bits: MAX_BITS,
         })
     }
 }
@@ -88,7 +101,15 @@ struct Offered {
     server_no_context: bool,
     client_no_context: bool,
     server_bits: Option<u8>,
-    client_bits: bool,
+    client_bits: Option<Width>,
+}
+
+/// What is said about the client's window.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// It is for the server to choose.
+    Open,
+    Bits(u8),
 }
 
 impl Offered {
@@ -112,7 +133,8 @@ impl Offered {
             let bits = bits??;
             self.server_bits.replace(bits).is_none().then_some(self)
         } else if is("client_max_window_bits") {
-            (bits != Some(None) && !std::mem::replace(&mut self.client_bits, true)).then_some(self)
+            let width = bits.map_or(Some(Width::Open), |bits| bits.map(Width::Bits))?;
+            self.client_bits.replace(width).is_none().then_some(self)
         } else {
             None
         }

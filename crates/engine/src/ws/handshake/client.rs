@@ -273,7 +273,7 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: example.com:8080\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-             Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits\r\n\
              Sec-WebSocket-Protocol: one, two\r\nCookie: a=b\r\nOrigin: http://é.example\r\n\r\n"
         );
     }
@@ -299,7 +299,8 @@ mod tests {
 
     #[test]
     fn a_good_response_is_taken_however_it_is_cut() {
-        let extensions = "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10\r\n";
+        let extensions =
+            "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10; client_max_window_bits=9\r\n";
         let head =
             response("101 Whatever", &format!("{GOOD}{extensions}Sec-WebSocket-Protocol: two\r\nSet-Cookie: x\r\n"));
         let input = format!("{head}\u{1}frames");
@@ -315,8 +316,12 @@ mod tests {
             }
             let established = established.unwrap();
             assert_eq!(used, head.len());
-            let (server_no_context_takeover, client_no_context_takeover) = (false, false);
-            let params = Params { server_no_context_takeover, client_no_context_takeover, server_max_window_bits: 10 };
+            let params = Params {
+                server_no_context_takeover: false,
+                client_no_context_takeover: false,
+                server_max_window_bits: 10,
+                client_max_window_bits: 9,
+            };
             assert_eq!(established.deflate, Some(params));
             assert_eq!(established.protocol.as_deref(), Some("two"));
             assert!(established.headers.contains(&("Set-Cookie".to_owned(), b"x".to_vec())));
@@ -342,7 +347,7 @@ mod tests {
             (with("Sec-WebSocket-Protocol: one\r\nSec-WebSocket-Protocol: one"), Rejected::Protocol),
             (extension("foo"), Rejected::Extensions),
             (extension("permessage-deflate; foo"), Rejected::Extensions),
-            (extension("permessage-deflate; client_max_window_bits=10"), Rejected::Extensions),
+            (extension("permessage-deflate; client_max_window_bits"), Rejected::Extensions),
             (extension("permessage-deflate; server_max_window_bits"), Rejected::Extensions),
             (extension("permessage-deflate; server_max_window_bits=99999999999"), Rejected::Extensions),
             (extension("permessage-deflate; server_max_window_bits=7"), Rejected::Extensions),
