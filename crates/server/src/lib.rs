@@ -388,6 +388,7 @@ mod recovery;
 mod config;
 mod tally;
 mod metrics;
+mod exposition;
 mod ack;
 mod outbox;
 mod transport;
