@@ -10,6 +10,7 @@ mod supply;
 mod demo;
 mod bench;
 mod conformance;
+mod differential;
 mod autobahn;
 mod fuzz;
 mod steps;
@@ -28,6 +29,7 @@ cargo xtask layers               only: files and crates use what is below them, 
 cargo xtask supply               only: licences, sources and versions of what we build on
 cargo xtask conformance [FILTER] only: official clients and raw bytes against our server
     --reference                  the same against the official server, to prove the tests themselves
+cargo xtask differential [N]     only: our codecs against the official ones, N generated cases of each kind
 cargo xtask autobahn [CASES]     the Autobahn suite against both ends of our WebSocket layer (needs Python 2.7)
 cargo xtask fuzz [TARGETS]       what a fuzzer invents for every decoder and whole sessions (needs a C++ compiler)
     --minutes N                  for each target; 1 if nothing is said
@@ -57,6 +59,7 @@ fn run(words: &[String]) -> Result {
         "bench" => bench::run(&Workspace::load()?, rest),
         "demo" => demo::run(&Workspace::load()?, rest),
         "test" => steps::run(&Workspace::load()?, rest),
+        "differential" => differential::run(&Workspace::load()?, rest),
         "fuzz" => fuzz::run(&Workspace::load()?, rest),
         "layers" => layers::check(&Workspace::load()?),
         "supply" => supply::check(&Workspace::load()?),
