@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 
+use crate::connect::ConnectOptions;
+
 /// Socket.IO in one binary
 #[derive(Debug, Parser)]
 #[command(name = "sockeye", version, arg_required_else_help = true)]
@@ -22,6 +24,12 @@ pub(crate) enum Command {
     /// Open the printed address in two windows. Ctrl-C stops the server: clients are told, what they were sent is
     /// written, and after five seconds at most the process ends.
     Serve(ServeOptions),
+
+    /// Connect to a Socket.IO server: type events, see what arrives
+    ///
+    /// A line is an event's name and its arguments in JSON; a `?` before it waits for the answer; `.help` says more. It
+    /// ends with the input, and then with code 0; with code 1 if it cannot connect, is refused or disconnected.
+    Connect(ConnectOptions),
 }
 
 /// Options of `sockeye serve`.
@@ -56,7 +64,8 @@ mod tests {
     use super::*;
 
     fn serve(words: &[&str]) -> ServeOptions {
-        let Command::Serve(options) = Cli::try_parse_from(["sockeye", "serve"].iter().chain(words)).unwrap().command;
+        let parsed = Cli::try_parse_from(["sockeye", "serve"].iter().chain(words)).unwrap();
+        let Command::Serve(options) = parsed.command else { panic!("another command") };
         options
     }
 

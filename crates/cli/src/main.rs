@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod connect;
 mod cli;
 mod terminal;
 mod assets;
@@ -24,7 +25,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let outcome = match command {
-        Command::Serve(options) => serve::run(&options),
+        Command::Serve(options) => serve::run(&options).map_err(|problem| problem.to_string()),
+        Command::Connect(options) => connect::run(&options).map_err(|problem| problem.to_string()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,226 @@
+//! `sockeye connect`: a Socket.IO client for the terminal and for scripts.
+
+mod value;
+mod line;
+mod report;
+
+use std::io;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+use sockeye_client::{
+    Client, ClientBuilder, ConfigError, ConnectError, Ending, Message, Parser, State, Tls, Transport,
+};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use self::line::Line;
+use self::report::{Kind, Report};
+use self::value::Arguments;
+
+/// Options of `sockeye connect`.
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line, each told by its name")]
+#[derive(Debug, Args)]
+pub(crate) struct ConnectOptions {
+    /// The server, for example http://localhost:3000; a path names the namespace
+    pub(crate) url: String,
+
+    /// Another namespace than that of the URL
+    #[arg(short, long)]
+    pub(crate) namespace: Option<String>,
+
+    /// What to be admitted with: a JSON object
+    #[arg(short, long, value_name = "JSON", value_parser = object)]
+    pub(crate) auth: Option<Value>,
+
+    /// A header of all requests; may be given several times
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) header: Vec<(String, String)>,
+
+    /// The path of the HTTP requests
+    #[arg(long, default_value = "/socket.io/")]
+    pub(crate) path: String,
+
+    /// The transports in their order; the default is polling and then WebSocket
+    #[arg(short, long, value_delimiter = ',')]
+    pub(crate) transport: Vec<Way>,
+
+    /// Go on trying when the server cannot be reached at first
+    #[arg(long)]
+    pub(crate) retry: bool,
+
+    /// How long the server may take, and answers to questions
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: u64,
+
+    /// Speak MessagePack instead of JSON, as the server must
+    #[arg(long)]
+    pub(crate) msgpack: bool,
+
+    /// Print one JSON object for each thing that happens
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Accept any certificate: for tests only
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}
+
+/// A way of carrying messages.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Way {
+    Polling,
+    Websocket,
+}
+
+/// Why it ended other than as it was told to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Connect(ConnectError),
+    #[error("disconnected: {0}")]
+    Disconnected(sockeye_client::DisconnectReason),
+    #[error("cannot run: {0}")]
+    Run(#[from] io::Error),
+}
+
+/// Runs until the input ends, `.quit`, or the end of the connection.
+pub(crate) fn run(options: &ConnectOptions) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(connect(options));
+    // Somebody may be about to type a line, for which nothing waits any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn connect(options: &ConnectOptions) -> Result<(), Failure> {
+    let report = Report::new(options.json);
+    let client = builder(options).start()?;
+    first_connection(&client, options, &report).await?;
+    let mut watch = client.watch();
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut questions = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            message = client.next() => match message {
+                Some(message) => received(&message, &report),
+                None => return ended(&client.state()),
+            },
+            Some(state) = watch.changed() => report.state(&state),
+            line = lines.next_line() => match line?.as_deref().map(Line::read) {
+                None | Some(Ok(Line::Quit)) => break,
+                Some(Ok(line)) => obey(line, &client, &mut questions, &report),
+                Some(Err(why)) => report.problem(&why),
+            },
+            Some(_) = questions.join_next() => {}
+        }
+    }
+    // What was asked is answered, or times out.
+    while questions.join_next().await.is_some() {}
+    client.disconnect().await;
+    Ok(())
+}
+
+fn builder(options: &ConnectOptions) -> ClientBuilder {
+    let limit = Duration::from_secs(options.timeout);
+    let mut builder = Client::builder(&options.url).path(&options.path).connect_timeout(limit).ack_timeout(limit);
+    if let Some(namespace) = &options.namespace {
+        builder = builder.namespace(namespace);
+    }
+    if let Some(auth) = &options.auth {
+        builder = builder.auth(auth);
+    }
+    for (name, value) in &options.header {
+        builder = builder.header(name, value);
+    }
+    if !options.transport.is_empty() {
+        let transport = |way: &Way| match way {
+            Way::Polling => Transport::Polling,
+            Way::Websocket => Transport::Websocket,
+        };
+        builder = builder.transports(options.transport.iter().map(transport).collect::<Vec<_>>());
+    }
+    if options.msgpack {
+        builder = builder.parser(Parser::Msgpack);
+    }
+    if options.insecure {
+        builder = builder.tls(Tls::new().danger_accept_any_certificate());
+    }
+    builder
+}
+
+/// Waits for the first connection; without `--retry` the first failure is the last.
+async fn first_connection(client: &Client, options: &ConnectOptions, report: &Report) -> Result<(), Failure> {
+    let (told, mut heard) = tokio::sync::mpsc::channel(16);
+    client.on_connect_error(async move |_, error| {
+        // Nobody listens any more once it is connected.
+        let _ = told.try_send(error);
+    });
+    let mut watch = client.watch();
+    loop {
+        let failed = tokio::select! {
+            _ = watch.until(State::is_connected) => break,
+            error = heard.recv() => error,
+        };
+        let Some(error) = failed else { break };
+        if !options.retry || !client.state().is_active() {
+            client.disconnect().await;
+            return Err(Failure::Connect(error));
+        }
+        report.problem(&error.to_string());
+    }
+    report.state(&State::Connected);
+    Ok(())
+}
+
+fn received(message: &Message, report: &Report) {
+    let arguments = message.args().unwrap_or_default();
+    report.event(Kind::Event, message.event(), &arguments);
+}
+
+/// Does what a line asks for.
+fn obey(line: Line, client: &Client, questions: &mut tokio::task::JoinSet<()>, report: &Report) {
+    match line {
+        Line::Emit { event, arguments } => {
+            if let Err(error) = client.emit(&event, arguments) {
+                report.problem(&error.to_string());
+            }
+        }
+        Line::Ask { event, arguments } => {
+            let answer = client.emit_with_ack::<_, Arguments>(&event, arguments).send();
+            let report = report.clone();
+            questions.spawn(async move {
+                match answer.await {
+                    Ok(arguments) => report.event(Kind::Answer, &event, &arguments),
+                    Err(error) => report.problem(&format!("{event}: {error}")),
+                }
+            });
+        }
+        Line::Help => report.help(),
+        Line::Nothing | Line::Quit => {}
+    }
+}
+
+/// The end which nobody here asked for.
+fn ended(state: &State) -> Result<(), Failure> {
+    match state {
+        State::Disconnected(Ending::Disconnected(reason)) => Err(Failure::Disconnected(*reason)),
+        State::Disconnected(Ending::Failed(error)) => Err(Failure::Connect(error.clone())),
+        _ => Ok(()),
+    }
+}
+
+fn object(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err("it must be a JSON object, for example {\"token\":\"…\"}".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("it must be NAME: VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}

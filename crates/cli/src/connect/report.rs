@@ -1,0 +1,122 @@
+//! What is shown.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use sockeye_client::State;
+
+use super::value::Arguments;
+
+/// What arguments belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Answer,
+    Event,
+}
+
+/// Writes to the terminal, or for a script.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    json: bool,
+    colour: bool,
+}
+
+impl Report {
+    pub(super) fn new(json: bool) -> Self {
+        let colour = !json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { json, colour }
+    }
+
+    /// An event has arrived, or the answer to one.
+    pub(super) fn event(&self, kind: Kind, event: &str, arguments: &Arguments) {
+        let (word, sign) = match kind {
+            Kind::Answer => ("answer", "="),
+            Kind::Event => ("event", "<"),
+        };
+        if self.json {
+            return line(&json!({ "time": now(), "kind": word, "event": event, "args": arguments.0 }).to_string());
+        }
+        let name = if event.contains(char::is_whitespace) { format!("{event:?}") } else { clean(event) };
+        line(format!("{} {sign} {} {arguments}", self.dim(&clock()), self.bold(&name)).trim_end());
+    }
+
+    /// How far the connection is.
+    pub(super) fn state(&self, state: &State) {
+        let (word, detail) = match state {
+            State::Connected => ("connected", String::new()),
+            State::Connecting => ("connecting", String::new()),
+            State::Waiting { delay, .. } => ("waiting", format!(", next attempt in {:.1} s", delay.as_secs_f64())),
+            _ => ("disconnected", String::new()),
+        };
+        if self.json {
+            return line(&json!({ "time": now(), "kind": "state", "state": word }).to_string());
+        }
+        note(&format!("{} * {word}{detail}", self.dim(&clock())));
+    }
+
+    /// Something did not work, and the connection goes on.
+    pub(super) fn problem(&self, problem: &str) {
+        if self.json {
+            return line(&json!({ "time": now(), "kind": "problem", "problem": problem }).to_string());
+        }
+        note(&format!("{} ! {}", self.dim(&clock()), clean(problem)));
+    }
+
+    /// What can be typed.
+    pub(super) fn help(&self) {
+        if !self.json {
+            note(HELP);
+        }
+    }
+
+    fn dim(&self, text: &str) -> String {
+        self.styled("2", text)
+    }
+
+    fn bold(&self, text: &str) -> String {
+        self.styled("1", text)
+    }
+
+    fn styled(&self, style: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// What the server sends must not move the cursor.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// What a script reads, and what arrives.
+fn line(text: &str) {
+    // A reader which has gone away is no reason to make noise.
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// What is about the connection.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    since_1970().as_secs_f64()
+}
+
+/// Time of day, UTC.
+fn clock() -> String {
+    let now = since_1970();
+    let seconds = now.as_secs() % 86_400;
+    format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, now.subsec_millis())
+}
+
+const HELP: &str = "  event arguments…    emit: arguments are JSON with spaces between; other text is one string
+  ?event arguments…   emit and wait for the answer
+  \"two words\" …       a name with spaces is a JSON string
+  {\"base64\":\"…\"}      stands for bytes
+  .quit               disconnect and end (or Ctrl-D)";
