@@ -95,7 +95,7 @@ fn decode(args: Args<'_>) {
     let _ = args.decode::<[u64; 3]>();
     let _ = args.decode::<(Option<bool>, Option<f32>, Option<String>)>();
     same_again::<Value>(args);
-    same_again::<(Option<Value>, Option<Value>)>(args);
+    same_again::<(Value, Value, Option<bool>)>(args);
     same_again::<(String, i64)>(args);
     same_again::<Record>(args);
     same_again::<(Choice, Option<Choice>)>(args);
@@ -107,6 +107,11 @@ fn decode(args: Args<'_>) {
 /// What was read into a type can be sent, and reads as the same.
 fn same_again<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(args: Args<'_>) {
     let Ok(value) = args.decode::<T>() else { return };
+    // A number beyond all doubles reads as infinity, which JSON cannot write. (A text with these letters is passed over,
+    // too; there are enough others.)
+    if format!("{value:?}").contains("inf") {
+        return;
+    }
     let written = OwnedArgs::encode(&value).unwrap_or_else(|error| panic!("{value:?} cannot be written: {error}"));
     match written.as_args().decode::<T>() {
         Ok(again) => assert_eq!(again, value),
