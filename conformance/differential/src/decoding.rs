@@ -10,9 +10,9 @@ use sockeye_fuzz_targets::mutation::Random;
 use sockeye_protocol::{Args, Config, Connection, Event, NamespacePath, Outgoing, Parser, ProtocolError, Raw};
 
 use crate::corpus;
+use crate::difference::{Difference, Stricter};
 use crate::judge::Judge;
 use crate::tree::{Tree, bits, hex};
-use crate::{Difference, Stricter};
 
 /// A message as it arrives: text or bytes.
 type Arriving = Result<String, Vec<u8>>;

@@ -5,9 +5,9 @@ use sockeye_engine::time::Instant;
 use sockeye_fuzz_targets::mutation::Random;
 use sockeye_protocol::{AckId, Event, Parser};
 
-use crate::Difference;
 use crate::corpus;
 use crate::decoding::{arriving, message, path_of, server, told};
+use crate::difference::Difference;
 use crate::judge::Judge;
 use crate::tree::{Tree, unhex};
 

@@ -3,6 +3,7 @@
 //! `sockeye-differential [CASES] [SEED]` asks `judge.mjs`, which it finds beside its own sources, and fails on the first
 //! case in which the two differ other than on purpose. It prints what differed on purpose, and how often.
 
+mod difference;
 mod tree;
 mod judge;
 mod corpus;
@@ -10,17 +11,11 @@ mod payloads;
 mod decoding;
 mod encoding;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use difference::{Difference, Stricter};
 use judge::Judge;
 use sockeye_fuzz_targets::mutation::Random;
-
-/// Where ours is stricter on purpose: the name of the difference, and how often it was met.
-type Stricter = BTreeMap<String, usize>;
-
-/// A case that differs, as a person wants to read it.
-type Difference = String;
 
 const CASES: usize = 3_000;
 const SEED: u64 = 1;

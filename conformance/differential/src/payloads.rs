@@ -5,9 +5,9 @@ use sockeye_engine::{Encoded, Message, Packet, ProtocolError, payload};
 use sockeye_fuzz_targets::mutation::Random;
 
 use crate::corpus;
+use crate::difference::{Difference, Stricter};
 use crate::judge::Judge;
 use crate::tree::{Tree, hex};
-use crate::{Difference, Stricter};
 
 /// Any body is the same packets to both.
 pub(crate) fn decode(judge: &mut Judge, random: &mut Random, stricter: &mut Stricter) -> Result<(), Difference> {
