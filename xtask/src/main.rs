@@ -13,6 +13,7 @@ mod conformance;
 mod differential;
 mod autobahn;
 mod fuzz;
+mod interleavings;
 mod steps;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ cargo xtask differential [N]     only: our codecs against the official ones, N g
 cargo xtask autobahn [CASES]     the Autobahn suite against both ends of our WebSocket layer (needs Python 2.7)
 cargo xtask fuzz [TARGETS]       what a fuzzer invents for every decoder and whole sessions (needs a C++ compiler)
     --minutes N                  for each target; 1 if nothing is said
+cargo xtask interleavings        only: the locks of the server, in every order that a scheduler finds
 cargo xtask bench [ARGS]         our server and its peers side by side; --quick for a first look, --help for more
 cargo xtask bench instructions   count those of the hot paths and compare; --write keeps them (needs valgrind)
 
@@ -61,6 +63,7 @@ fn run(words: &[String]) -> Result {
         "test" => steps::run(&Workspace::load()?, rest),
         "differential" => differential::run(&Workspace::load()?, rest),
         "fuzz" => fuzz::run(&Workspace::load()?, rest),
+        "interleavings" => interleavings::run(&Workspace::load()?),
         "layers" => layers::check(&Workspace::load()?),
         "supply" => supply::check(&Workspace::load()?),
         "conformance" => conformance::run(&Workspace::load()?, rest),

@@ -10,7 +10,7 @@ use sockeye_fuzz_targets::mutation::Random;
 use sockeye_protocol::{Args, Config, Connection, Event, NamespacePath, Outgoing, Parser, ProtocolError, Raw};
 
 use crate::corpus;
-use crate::difference::{Difference, Stricter};
+use crate::found::{Difference, Stricter};
 use crate::judge::Judge;
 use crate::tree::{Tree, bits, hex};
 

@@ -7,7 +7,7 @@ use sockeye_protocol::{AckId, Event, Parser};
 
 use crate::corpus;
 use crate::decoding::{arriving, message, path_of, server, told};
-use crate::difference::Difference;
+use crate::found::Difference;
 use crate::judge::Judge;
 use crate::tree::{Tree, unhex};
 

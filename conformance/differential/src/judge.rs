@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::difference::Difference;
+use crate::found::Difference;
 use crate::tree::sorted;
 
 /// The official parsers.

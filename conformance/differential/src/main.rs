@@ -3,7 +3,7 @@
 //! `sockeye-differential [CASES] [SEED]` asks `judge.mjs`, which it finds beside its own sources, and fails on the first
 //! case in which the two differ other than on purpose. It prints what differed on purpose, and how often.
 
-mod difference;
+mod found;
 mod tree;
 mod judge;
 mod corpus;
@@ -13,7 +13,7 @@ mod encoding;
 
 use std::process::ExitCode;
 
-use difference::{Difference, Stricter};
+use found::{Difference, Stricter};
 use judge::Judge;
 use sockeye_fuzz_targets::mutation::Random;
 

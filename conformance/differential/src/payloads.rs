@@ -5,7 +5,7 @@ use sockeye_engine::{Encoded, Message, Packet, ProtocolError, payload};
 use sockeye_fuzz_targets::mutation::Random;
 
 use crate::corpus;
-use crate::difference::{Difference, Stricter};
+use crate::found::{Difference, Stricter};
 use crate::judge::Judge;
 use crate::tree::{Tree, hex};
 

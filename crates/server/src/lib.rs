@@ -418,6 +418,8 @@ mod serving;
 mod verbs;
 #[cfg(doctest)]
 mod guides;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 
 pub use ack::{Replies, Reply};
 pub use builder::{ServerBuilder, Transport};

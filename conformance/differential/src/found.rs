@@ -1,4 +1,4 @@
-//! How the two differ.
+//! What a comparison finds.
 
 use std::collections::BTreeMap;
 
