@@ -81,18 +81,27 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     Err(Failure::new(format!("{} faults in what we build on:\n  {}", faults.len(), faults.join("\n  "))))
 }
 
-/// Packs every crate as for publishing, which makes Cargo ask the registry whether something we use was withdrawn.
+/// Packs the crates that are published, which makes Cargo ask the registry whether something they use was withdrawn.
 ///
 /// # Errors
 /// A crate cannot be packed, or uses a version that was yanked.
 pub(crate) fn package(workspace: &Workspace) -> Result {
-    let args = ["package", "--workspace", "--no-verify", "--allow-dirty"];
-    let yanked = yanked(&shell::remarks(&mut shell::cargo(&workspace.root, args))?);
+    let mut cargo = shell::cargo(&workspace.root, ["package", "--no-verify", "--allow-dirty"]);
+    for name in published(workspace) {
+        cargo.args(["--package", name]);
+    }
+    let yanked = yanked(&shell::remarks(&mut cargo)?);
     if yanked.is_empty() {
-        println!("every crate packs, and uses no version that was withdrawn");
+        println!("every published crate packs, and uses no version that was withdrawn");
         return Ok(());
     }
     Err(Failure::new(format!("{} withdrawn versions are in use:\n  {}", yanked.len(), yanked.join("\n  "))))
+}
+
+/// Our own crates but those with `publish = false`.
+fn published(workspace: &Workspace) -> Vec<&str> {
+    let open = workspace.members().filter(|package| package["publish"].is_null());
+    open.map(|package| text(package, "name")).collect()
 }
 
 /// Lines like "warning: package `x v1.0.0` in Cargo.lock is yanked in registry …", each once.
