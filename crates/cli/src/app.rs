@@ -18,6 +18,7 @@ use crate::events::{
 };
 use crate::history::History;
 use crate::people::{MAX_ROOMS, People, checked_name};
+use crate::process;
 
 /// The room everybody is in from the start.
 const LOBBY: &str = "lobby";
@@ -234,7 +235,7 @@ impl Chat {
             pictures: self.pictures.load(Ordering::Relaxed),
             received: metrics.messages_received,
             sent: metrics.messages_sent,
-            memory_bytes: memory_bytes(),
+            memory_bytes: process::memory_bytes(),
         }
     }
 }
@@ -267,13 +268,6 @@ fn check_picture(picture: &Picture) -> Answer<()> {
 fn is_same(given: &str, wanted: &str) -> bool {
     let difference = given.bytes().zip(wanted.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
     given.len() == wanted.len() && difference == 0
-}
-
-/// Resident memory of this process, where the operating system tells it in a file.
-fn memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
 const MAX_KEY: usize = 64;

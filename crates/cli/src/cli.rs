@@ -1,11 +1,13 @@
 //! The command line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::connect::ConnectOptions;
+use crate::limits::{LimitOptions, seconds};
 
 /// Socket.IO in one binary
 #[derive(Debug, Parser)]
@@ -21,9 +23,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a Socket.IO server with the demo: a chat that shows what passes on the wire
     ///
-    /// Open the printed address in two windows. Ctrl-C stops the server: clients are told, what they were sent is
-    /// written, and after five seconds at most the process ends.
-    Serve(ServeOptions),
+    /// Open the printed address in two windows. Ctrl-C, or SIGTERM, stops the server: clients are told, what they were
+    /// sent is written, and after --drain and --grace at most the process ends; a second one ends it at once.
+    ///
+    /// Machines ask at /healthz (is it alive?), /readyz (may it get new clients?) and /metrics (figures for Prometheus).
+    Serve(Box<ServeOptions>),
 
     /// Connect to a Socket.IO server: type events, see what arrives
     ///
@@ -55,6 +59,22 @@ pub(crate) struct ServeOptions {
     /// Log more: -v connections and namespaces, -vv all there is; never what was sent
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    /// Where /healthz, /readyz and /metrics are served instead, so that not everybody can ask, for example 127.0.0.1:9090
+    #[arg(long, env = "SOCKEYE_MONITOR", value_name = "ADDRESS:PORT")]
+    pub(crate) monitor: Option<SocketAddr>,
+
+    /// Seconds to go on as ever after the signal to stop, while /readyz says 503 and load balancers take notice
+    #[arg(long, env = "SOCKEYE_DRAIN", value_name = "SECONDS", value_parser = seconds, default_value = "0")]
+    pub(crate) drain: Duration,
+
+    /// Seconds to tell all clients and to let handlers end; clients are spread over half of it
+    #[arg(long, env = "SOCKEYE_GRACE", value_name = "SECONDS", value_parser = seconds, default_value = "5")]
+    pub(crate) grace: Duration,
+
+    /// What clients may do.
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
 }
 
 #[cfg(test)]
@@ -66,7 +86,7 @@ mod tests {
     fn serve(words: &[&str]) -> ServeOptions {
         let parsed = Cli::try_parse_from(["sockeye", "serve"].iter().chain(words)).unwrap();
         let Command::Serve(options) = parsed.command else { panic!("another command") };
-        options
+        *options
     }
 
     #[test]
@@ -86,6 +106,15 @@ mod tests {
         let options = serve(&["--host", "::", "-p", "0", "-vv", "--admin-password", "up"]);
         assert_eq!((options.host.to_string().as_str(), options.port), ("::", 0));
         assert_eq!((options.verbose, options.admin_password.as_deref()), (2, Some("up")));
+    }
+
+    #[test]
+    fn limits_are_read() {
+        let options = serve(&["--max-sessions", "7", "--handshake-rate", "5/50", "--trust-proxy", "::1,10.0.0.0/8"]);
+        assert_eq!((options.limits.max_sessions, options.grace), (Some(7), Duration::from_secs(5)));
+        assert_eq!(options.limits.handshake_rate, Some(crate::limits::Rate { per_second: 5, burst: 50 }));
+        assert_eq!(options.limits.trust_proxy, ["::1", "10.0.0.0/8"]);
+        assert!(Cli::try_parse_from(["sockeye", "serve", "--grace", "soon"]).is_err());
     }
 
     #[test]

@@ -3,8 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod connect;
+mod limits;
 mod cli;
 mod terminal;
+mod process;
+mod site;
+mod probes;
 mod assets;
 mod events;
 mod people;
@@ -23,6 +27,7 @@ use crate::cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    process::started();
     let Cli { command } = Cli::parse();
     let outcome = match command {
         Command::Serve(options) => serve::run(&options).map_err(|problem| problem.to_string()),

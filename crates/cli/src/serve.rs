@@ -2,24 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request};
-use axum::middleware::map_request;
-use axum::serve::ListenerExt;
-use sockeye::{PeerAddr, Server};
+use sockeye::{ConfigError, Server};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::cli::ServeOptions;
+use crate::probes::{self, Readiness};
+use crate::site::Site;
 use crate::{app, assets, terminal};
 
-/// How long clients may take to read their last packets when the server stops.
-const GRACE: Duration = Duration::from_secs(5);
-/// How long a plain HTTP request may then still take.
-const HTTP_GRACE: Duration = Duration::from_secs(1);
 const PASSWORD_BYTES: usize = 10;
 
 /// Why the server did not run. The text is for the person at the terminal.
@@ -27,6 +20,8 @@ const PASSWORD_BYTES: usize = 10;
 pub(crate) enum Failure {
     #[error("port {port} is in use; stop the other program or choose another port, for example --port {}", other(*port))]
     InUse { port: u16 },
+    #[error("{0}")]
+    Config(#[from] ConfigError),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("{0}")]
@@ -51,34 +46,26 @@ pub(crate) fn run(options: &ServeOptions) -> Result<(), Failure> {
 async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let listener = listen(SocketAddr::new(options.host, options.port)).await?;
     let address = listener.local_addr()?;
+    let monitor = match options.monitor {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let monitor_address = monitor.as_ref().map(TcpListener::local_addr).transpose()?;
     let made_up = if options.admin_password.is_none() { Some(made_up_password()?) } else { None };
-    let io = Server::new();
+    let io = options.limits.server()?;
     app::install(&io, options.admin_password.clone().or_else(|| made_up.clone()).unwrap_or_default());
     let signal = StopSignal::new()?;
 
-    let (stop, stopped) = oneshot::channel::<()>();
-    let listener = listener.tap_io(|stream| {
-        // Packets are small and wait for nobody; a failure costs latency only.
-        if let Err(error) = stream.set_nodelay(true) {
-            warn!(%error, "TCP_NODELAY cannot be set");
-        }
-    });
-    let http = axum::serve(listener, routes(&io).into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async { drop(stopped.await) });
-    let http = tokio::spawn(http.into_future());
-    terminal::greet(address, made_up.as_deref());
-    wait_and_close(signal, &io, stop, http).await
-}
-
-/// The page, and the Socket.IO server beside it.
-fn routes(io: &Server) -> Router {
-    Router::new().nest_service("/socket.io", io.service()).fallback(assets::serve).layer(map_request(with_address))
-}
-
-/// Tells the Socket.IO service who is at the other end.
-async fn with_address(ConnectInfo(address): ConnectInfo<SocketAddr>, mut request: Request) -> Request {
-    request.extensions_mut().insert(PeerAddr(address));
-    request
+    let readiness = Readiness::default();
+    let probes = probes::routes(&io, &readiness);
+    let page = Router::new().nest_service("/socket.io", io.service()).fallback(assets::serve);
+    let sites = match monitor {
+        Some(monitor) => vec![Site::start(listener, page), Site::start(monitor, probes)],
+        None => vec![Site::start(listener, page.merge(probes))],
+    };
+    terminal::greet(address, monitor_address, made_up.as_deref());
+    wait_and_close(signal, options, &io, &readiness, sites).await;
+    Ok(())
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -91,30 +78,27 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 /// Serves until somebody asks to stop, then tells the clients and waits for them; a second request waits no longer.
 async fn wait_and_close(
     mut signal: StopSignal,
+    options: &ServeOptions,
     io: &Server,
-    stop: oneshot::Sender<()>,
-    mut http: tokio::task::JoinHandle<io::Result<()>>,
-) -> Result<(), Failure> {
-    tokio::select! {
-        () = signal.next() => {}
-        ended = &mut http => return Ok(ended.map_err(io::Error::other)??),
-    }
+    readiness: &Readiness,
+    sites: Vec<Site>,
+) {
+    signal.next().await;
     info!(clients = io.metrics().sessions, "stopping; once more stops at once");
-    // New requests are refused from here on; the polls that wait are answered by closing the sessions.
-    drop(stop);
+    readiness.end();
     let close = async {
-        io.close(GRACE).await;
-        tokio::time::timeout(HTTP_GRACE, http).await.unwrap_or_else(|_| {
-            warn!("some HTTP requests were cut off");
-            Ok(Ok(()))
-        })
+        tokio::time::sleep(options.drain).await;
+        io.close(options.grace).await;
+        // Who polls needs its connection until its session is over.
+        for site in sites {
+            site.stop().await;
+        }
     };
     tokio::select! {
-        ended = close => ended.map_err(io::Error::other)??,
+        () = close => {}
         () = signal.next() => warn!("stopped before all clients were told"),
     }
     info!("stopped");
-    Ok(())
 }
 
 /// Ctrl-C, and what service managers send.

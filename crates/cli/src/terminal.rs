@@ -39,8 +39,11 @@ fn filter(options: &ServeOptions) -> Result<Targets, String> {
 }
 
 /// Says where the server is. The address comes first on a line of its own, so that programs can wait for it.
-pub(crate) fn greet(address: SocketAddr, made_up_password: Option<&str>) {
+pub(crate) fn greet(address: SocketAddr, monitor: Option<SocketAddr>, made_up_password: Option<&str>) {
     println!("Sockeye {} listens on {}", env!("CARGO_PKG_VERSION"), url(address));
+    if let Some(monitor) = monitor {
+        println!("Its health and figures are at {}", url(monitor));
+    }
     if let Some(password) = made_up_password {
         println!("Password of /admin: {password}   (--admin-password sets another)");
     }
@@ -57,11 +60,14 @@ fn url(address: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::{Cli, Command};
 
     fn options(log: Option<&str>, verbose: u8) -> ServeOptions {
-        let host = [127, 0, 0, 1].into();
-        ServeOptions { port: 0, host, admin_password: None, log: log.map(Into::into), verbose }
+        let Command::Serve(options) = Cli::parse_from(["sockeye", "serve"]).command else { panic!("another command") };
+        ServeOptions { log: log.map(Into::into), verbose, ..*options }
     }
 
     #[test]

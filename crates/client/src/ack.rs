@@ -11,6 +11,7 @@ use sockeye_protocol::{AckId, Outgoing};
 
 use crate::link::Member;
 use crate::queue::{Item, Kind};
+use crate::time::after;
 
 /// An event that asks for an answer. It is sent when this is awaited, or by [`Self::send`].
 #[derive(Debug)]
@@ -52,8 +53,7 @@ impl<R> AckFuture<R> {
             return Ok(pending);
         }
         let now = tokio::time::Instant::now().into_std();
-        // A wait beyond what the clock can say is a wait of a century.
-        let deadline = now.checked_add(timeout).unwrap_or(now + CENTURY);
+        let deadline = after(now, timeout);
         self.member.push(Item { packet, kind: Kind::Asking { id, deadline } }, Some(asker))?;
         Ok(pending)
     }
@@ -67,5 +67,3 @@ impl<R: DeserializeOwned> IntoFuture for AckFuture<R> {
         self.send()
     }
 }
-
-const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);

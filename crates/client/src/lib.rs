@@ -45,6 +45,7 @@
 
 mod error;
 mod random;
+mod time;
 mod backoff;
 mod cookie;
 mod address;

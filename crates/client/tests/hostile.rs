@@ -10,6 +10,9 @@ use sockeye_engine::ws;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+/// A name, and what is answered to a request with this head.
+type Case = (&'static str, fn(&str) -> Vec<u8>);
+
 /// Opens a WebSocket, lets the client into its namespace, and sends `then`.
 async fn welcome(mut wire: Wire, then: &[u8]) {
     let request = read_head(&mut wire).await;
@@ -198,7 +201,7 @@ async fn a_flood_of_pings_is_answered_within_bounds() {
 
 #[tokio::test(start_paused = true)]
 async fn handshakes_that_are_none() {
-    let cases: [(&str, fn(&str) -> Vec<u8>); 8] = [
+    let cases: [Case; 8] = [
         ("wrong key", |_| switching("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "")),
         ("an extension", |head| switching(head, "Sec-WebSocket-Extensions: permessage-deflate\r\n")),
         ("a protocol", |head| switching(head, "Sec-WebSocket-Protocol: chat\r\n")),
@@ -228,7 +231,7 @@ async fn handshakes_that_are_none() {
 
 #[tokio::test(start_paused = true)]
 async fn polling_answers_that_are_none() {
-    let cases: [(&str, fn(&str) -> Vec<u8>); 9] = [
+    let cases: [Case; 9] = [
         ("not UTF-8", |_| b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xfe".to_vec()),
         ("too long", |_| response("200 OK", "", &"0".repeat(10_001))),
         ("an endless body", |_| {

@@ -467,3 +467,33 @@ async fn a_line_that_flaps_leaves_one_connection() {
     settle().await;
     assert_eq!(net.open(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn odd_options_do_no_harm() {
+    let (io, _heard) = server();
+    let net = Net::with(&io);
+    let forever = std::time::Duration::MAX;
+    let builder = net.client().connect_timeout(forever).ack_timeout(forever).retries(u32::MAX);
+    let client = builder.reconnect(Reconnect::backoff(forever, forever).max_elapsed(forever)).connect().await.unwrap();
+    assert_eq!(client.emit_with_ack::<_, u32>("sum", (2, 3)).timeout(forever).await.unwrap(), 5);
+    net.cut();
+    lost(&client).await;
+    client.disconnect().await;
+    for builder in [
+        net.client().transports([]),
+        net.client().connect_timeout(seconds(0)),
+        net.client().ack_timeout(seconds(0)),
+        net.client().queue(0, 0, WhenFull::Fail),
+        net.client().max_waiting(0, 0),
+        net.client().max_payload(0),
+        net.client().exact_path("nowhere"),
+        net.client().path("/a b"),
+        net.client_of("gopher://x"),
+        client.of("/x").header("A", "b"),
+    ] {
+        assert!(builder.start().is_err());
+    }
+    assert_eq!(tasks(), 0, "nothing was begun");
+    let reserved = std::panic::catch_unwind(|| Client::builder("http://x").on("disconnect", async |_, ()| {}));
+    assert!(reserved.is_err(), "a mistake in the program");
+}

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::error::{ConnectError, DisconnectReason};
 use crate::link::Member;
 use crate::state::{Ending, State};
+use crate::time::after;
 
 /// The clients of one connection.
 pub(crate) struct Body {
@@ -60,7 +61,7 @@ impl Body {
     /// Asks for the namespace of one client, if there is an open connection.
     fn begin(&mut self, at: usize, now: Instant) {
         let (Some(connection), Some(seat)) = (&mut self.connection, self.seats.get_mut(at)) else { return };
-        let deadline = now + self.config.connect_timeout;
+        let deadline = after(now, self.config.connect_timeout);
         let wish = seat.begin(connection, deadline);
         self.grant(at, wish);
     }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use sockeye_protocol::event::{AckError, Asker};
 use sockeye_protocol::{AckId, AckTable, Args, Outgoing};
 
+use crate::time::after;
+
 /// What was sent and waits for an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
@@ -44,7 +46,7 @@ impl Delivery {
         retries: u32,
         now: Instant,
     ) {
-        let due = now.checked_add(timeout);
+        let due = Some(after(now, timeout));
         let packet = packet.clone();
         self.guaranteed = Some(Box::new(Guaranteed { packet, id, timeout, asker, tries_left: retries, due }));
     }
@@ -52,7 +54,7 @@ impl Delivery {
     /// The event which is to be sent again now.
     pub(crate) fn again(&mut self, now: Instant) -> Option<Outgoing> {
         let guaranteed = self.guaranteed.as_mut().filter(|guaranteed| guaranteed.due.is_none())?;
-        guaranteed.due = now.checked_add(guaranteed.timeout);
+        guaranteed.due = Some(after(now, guaranteed.timeout));
         Some(guaranteed.packet.clone())
     }
 

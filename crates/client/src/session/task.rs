@@ -24,6 +24,7 @@ use crate::error::{ConnectError, DisconnectReason};
 use crate::link::{Command, Link};
 use crate::random;
 use crate::state::{Ending, State};
+use crate::time::after;
 use crate::transport::Site;
 use crate::transport::websocket::WebSocket;
 
@@ -206,7 +207,7 @@ impl Task {
     fn try_next(&mut self, now: Instant) {
         let transport = if self.untried.is_empty() { Transport::Polling } else { self.untried.remove(0) };
         let config = &self.link.config;
-        let deadline = now + config.connect_timeout;
+        let deadline = after(now, config.connect_timeout);
         let site = Arc::new(Site::new(Arc::clone(config)));
         self.again = true;
         self.phase = match transport {
@@ -263,7 +264,7 @@ impl Task {
                 let delay = delay.saturating_add(error.retry_after().unwrap_or_default());
                 self.attempt = self.attempt.saturating_add(1);
                 self.body.set_state(&State::Waiting { attempt: self.attempt, delay });
-                self.phase = Phase::Waiting { until: now + delay };
+                self.phase = Phase::Waiting { until: after(now, delay) };
             }
             None => {
                 tracing::debug!(%error, "no further attempt");

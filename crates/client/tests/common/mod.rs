@@ -82,6 +82,11 @@ impl Net {
         self.0.lines.lock().iter().for_each(|line| line.freeze());
     }
 
+    /// Bytes that have passed on the streams which are open, in both directions.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.lines.lock().iter().map(|line| line.bytes()).sum()
+    }
+
     /// Streams opened so far, successfully or not.
     pub(crate) fn dials(&self) -> usize {
         self.0.dials.load(Ordering::Relaxed)

@@ -22,6 +22,7 @@ struct State {
     is_frozen: bool,
     /// Bytes that may still pass.
     budget: Option<usize>,
+    bytes: usize,
     wakers: Vec<Waker>,
 }
 
@@ -56,6 +57,10 @@ impl Line {
         self.state.lock().is_frozen = true;
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
     pub(crate) fn is_held(&self) -> bool {
         self.held.load(Ordering::Relaxed)
     }
@@ -77,6 +82,7 @@ impl Line {
 
     fn passed(&self, bytes: usize) {
         let mut state = self.state.lock();
+        state.bytes += bytes;
         let Some(budget) = &mut state.budget else { return };
         *budget = budget.saturating_sub(bytes);
         let is_used_up = *budget == 0;

@@ -1,0 +1,190 @@
+//! Serving HTTP with deadlines: whoever says nothing, or does not finish what it says, is cut off.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use sockeye::PeerAddr;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tower_service::Service;
+use tracing::{debug, warn};
+
+/// How long a client may take for the head of a request, the wait for its beginning included.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How long requests that are being answered may still take at the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener and what it serves.
+pub(crate) struct Site {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Site {
+    /// Begins to serve.
+    pub(crate) fn start(listener: TcpListener, routes: Router) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        Self { stop, task: tokio::spawn(accept(listener, routes, stopped)) }
+    }
+
+    /// Accepts no more connections, ends those which wait for requests, and lets requests be answered for a second.
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            warn!(%error, "the HTTP server did not end in order");
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, routes: Router, mut stopped: watch::Receiver<bool>) {
+    // Each connection holds a sender: when the last is gone, there is nothing to receive.
+    let (open, mut closed) = mpsc::channel::<()>(1);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop(&mut stopped) => break,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                // Packets are small and wait for nobody; a failure costs latency only.
+                if let Err(error) = stream.set_nodelay(true) {
+                    debug!(%error, "TCP_NODELAY cannot be set");
+                }
+                let (routes, stopped, open) = (routes.clone(), stopped.clone(), open.clone());
+                tokio::spawn(async move {
+                    serve(stream, address, routes, stopped).await;
+                    drop(open);
+                });
+            }
+            Err(error) if is_about_one_client(&error) => {}
+            Err(error) => {
+                warn!(%error, "no connection can be accepted at the moment");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop((listener, open));
+    if tokio::time::timeout(LAST_ANSWERS, closed.recv()).await.is_err() {
+        warn!("some HTTP requests were cut off");
+    }
+}
+
+fn is_about_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+async fn stop(stopped: &mut watch::Receiver<bool>) {
+    // An error means that nobody can say it any more.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+/// Serves the requests of one connection until it ends, or becomes a WebSocket.
+async fn serve<S>(stream: S, address: SocketAddr, routes: Router, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddr(address));
+        routes.clone().call(request)
+    });
+    let http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut http = pin!(http);
+    let ended = tokio::select! {
+        ended = &mut http => ended,
+        () = stop(&mut stopped) => {
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "an HTTP connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A connection, and how to stop the site.
+    fn open() -> (DuplexStream, watch::Sender<bool>) {
+        let routes = Router::new().route("/", get(async || "hello")).route(
+            "/slow",
+            get(async || {
+                tokio::time::sleep(Duration::from_secs(40)).await;
+                "at last"
+            }),
+        );
+        let (ours, theirs) = duplex(10_000);
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(serve(theirs, ([192, 0, 2, 1], 1).into(), routes, stopped));
+        (ours, stop)
+    }
+
+    /// What comes until the end, and how long it took.
+    async fn rest(stream: &mut DuplexStream) -> (String, u64) {
+        let (began, mut text) = (Instant::now(), String::new());
+        stream.read_to_string(&mut text).await.unwrap();
+        (text, began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_or_half_of_it_is_cut_off() {
+        for beginning in ["", "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "] {
+            let (mut stream, _stop) = open();
+            stream.write_all(beginning.as_bytes()).await.unwrap();
+            assert_eq!(rest(&mut stream).await.1, 30, "{beginning:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_kept_alive_is_not_kept_for_ever() {
+        let (mut stream, _stop) = open();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let (text, seconds) = rest(&mut stream).await;
+        assert!(text.ends_with("\r\n\r\nhello"), "{text}");
+        assert_eq!(seconds, 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_may_take_longer_than_a_request() {
+        let (mut stream, _stop) = open();
+        stream.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let (text, seconds) = rest(&mut stream).await;
+        assert!(text.ends_with("at last"), "{text}");
+        assert_eq!(seconds, 70);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_idle_connections_close_and_requests_are_answered() {
+        let (mut idle, stop_idle) = open();
+        let (mut busy, stop_busy) = open();
+        busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop_idle.send_replace(true);
+        stop_busy.send_replace(true);
+        assert_eq!(rest(&mut idle).await, (String::new(), 0));
+        let (text, seconds) = rest(&mut busy).await;
+        assert!(text.ends_with("at last"), "{text}");
+        assert_eq!(seconds, 39);
+    }
+}
