@@ -18,13 +18,8 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result {
     let mut runner = install::node_command(workspace, &folder, "node", &args)?;
     runner.env("PYTHON", python);
     if !words.iter().any(|word| word == "--reference") {
-        shell::run(&mut build(workspace))?;
+        workspace.build()?;
         runner.env("SOCKEYE_CONFORMANCE_SERVER", workspace.program("sockeye-conformance"));
     }
     shell::run(&mut runner)
-}
-
-/// Features are resolved over the whole workspace and its tests, so what `cargo test` has built is not built again.
-fn build(workspace: &Workspace) -> std::process::Command {
-    shell::cargo(&workspace.root, ["build", "--workspace", "--bins", "--tests"])
 }

@@ -8,8 +8,7 @@ use crate::workspace::Workspace;
 pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result {
     let folder = workspace.root.join("conformance");
     install::npm_packages(workspace, &folder)?;
-    // In the features of the whole workspace, as everything is built for the tests.
-    shell::run(&mut shell::cargo(&workspace.root, ["build", "--workspace", "--bins", "--tests"]))?;
+    workspace.build()?;
     let program = workspace.program("sockeye-differential");
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     shell::run(&mut install::node_command(workspace, &folder, &program.to_string_lossy(), &words)?)

@@ -35,7 +35,15 @@ impl Workspace {
         self.packages().filter(|package| package["source"].is_null())
     }
 
-    /// A program built in the `dev` profile.
+    /// Builds every program and test with every feature, in the `dev` profile: once, for all steps of the test.
+    ///
+    /// # Errors
+    /// Something does not compile.
+    pub(crate) fn build(&self) -> Result {
+        shell::run(&mut shell::cargo(&self.root, ["build", "--workspace", "--all-features", "--bins", "--tests"]))
+    }
+
+    /// A program that [`build`](Self::build) made.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.target.join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
     }
