@@ -65,6 +65,13 @@ pub(crate) fn chromium(workspace: &Workspace) -> Result<PathBuf> {
     known().ok_or_else(|| Failure::new("install Chromium, or set CHROMIUM to the path of one, then run this again"))
 }
 
+/// The headers of OpenSSL, for programs that are built with it.
+pub(crate) fn openssl(workspace: &Workspace) -> Result {
+    let found =
+        || Command::new("pkg-config").args(["--exists", "openssl"]).status().is_ok_and(|status| status.success());
+    if found() { Ok(()) } else { apt(workspace, &["libssl-dev", "pkg-config"]) }
+}
+
 /// A Python environment of our own with exactly these packages; gives its interpreter.
 pub(crate) fn venv(workspace: &Workspace, name: &str, packages: &[String]) -> Result<PathBuf> {
     let folder = workspace.target.join("tools").join(name);
