@@ -5,19 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use sockeye_protocol::event::{Answer, Handler, Listen, Listeners, Outcome};
+use sockeye_engine::Revision;
+use sockeye_protocol::event::Listeners;
 use sockeye_protocol::{NamespacePath, Parser};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::address::{self, Address};
 use crate::backoff::Reconnect;
-use crate::client::allowed;
 use crate::config::{Config, Limits, Retries, Transport, WhenFull};
 use crate::dial::{Base, BoxIo};
-use crate::error::{BoxError, ConfigError, ConnectError, DisconnectReason, HandlerError};
+use crate::error::{BoxError, ConfigError, ConnectError};
 use crate::hooks::{Auth, Hooks};
-use crate::link::{Client, Link, Member, Message};
+use crate::link::{Client, Link, Member};
 use crate::opening::{Guard, New, Target};
 use crate::proxy::Proxy;
 #[cfg(feature = "tls")]
@@ -33,8 +32,8 @@ pub struct ClientBuilder {
     target: Result<Target, ConfigError>,
     namespace: Option<NamespacePath>,
     limits: Limits,
-    hooks: Hooks<Client>,
-    listeners: Listeners<Client>,
+    pub(crate) hooks: Hooks<Client>,
+    pub(crate) listeners: Listeners<Client>,
 }
 
 /// The ways to a builder.
@@ -251,131 +250,6 @@ impl ClientBuilder {
         self
     }
 
-    // Handlers.
-
-    /// Calls `handler` for events of this name. See [`Client::on`].
-    ///
-    /// # Panics
-    /// When the name is reserved.
-    #[track_caller]
-    pub fn on<E, A, F, Fut>(self, event: E, handler: F) -> Self
-    where
-        E: Listen<A>,
-        A: DeserializeOwned + Send + 'static,
-        F: FnOnce(Client, A) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
-    {
-        self.listeners.named(allowed(event.name()), Handler::event(handler));
-        self
-    }
-
-    /// Like [`Self::on`], for the first event of this name only.
-    ///
-    /// # Panics
-    /// When the name is reserved.
-    #[track_caller]
-    pub fn once<E, A, F, Fut>(self, event: E, handler: F) -> Self
-    where
-        E: Listen<A>,
-        A: DeserializeOwned + Send + 'static,
-        F: FnOnce(Client, A) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
-    {
-        self.listeners.named(allowed(event.name()), Handler::event(handler)).once();
-        self
-    }
-
-    /// Like [`Self::on`], and what `handler` returns is the answer.
-    ///
-    /// # Panics
-    /// When the name is reserved.
-    #[track_caller]
-    pub fn on_with_ack<E, A, R, F, Fut>(self, event: E, handler: F) -> Self
-    where
-        E: Answer<A, R>,
-        A: DeserializeOwned + Send + 'static,
-        R: Serialize + Send + 'static,
-        F: FnOnce(Client, A) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output = R> + Send + 'static,
-    {
-        self.listeners.named(allowed(event.name()), Handler::answering(handler));
-        self
-    }
-
-    /// Calls `handler` for events of this name, undecoded, with the right to answer later.
-    ///
-    /// # Panics
-    /// When the name is reserved.
-    #[track_caller]
-    pub fn on_message<F, Fut>(self, event: &str, handler: F) -> Self
-    where
-        F: FnOnce(Client, Message) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
-    {
-        self.listeners.named(allowed(event), Handler::message(handler));
-        self
-    }
-
-    /// Calls `handler` for every event, before the handlers registered for its name.
-    pub fn on_any<F, Fut>(self, handler: F) -> Self
-    where
-        F: FnOnce(Client, Message) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
-    {
-        self.listeners.any(Handler::message(handler));
-        self
-    }
-
-    /// Calls `handler` for events that no handler is registered for by name.
-    pub fn on_unhandled<F, Fut>(self, handler: F) -> Self
-    where
-        F: FnOnce(Client, Message) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
-    {
-        self.listeners.unhandled(Handler::message(handler));
-        self
-    }
-
-    /// Calls `handler` each time the client is connected, the first time and after every reconnection. Events are handled
-    /// when it has ended.
-    pub fn on_connect<F, Fut>(self, handler: F) -> Self
-    where
-        F: FnOnce(Client) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
-    {
-        self.hooks.connect.any(Handler::event(move |client, ()| handler(client)));
-        self
-    }
-
-    /// Calls `handler` each time the client is out of its namespace after having been in it. It is not held up by
-    /// handlers of events that are still running.
-    pub fn on_disconnect<F, Fut>(mut self, handler: F) -> Self
-    where
-        F: FnOnce(Client, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
-    {
-        self.hooks.on_disconnect(handler);
-        self
-    }
-
-    /// Calls `handler` for every attempt that failed, and for the server's refusal. After a refusal it may call
-    /// [`Client::connect`], with fresh credentials for instance.
-    pub fn on_connect_error<F, Fut>(mut self, handler: F) -> Self
-    where
-        F: FnOnce(Client, ConnectError) -> Fut + Clone + Send + Sync + 'static,
-        Fut: Future<Output: Outcome> + Send + 'static,
-    {
-        self.hooks.on_connect_error(handler);
-        self
-    }
-
-    /// Tells `hook` of every handler that failed: an error returned, arguments that do not fit, a panic. The connection
-    /// lives on. The last hook counts; without any, failures are logged at `warn`.
-    pub fn on_error(mut self, hook: impl Fn(&Client, HandlerError) + Send + Sync + 'static) -> Self {
-        self.hooks.on_error(hook);
-        self
-    }
-
     // The connection.
 
     /// The path of the HTTP requests. Default `/socket.io/`. A missing `/` at the end is added.
@@ -434,6 +308,15 @@ impl ClientBuilder {
     /// The form of packets. Default JSON. The server must use the same.
     pub fn parser(self, parser: Parser) -> Self {
         self.configure(|config| config.parser = parser)
+    }
+
+    /// Speaks Engine.IO 3 to a server of Socket.IO 2.x (or to one with `allowEIO3`), instead of Engine.IO 4. Default false.
+    ///
+    /// Such servers know no [`Self::auth`] for `/`: give them a [`Self::query`]. For other namespaces what `auth` gives
+    /// travels as their query (`socket.handshake.query`), so that it must be an object of strings, numbers and booleans.
+    /// [`Client::id`] of `/` is the id of the session, which is a secret there; there is no recovery, and JSON only.
+    pub fn eio3(self, eio3: bool) -> Self {
+        self.configure(|config| config.revision = if eio3 { Revision::V3 } else { Revision::V4 })
     }
 
     /// How lost and failed connections are tried again. Default: without end, after 1 s to 5 s.

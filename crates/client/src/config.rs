@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sockeye_engine::Revision;
 use sockeye_protocol::Parser;
 
 use crate::address::Address;
@@ -38,6 +39,8 @@ pub enum WhenFull {
 #[expect(clippy::struct_excessive_bools, reason = "options of the application, each told by its name")]
 pub(crate) struct Config {
     pub(crate) address: Address,
+    /// Of Engine.IO.
+    pub(crate) revision: Revision,
     /// Path of the HTTP requests.
     pub(crate) path: String,
     /// Query of all requests, without what the protocol adds.
@@ -102,6 +105,7 @@ impl Config {
         Self {
             query: address.query.clone(),
             address,
+            revision: Revision::V4,
             path: "/socket.io/".to_owned(),
             headers: Vec::new(),
             transports: vec![Transport::Polling, Transport::Websocket],
@@ -126,6 +130,10 @@ impl Config {
             (self.connect_timeout.is_zero(), "connect_timeout is zero: no server could answer in time"),
             (self.engine.max_payload == 0, "max_payload is zero: the server could send nothing"),
             (!self.path.starts_with('/'), "the path does not begin with /"),
+            (
+                self.revision == Revision::V3 && !matches!(self.parser, Parser::Json),
+                "servers of Socket.IO 2.x (`eio3`) are spoken to in JSON",
+            ),
             (!self.path.bytes().all(is_path), "the path holds characters that must be percent-encoded"),
         ];
         if let Some((_, why)) = checks.iter().find(|(wrong, _)| *wrong) {

@@ -64,6 +64,7 @@ mod session;
 mod client;
 mod opening;
 mod builder;
+mod handlers;
 
 pub use ack::AckFuture;
 pub use backoff::Reconnect;

@@ -219,7 +219,7 @@ fn client_answers_pings_and_closes_after_silence() {
 
 #[test]
 fn client_takes_its_times_from_the_handshake() {
-    let mut client = End::connecting(Lane::Stream);
+    let mut client = End::connecting(Revision::V4, Lane::Stream);
     assert_eq!(client.frame(r#"0{"sid":"a","upgrades":[],"pingInterval":5000,"pingTimeout":2000}"#), Ok(None));
     client.advance(ms(6999));
     assert!(!client.session.is_closed());
@@ -228,9 +228,30 @@ fn client_takes_its_times_from_the_handshake() {
 }
 
 #[test]
+fn client_of_revision_3_asks_and_is_answered() {
+    let mut client = End::connecting(Revision::V3, Lane::Stream);
+    assert_eq!(client.frame(r#"0{"sid":"a","upgrades":[],"pingInterval":300,"pingTimeout":200}"#), Ok(None));
+    assert!(matches!(client.events()[..], [Event::Opened(_)]));
+    for _ in 0..5 {
+        client.advance(ms(299));
+        assert_eq!(client.frames(), [""; 0]);
+        client.advance(ms(1));
+        assert_eq!(client.frames(), ["2"]);
+        assert_eq!(client.frame("3"), Ok(None));
+    }
+    client.advance(ms(499));
+    assert_eq!((client.frames(), client.events()), (vec!["2".to_owned()], vec![]));
+    client.advance(ms(1));
+    assert_eq!(client.events(), TIMED_OUT);
+    let mut client = End::connecting(Revision::V3, Lane::Stream);
+    assert_eq!(client.frame(r#"0{"sid":"a","upgrades":[],"pingInterval":300,"pingTimeout":200}"#), Ok(None));
+    assert_eq!(client.frame("2"), Err(ProtocolError::UnexpectedPacket("ping")));
+}
+
+#[test]
 fn server_which_never_says_open_is_left() {
-    for lane in Lane::ALL {
-        let mut client = End::connecting(lane);
+    for (lane, revision) in Lane::ALL.into_iter().flat_map(|lane| [(lane, Revision::V3), (lane, Revision::V4)]) {
+        let mut client = End::connecting(revision, lane);
         client.advance(ms(499));
         assert_eq!(client.events(), NOTHING);
         client.advance(ms(1));

@@ -120,7 +120,7 @@ fn closed_is_reported_once() {
 fn upgrade_is_refused_where_it_is_not_allowed() {
     let mut server = End::stream_server();
     assert_eq!(server.open_stream(), Err(ProtocolError::WrongTransport));
-    let mut client = End::connecting(Lane::Polling);
+    let mut client = End::connecting(Revision::V4, Lane::Polling);
     assert_eq!(client.open_stream(), Err(ProtocolError::WrongTransport));
     let mut server = End::server();
     assert_eq!((server.frame("2probe"), server.frames()), (Ok(None), vec![]));
@@ -135,7 +135,7 @@ fn packets_of_the_wrong_side_end_the_session() {
     let mut client = End::client();
     assert!(client.session.poll_request());
     assert_eq!(client.answer(OPEN), Err(ProtocolError::UnexpectedPacket("open")));
-    let mut client = End::connecting(Lane::Stream);
+    let mut client = End::connecting(Revision::V4, Lane::Stream);
     assert_eq!(client.frame("4early"), Err(ProtocolError::UnexpectedPacket("message")));
     assert_eq!(client.events(), [Event::Closed(CloseReason::TransportError)]);
 }
@@ -143,7 +143,7 @@ fn packets_of_the_wrong_side_end_the_session() {
 #[test]
 fn bad_handshake_ends_the_client() {
     for open in ["0", "0{}", "0{bad", "0[]", "0{\"sid\":\"a\"}"] {
-        let mut client = End::connecting(Lane::Stream);
+        let mut client = End::connecting(Revision::V4, Lane::Stream);
         assert_eq!(client.frame(open), Err(ProtocolError::InvalidHandshake), "{open}");
         assert_eq!(client.events(), [Event::Closed(CloseReason::ParseError)], "{open}");
         assert!(client.session.is_finished());
@@ -152,7 +152,7 @@ fn bad_handshake_ends_the_client() {
 
 #[test]
 fn client_sends_nothing_before_open() {
-    let mut client = End::connecting(Lane::Stream);
+    let mut client = End::connecting(Revision::V4, Lane::Stream);
     client.send("early");
     assert_eq!((client.frames(), client.session.data_lane()), (vec![], None));
     assert_eq!(client.frame(OPEN), Ok(None));

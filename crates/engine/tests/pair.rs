@@ -15,6 +15,7 @@ const END: u64 = 12_000;
 fn plan(seed: u64) -> (Plan, Random) {
     let mut random = Random(seed.wrapping_mul(0xd134_2543_de82_ef95) | 1);
     let plan = Plan {
+        revision_3: seed % 2 == 1,
         upgrade_after: Some(random.below(1500)),
         latency: (random.below(80), random.below(80)),
         batch: 1 + random.below(5),

@@ -311,6 +311,42 @@ fn a_client_connects() {
 }
 
 #[test]
+fn a_client_of_revision_3_is_in_the_main_namespace_by_connecting() {
+    let old = || Peer::with(Role::Client, Revision::V3, Parser::Json, Config::default());
+    let (main, admin) = (NamespacePath::main(), NamespacePath::new("admin"));
+    // It is taken before the server answers,
+    let mut client = old();
+    let (slot, packet) = client.connection.connect_v3(&main, "").unwrap();
+    assert!(packet.is_none() && !client.connection.is_connected(slot));
+    assert!(client.connection.connect_v3(&main, "").is_err(), "taken");
+    match client.text("0") {
+        Ok(Some(Event::Connected { slot: at, connected })) => assert_eq!((at, connected.sid.as_str()), (slot, "")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(text_of(&client.disconnect(slot).unwrap()), "1");
+    let (_, packet) = client.connection.connect_v3(&main, "").unwrap();
+    assert_eq!(text_of(&packet.unwrap()), "0", "and from then on asked for like any other");
+    // or after that, or after it was refused.
+    let mut client = old();
+    client.text("0").unwrap();
+    let (slot, packet) = client.connection.connect_v3(&main, "").unwrap();
+    assert!(packet.is_none() && client.connection.is_connected(slot));
+    client.receives(r#"2["a"]"#, slot, "a");
+    let mut client = old();
+    assert!(matches!(client.text(r#"4"no""#), Ok(Some(Event::Refused { .. }))));
+    assert!(client.connection.connect_v3(&main, "").unwrap().1.is_some());
+    // Others are asked for by a packet.
+    let (slot, packet) = client.connection.connect_v3(&admin, "a=1&b=%2C").unwrap();
+    assert_eq!(text_of(&packet.unwrap()), "0/admin?a=1&b=%2C,");
+    assert!(matches!(client.text("0/admin"), Ok(Some(Event::Connected { slot: at, .. })) if at == slot));
+    for query in ["a,b", "a b", "é"] {
+        assert!(client.connection.connect_v3(&NamespacePath::new("x"), query).is_err(), "{query}");
+    }
+    assert!(client.connection.connect(&NamespacePath::new("x"), None).is_err());
+    assert!(Peer::client().connection.connect_v3(&main, "").is_err());
+}
+
+#[test]
 fn a_client_is_refused() {
     for (body, told, more) in [
         (r#"{"message":"no","data":{"code":1}}"#, "no", Some(json!({"code": 1}))),

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use futures_channel::oneshot;
 use sockeye_engine::handshake::Open;
-use sockeye_engine::{CloseReason, Message, Revision, Role};
+use sockeye_engine::{CloseReason, Message, Revision, Role, Sid};
 use sockeye_protocol::event::Received;
-use sockeye_protocol::{Connection, Event, Outgoing, Slot};
+use sockeye_protocol::{Connection, Event, NamespacePath, Outgoing, Slot};
 
 use super::carrier::{OLD_SERVER, Upper};
 use super::seat::{Seat, Stage, Wish};
@@ -23,6 +23,8 @@ use crate::time::after;
 pub(crate) struct Body {
     config: Arc<Config>,
     connection: Option<Connection>,
+    /// Of the session; ids of clients are made of it in revision 3.
+    sid: Option<Sid>,
     pub(crate) seats: Vec<Seat>,
     /// CONNECT and DISCONNECT, and what must leave before the latter.
     control: VecDeque<Outgoing>,
@@ -36,7 +38,7 @@ pub(crate) struct Body {
 impl Body {
     pub(crate) fn new(config: Arc<Config>, now: Instant) -> Self {
         let (seats, control) = (Vec::new(), VecDeque::new());
-        Self { config, connection: None, seats, control, next: 0, useless: None, now }
+        Self { config, connection: None, sid: None, seats, control, next: 0, useless: None, now }
     }
 
     /// A client wants to be connected.
@@ -141,6 +143,10 @@ impl Body {
             seat.run(now, cx);
             if let Some(connection) = &mut self.connection {
                 let wish = seat.poll_connect(connection, now, cx);
+                // In revision 3 the answer may have been here before the question.
+                if let Some(slot) = seat.slot().filter(|slot| !seat.is_joined() && connection.is_connected(*slot)) {
+                    seat.join(slot, &id_v3(&seat.member.path, self.sid.as_ref()), None, cx);
+                }
                 self.grant(at, wish);
             }
         }
@@ -161,6 +167,9 @@ impl Body {
         match event {
             Handled::Connected { slot, id, pid } => {
                 match self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {
+                    Some(seat) if id.is_empty() => {
+                        seat.join(slot, &id_v3(&seat.member.path, self.sid.as_ref()), pid, cx);
+                    }
                     Some(seat) => seat.join(slot, &id, pid, cx),
                     None => {
                         // It was left before the server answered.
@@ -210,6 +219,12 @@ impl Body {
     }
 }
 
+/// The id of a client, which servers of revision 3 do not tell.                                     [SIO4 "CONNECT"]
+fn id_v3(path: &NamespacePath, session: Option<&Sid>) -> String {
+    let session = session.map(Sid::as_str).unwrap_or_default();
+    if path.is_main() { session.to_owned() } else { format!("{path}#{session}") }
+}
+
 /// What has happened to a namespace, with nothing borrowed from the connection.
 enum Handled {
     Connected { slot: Slot, id: String, pid: Option<String> },
@@ -218,9 +233,10 @@ enum Handled {
 }
 
 impl Upper for Body {
-    fn opened(&mut self, _: &Open, now: Instant) {
-        let Config { parser, protocol, .. } = &*self.config;
-        self.connection = Some(Connection::new(Role::Client, Revision::V4, parser.clone(), Arc::clone(protocol), now));
+    fn opened(&mut self, open: &Open, now: Instant) {
+        let Config { revision, parser, protocol, .. } = &*self.config;
+        self.sid = Some(open.sid.clone());
+        self.connection = Some(Connection::new(Role::Client, *revision, parser.clone(), Arc::clone(protocol), now));
         for at in 0..self.seats.len() {
             if self.seats.get(at).is_some_and(Seat::is_active) {
                 self.begin(at, now);
@@ -231,7 +247,7 @@ impl Upper for Body {
     fn received(&mut self, message: Message<'_>, now: Instant, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         self.now = now;
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        let is_bare_connect = matches!(message, Message::Text("0"));
+        let is_bare_connect = connection.revision() == Revision::V4 && matches!(message, Message::Text("0"));
         let event = connection.handle_message(now, message).map_err(|error| {
             tracing::debug!(%error, "the server broke the protocol");
             CloseReason::ParseError

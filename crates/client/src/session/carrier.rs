@@ -5,7 +5,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use sockeye_engine::handshake::{Open, TransportName};
-use sockeye_engine::{CloseReason, Encoded, Event, Lane, Message, Packet, Session, payload, ws};
+use sockeye_engine::{
+    CloseReason, Encoded, Event, Lane, Message, Packet, ProtocolError, Revision, Session, payload, payload_v3, ws,
+};
 
 use crate::config::Transport;
 use crate::dial::BoxFuture;
@@ -72,7 +74,7 @@ impl Carrier {
 
     fn new(site: Arc<Site>, lane: Lane, polling: Option<Polling>, stream: Option<WebSocket>, now: Instant) -> Self {
         Self {
-            session: Session::connect(Arc::clone(&site.config.engine), lane, now),
+            session: Session::connect(Arc::clone(&site.config.engine), site.config.revision, lane, now),
             max_post: usize::MAX,
             site,
             polling,
@@ -186,22 +188,34 @@ impl Carrier {
     }
 
     fn receive_payload(&mut self, body: &[u8], upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
-        if !self.is_open && is_revision_3(body) {
+        let revision = self.session.revision();
+        if revision == Revision::V4 && !self.is_open && is_revision_3(body) {
             self.failure = Some(ConnectError::incompatible(OLD_SERVER));
             return self.session.close(CloseReason::ParseError);
         }
-        match payload::Packets::new(body) {
-            Ok(packets) => {
-                for packet in packets {
-                    match packet {
-                        Ok(packet) => self.receive(Lane::Polling, packet, upper, now, cx),
-                        Err(error) => return self.session.close(error.close_reason()),
-                    }
-                }
-                self.session.handle_poll_done(now);
+        let taken = match revision {
+            Revision::V3 => {
+                payload_v3::Packets::new(body, false).map(|packets| self.receive_all(packets, upper, now, cx))
             }
+            Revision::V4 => payload::Packets::new(body).map(|packets| self.receive_all(packets, upper, now, cx)),
+        };
+        match taken.flatten() {
+            Ok(()) => self.session.handle_poll_done(now),
             Err(error) => self.session.close(error.close_reason()),
         }
+    }
+
+    fn receive_all<'a>(
+        &mut self,
+        packets: impl Iterator<Item = Result<Packet<'a>, ProtocolError>>,
+        upper: &mut impl Upper,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Result<(), ProtocolError> {
+        for packet in packets {
+            self.receive(Lane::Polling, packet?, upper, now, cx);
+        }
+        Ok(())
     }
 
     /// A packet arrived: its message goes up.
@@ -261,6 +275,7 @@ impl Carrier {
             };
             at += used;
             let packet = match item {
+                Some(ws::Item::Text(text)) if self.session.revision() == Revision::V3 => Packet::decode_text_v3(text),
                 Some(ws::Item::Text(text)) => Packet::decode_text(text),
                 Some(ws::Item::Binary(binary)) => Packet::decode_binary(binary, self.session.revision()),
                 Some(ws::Item::Ping(payload)) => {
@@ -308,22 +323,23 @@ impl Carrier {
         if !polling.is_writable() {
             return;
         }
-        let mut body = Vec::new();
+        let (mut packets, mut bytes) = (Vec::new(), 0);
         loop {
             if self.session.peek_transmit(Lane::Polling).is_none() {
                 pull(&mut self.session, Lane::Polling, upper);
             }
             let Some(size) = self.session.peek_transmit(Lane::Polling) else { break };
             // What is too large for the server in one piece is its to refuse.
-            if !body.is_empty() && body.len() + 1 + size > self.max_post {
+            bytes += 1 + size;
+            if !packets.is_empty() && bytes > self.max_post {
                 break;
             }
             let Some(packet) = self.session.poll_transmit(Lane::Polling) else { break };
-            payload::append(&mut body, &packet);
+            packets.push(packet);
         }
-        if !body.is_empty() {
+        if !packets.is_empty() {
             self.session.finish_post();
-            polling.post(body);
+            polling.post(payload_of(&packets, self.session.revision()));
             self.started = true;
         }
     }
@@ -438,9 +454,19 @@ fn pull(session: &mut Session, lane: Lane, upper: &mut impl Upper) -> bool {
     true
 }
 
+/// The body of a POST.
+fn payload_of(packets: &[Encoded], revision: Revision) -> Vec<u8> {
+    let mut body = Vec::new();
+    match revision {
+        Revision::V3 => _ = payload_v3::encode(&mut body, packets, false),
+        Revision::V4 => packets.iter().for_each(|packet| payload::append(&mut body, packet)),
+    }
+    body
+}
+
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(ConnectError::timeout("the WebSocket")))
 }
 
 pub(crate) const OLD_SERVER: &str =
-    "the server speaks Engine.IO 3: it runs Socket.IO 2.x or older, and this client needs 3.x or newer";
+    "the server speaks Engine.IO 3: it runs Socket.IO 2.x or older, and this client needs the option eio3 for it";

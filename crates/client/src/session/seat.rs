@@ -6,10 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_channel::oneshot;
+use sockeye_engine::Revision;
 use sockeye_protocol::event::{Asker, Entry, Received, Snapshot};
-use sockeye_protocol::{AckId, Args, Connection, Outgoing, OwnedArgs, Slot};
+use sockeye_protocol::{AckId, Args, Connection, NamespacePath, Outgoing, OwnedArgs, Slot};
 
-use crate::error::{BoxError, ConnectError, DisconnectReason, HandlerError};
+use crate::address;
+use crate::error::{BoxError, ConfigError, ConnectError, DisconnectReason, HandlerError};
 use crate::hooks::{Auth, AuthJob, Jobs, poll_contained};
 use crate::link::{Client, Member, Stray};
 use crate::queue::{Item, Kind};
@@ -104,7 +106,7 @@ impl Seat {
             Auth::Nothing => self.ask(connection, None, deadline),
             Auth::Constant(auth) => self.ask(connection, Some(auth.clone()), deadline),
             Auth::Invalid(why) => {
-                let error = crate::error::ConfigError::new(format!("auth: {why}"));
+                let error = ConfigError::new(format!("auth: {why}"));
                 Wish::Failed(error.into())
             }
             Auth::Asked(ask) => {
@@ -143,13 +145,20 @@ impl Seat {
     }
 
     fn ask(&mut self, connection: &mut Connection, auth: Option<serde_json::Value>, deadline: Instant) -> Wish {
-        let auth = self.with_recovery(auth);
-        match connection.connect(&self.member.path, auth.as_ref()) {
+        let path = &self.member.path;
+        let asked = match connection.revision() {
+            Revision::V3 => auth_query(path, auth).and_then(|query| Ok(connection.connect_v3(path, &query)?)),
+            Revision::V4 => match connection.connect(path, self.with_recovery(auth).as_ref()) {
+                Ok((slot, packet)) => Ok((slot, Some(packet))),
+                Err(error) => Err(error.into()),
+            },
+        };
+        match asked {
             Ok((slot, packet)) => {
                 self.stage = Stage::Asked { slot, deadline };
-                Wish::Ask(packet)
+                packet.map_or(Wish::Nothing, Wish::Ask)
             }
-            Err(error) => Wish::Failed(crate::error::ConfigError::new(format!("auth: {error}")).into()),
+            Err(error) => Wish::Failed(ConfigError::new(format!("auth: {error}")).into()),
         }
     }
 
@@ -416,6 +425,25 @@ impl Seat {
         let queued = self.member.outbox.lock().queue.next_deadline();
         connecting.into_iter().chain(queued).chain(self.delivery.next_deadline()).min()
     }
+}
+
+/// What a namespace is asked for with in revision 3.
+fn auth_query(path: &NamespacePath, auth: Option<serde_json::Value>) -> Result<String, BoxError> {
+    let mut query = String::new();
+    let Some(auth) = auth.filter(|auth| !auth.is_null()) else { return Ok(query) };
+    if path.is_main() {
+        return Err("servers of Socket.IO 2.x know none for `/`; give the client a query".into());
+    }
+    let serde_json::Value::Object(fields) = auth else { return Err("it must be an object".into()) };
+    for (name, value) in fields {
+        let text = match value {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
+            _ => return Err(format!("{name:?} cannot be put into a query").into()),
+        };
+        address::append(&mut query, &name, &text);
+    }
+    Ok(query)
 }
 
 fn auth_failed(error: BoxError) -> ConnectError {

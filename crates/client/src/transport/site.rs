@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
+use sockeye_engine::Revision;
 
 use crate::address;
 use crate::config::{Config, Transport};
@@ -24,12 +25,17 @@ impl Site {
     /// Path and query of a request.                                                        [EIO4 "HTTP long-polling"]
     pub(crate) fn target(&self, transport: Transport, sid: Option<&str>) -> String {
         let mut query = self.config.query.clone();
-        address::append(&mut query, "EIO", "4");
+        let is_old = self.config.revision == Revision::V3;
+        address::append(&mut query, "EIO", if is_old { "3" } else { "4" });
         match transport {
             Transport::Polling => {
                 address::append(&mut query, "transport", "polling");
                 // No cache on the way must think that it has seen this request before.
                 address::append(&mut query, "t", &random::text(8));
+                if is_old {
+                    // One form of bodies is enough: bytes in base64.                       [EIO3 "payload encoding"]
+                    address::append(&mut query, "b64", "1");
+                }
             }
             Transport::Websocket => address::append(&mut query, "transport", "websocket"),
         }

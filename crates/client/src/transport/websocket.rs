@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use sockeye_engine::ws::deflate::{Deflater, Inflater, Level, Options};
 use sockeye_engine::ws::handshake::{Established, Handshake, Rejected, Request};
-use sockeye_engine::{Encoded, Role, ws};
+use sockeye_engine::{Encoded, Revision, Role, ws};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use super::http::parse_retry_after;
@@ -26,6 +26,8 @@ const BATCH: usize = 64 * 1024;
 const KEEP: usize = 512;
 /// Shorter messages are not compressed, as in the official client.
 const COMPRESSION_THRESHOLD: usize = 1024;
+/// What binary messages of revision 3 begin with.                                            [EIO3 "packet encoding"]
+const MESSAGE: u8 = 4;
 
 thread_local! {
     static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -43,6 +45,7 @@ pub(crate) fn lend_read_buffer<T>(f: impl FnOnce(&mut [u8]) -> T) -> T {
 /// An open WebSocket.
 pub(crate) struct WebSocket {
     io: BoxIo,
+    revision: Revision,
     pub(crate) decoder: ws::Decoder,
     deflater: Option<Deflater>,
     random: Random,
@@ -111,8 +114,18 @@ impl WebSocket {
             decoder = decoder.with_inflater(Inflater::new(params, Role::Client));
             deflater = Some(Deflater::new(params, Role::Client, Level::default()));
         }
-        let (unsent, written) = (Vec::new(), 0);
-        Self { io, decoder, deflater, random, early, unsent, written, unflushed: false, closing: Closing::Open }
+        Self {
+            io,
+            revision: site.config.revision,
+            decoder,
+            deflater,
+            random,
+            early,
+            unsent: Vec::new(),
+            written: 0,
+            unflushed: false,
+            closing: Closing::Open,
+        }
     }
 
     /// Reads some bytes: `Ready(Ok(0))` is the end.
@@ -140,7 +153,13 @@ impl WebSocket {
     /// Adds a packet to what is to be written.
     pub(crate) fn put(&mut self, packet: &Encoded) {
         let opcode = if packet.is_binary() { ws::Opcode::Binary } else { ws::Opcode::Text };
-        let payload = packet.packet();
+        let typed;
+        let payload = if self.revision == Revision::V3 && packet.is_binary() {
+            typed = [&[MESSAGE], packet.packet()].concat();
+            &typed
+        } else {
+            packet.packet()
+        };
         let worth = packet.may_compress() && payload.len() >= COMPRESSION_THRESHOLD;
         let deflated = self.deflater.as_mut().filter(|_| worth).and_then(|deflater| deflater.deflate(payload));
         let key = self.random.bytes();

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! revision 4, server:  Quiet ──ping_interval: PING──▶ Asked ──ping_timeout──▶ dead       PONG leads back to Quiet
-//! revision 3, server:  Listening ──ping_interval + ping_timeout──▶ dead                  the client pings
-//! client:              Listening ──ping_interval + ping_timeout──▶ dead                  the server pings
+//!             client:  Listening ──ping_interval + ping_timeout──▶ dead                  the server pings
+//! revision 3: the same with the roles exchanged
 //! ```
 
 use crate::time::{Duration, Instant, after};
@@ -43,9 +43,16 @@ impl Heartbeat {
     pub(super) fn new(role: Role, revision: Revision, config: &Config, now: Instant) -> Self {
         let grace = role == Role::Server;
         match (role, revision) {
-            (Role::Server, Revision::V4) => Self { due: after(now, config.ping_interval), watch: Watch::Quiet, grace },
-            _ => Self { due: after(now, silence(config)), watch: Watch::Listening, grace },
+            (Role::Server, Revision::V4) | (Role::Client, Revision::V3) => {
+                Self { due: after(now, config.ping_interval), watch: Watch::Quiet, grace }
+            }
+            _ => Self { grace, ..Self::listen(config, now) },
         }
+    }
+
+    /// Waits for the peer, as a client does for OPEN in any revision.
+    pub(super) fn listen(config: &Config, now: Instant) -> Self {
+        Self { due: after(now, silence(config)), watch: Watch::Listening, grace: false }
     }
 
     /// A packet has arrived. While a pong is awaited it prolongs the wait, but only once, or a client that never answers

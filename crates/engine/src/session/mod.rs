@@ -65,15 +65,18 @@ impl Session {
     }
 
     /// Client: a session which was just opened on `lane` and waits for OPEN, at most `ping_interval` and `ping_timeout`
-    /// of `config` together. Speaks revision 4.
-    pub fn connect(config: Arc<Config>, lane: Lane, now: Instant) -> Self {
-        Self::new(config, Role::Client, Revision::V4, lane, now)
+    /// of `config` together.
+    pub fn connect(config: Arc<Config>, revision: Revision, lane: Lane, now: Instant) -> Self {
+        Self::new(config, Role::Client, revision, lane, now)
     }
 
     fn new(config: Arc<Config>, role: Role, revision: Revision, lane: Lane, now: Instant) -> Self {
         Self {
             lanes: Lanes::new(role, lane),
-            heartbeat: Heartbeat::new(role, revision, &config, now),
+            heartbeat: match role {
+                Role::Client => Heartbeat::listen(&config, now),
+                Role::Server => Heartbeat::new(role, revision, &config, now),
+            },
             events: Events::default(),
             phase: Phase::Opening,
             role,

@@ -52,14 +52,14 @@ impl End {
     }
 
     /// A client which waits for OPEN.
-    pub(crate) fn connecting(lane: Lane) -> Self {
+    pub(crate) fn connecting(revision: Revision, lane: Lane) -> Self {
         let now = Instant::now();
-        Self { session: Session::connect(Arc::new(config()), lane, now), now }
+        Self { session: Session::connect(Arc::new(config()), revision, lane, now), now }
     }
 
     /// A client whose first poll was answered with OPEN.
     pub(crate) fn client() -> Self {
-        let mut end = Self::connecting(Lane::Polling);
+        let mut end = Self::connecting(Revision::V4, Lane::Polling);
         assert!(end.session.poll_request());
         assert_eq!(end.answer(OPEN), Ok(vec![]));
         assert!(matches!(end.events()[..], [Event::Opened(_)]));

@@ -11,6 +11,8 @@ use sockeye_engine::{
 /// What goes wrong, and what the applications do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
+    /// Who pings whom. (The forms of bodies and frames are those of revision 4 all the same.)
+    pub(crate) revision_3: bool,
     /// Opened by WebSocket at once, instead of polling.
     pub(crate) stream_first: bool,
     /// How long after OPEN the client opens a stream; never if absent.
@@ -33,6 +35,12 @@ pub(crate) struct Plan {
     pub(crate) latency: (u64, u64),
     /// Most packets in one body.
     pub(crate) batch: u64,
+}
+
+impl Plan {
+    fn revision(&self) -> Revision {
+        if self.revision_3 { Revision::V3 } else { Revision::V4 }
+    }
 }
 
 pub(crate) struct World {
@@ -98,6 +106,7 @@ impl World {
     pub(crate) fn new(plan: Plan, seed: u64) -> Self {
         let start = Instant::now();
         let lane = if plan.stream_first { Lane::Stream } else { Lane::Polling };
+        let revision = plan.revision();
         let mut world = Self {
             start,
             now: start,
@@ -106,7 +115,7 @@ impl World {
             ways: BTreeMap::new(),
             count: 0,
             stream_times: (start, start),
-            client: Side::new(Some(Session::connect(Arc::new(config()), lane, start))),
+            client: Side::new(Some(Session::connect(Arc::new(config()), revision, lane, start))),
             server: Side::new(None),
         };
         world.begin();
@@ -192,10 +201,14 @@ impl World {
         }
     }
 
+    fn accept(&self, lane: Lane) -> Session {
+        Session::accept(Arc::new(config()), self.plan.revision(), &Sid::new("a"), lane, self.now)
+    }
+
     fn handle_get(&mut self) {
         let now = self.now;
         if self.server.session.is_none() && self.server.events.is_empty() {
-            self.server.session = Some(accept(Lane::Polling, now));
+            self.server.session = Some(self.accept(Lane::Polling));
             // What the application sent before there was a client.
             (0..self.server.sent).for_each(|number| self.server.with(|session| session.send(message(number))));
         }
@@ -235,7 +248,7 @@ impl World {
 
     fn handle_stream_asked(&mut self, stream: u32) {
         if self.plan.stream_first && self.server.events.is_empty() {
-            self.server.session = Some(accept(Lane::Stream, self.now));
+            self.server.session = Some(self.accept(Lane::Stream));
             (0..self.server.sent).for_each(|number| self.server.with(|session| session.send(message(number))));
             self.server.stream = Some(stream);
             return;
@@ -500,10 +513,6 @@ impl Delivery {
     fn is_of_network(&self) -> bool {
         !matches!(self, Self::Send(_) | Self::Close(_) | Self::OpenStream | Self::Cut | Self::FailPoll)
     }
-}
-
-fn accept(lane: Lane, now: Instant) -> Session {
-    Session::accept(Arc::new(config()), Revision::V4, &Sid::new("a"), lane, now)
 }
 
 fn other(role: Role) -> Role {

@@ -11,9 +11,10 @@ use crate::{AckId, Args, NamespacePath};
 pub struct Slot(pub u16);
 
 /// The server's answer to CONNECT, as the client reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Connected {
-    /// Id of the socket: public, fresh for each namespace, not the session's id.
+    /// Id of the socket: public, fresh for each namespace, not the session's id. Empty in revision 3, whose servers tell
+    /// none: there it is the session's id, behind `<namespace>#` unless that is `/`.
     pub sid: String,
     /// Private id, by which the server finds what was missed after a reconnection. `None` if it does not offer that.
     pub pid: Option<String>,

@@ -25,8 +25,6 @@ pub struct Connection {
     state: State,
     revision: Revision,
     parser: Parser,
-    /// Revision 3: `/` was asked for by connecting, and nobody was told yet.
-    implicit: bool,
     /// A binary packet which the transport had to decode, kept while its event borrows from it.
     held: Vec<u8>,
 }
@@ -34,12 +32,11 @@ pub struct Connection {
 impl Connection {
     /// A connection on a session which has just opened.
     pub fn new(role: Role, revision: Revision, parser: Parser, config: Arc<Config>, now: Instant) -> Self {
-        let mut state = State::new(role, config, now);
-        let implicit = role == Role::Server && revision == Revision::V3;
-        if implicit {
+        let mut state = State::new(role, revision, config, now);
+        if state.implicit {
             state.namespaces.claim(NamespacePath::main(), 1);
         }
-        Self { state, revision, parser, implicit, held: Vec::new() }
+        Self { state, revision, parser, held: Vec::new() }
     }
 
     /// A message arrived; at most one thing comes of it.
@@ -86,10 +83,10 @@ impl Connection {
         Ok(())
     }
 
-    /// What happened without a message; drain it once after [`Connection::new`]. Clients of revision 3 are in `/` by
-    /// connecting: the server gets [`Event::ConnectAsked`] here. [SIO4 "CONNECT"]
+    /// Server: what happened without a message; drain it once after [`Connection::new`]. Clients of revision 3 are in
+    /// `/` by connecting: the server gets [`Event::ConnectAsked`] here. [SIO4 "CONNECT"]
     pub fn poll_event(&mut self) -> Option<Event<'static>> {
-        if !std::mem::take(&mut self.implicit) {
+        if self.state.role == Role::Client || !std::mem::take(&mut self.state.implicit) {
             return None;
         }
         let namespace = NamespacePath::main();
@@ -105,22 +102,51 @@ impl Connection {
     /// Client: asks for a namespace. The packet to send, and its slot.
     ///
     /// # Errors
-    /// The namespace is connected, or the answer to an earlier question is out; there are `max_namespaces`, `auth` is no object, or the
-    /// revision is 3, which only servers speak.
+    /// The namespace is connected, or the answer to an earlier question is out; there are `max_namespaces`, `auth` is no
+    /// object, or the revision is 3, which has [`Self::connect_v3`].
     pub fn connect(
         &mut self,
         namespace: &NamespacePath,
         auth: Option<&serde_json::Value>,
     ) -> Result<(Slot, Outgoing), EncodeError> {
         if self.state.role == Role::Server || self.revision == Revision::V3 {
-            return Err(EncodeError::new("only a client of revision 4 connects"));
+            return Err(EncodeError::new("only a client of revision 4 connects like this"));
         }
+        let packet = self.parser.connect(namespace, auth)?;
+        Ok((self.claim(namespace)?, packet))
+    }
+
+    /// Client of revision 3: asks for a namespace, with a query (without `?`) for the server's `handshake.query`. The
+    /// packet to send, and the slot. The first time for `/` there is no packet: it was asked for by connecting, and its
+    /// answer may be here already, see [`Self::is_connected`]. [SIO4 "CONNECT"]
+    ///
+    /// # Errors
+    /// The namespace is connected, or the answer to an earlier question is out; there are `max_namespaces`; the query
+    /// holds what would end it, or the revision is 4.
+    pub fn connect_v3(
+        &mut self,
+        namespace: &NamespacePath,
+        query: &str,
+    ) -> Result<(Slot, Option<Outgoing>), EncodeError> {
+        if self.state.role == Role::Server || self.revision == Revision::V4 {
+            return Err(EncodeError::new("only a client of revision 3 connects like this"));
+        }
+        if namespace.is_main()
+            && std::mem::take(&mut self.state.implicit)
+            && let Some((slot, Phase::Asked | Phase::Connected)) = self.state.namespaces.find(namespace.as_str())
+        {
+            return Ok((slot, None));
+        }
+        let packet = self.parser.connect_v3(namespace, query)?;
+        Ok((self.claim(namespace)?, Some(packet)))
+    }
+
+    fn claim(&mut self, namespace: &NamespacePath) -> Result<Slot, EncodeError> {
         if self.state.namespaces.find(namespace.as_str()).is_some() {
             return Err(EncodeError::new("the namespace is connected already"));
         }
-        let packet = self.parser.connect(namespace, auth)?;
         let slot = self.state.namespaces.claim(namespace.clone(), self.state.config.max_namespaces);
-        slot.map(|slot| (slot, packet)).ok_or_else(|| EncodeError::new("too many namespaces"))
+        slot.ok_or_else(|| EncodeError::new("too many namespaces"))
     }
 
     /// Server: lets the client in. The packet to send; `None` if the client is not waiting for it (any more).
@@ -172,6 +198,11 @@ impl Connection {
     /// The namespace of a slot which is asked for or connected.
     pub fn namespace(&self, slot: Slot) -> Option<&NamespacePath> {
         self.state.namespaces.path(slot).filter(|_| self.state.namespaces.phase(slot) != Phase::Left)
+    }
+
+    /// Whether the server has let the client in.
+    pub fn is_connected(&self, slot: Slot) -> bool {
+        self.state.namespaces.phase(slot) == Phase::Connected
     }
 
     /// The form of packets on this connection.

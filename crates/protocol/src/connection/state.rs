@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use sockeye_engine::Role;
 use sockeye_engine::time::{Duration, Instant};
+use sockeye_engine::{Revision, Role};
 
-use super::event::{Event, Slot};
+use super::event::{Connected, Event, Slot};
 use super::namespaces::{Namespaces, Phase};
 use crate::packet::{Body, Packet};
 use crate::parser::binary::{Assembly, Kind};
@@ -18,6 +18,9 @@ use crate::{Args, Config, NamespacePath, ProtocolError};
 pub(super) struct State {
     pub(super) config: Arc<Config>,
     pub(super) role: Role,
+    revision: Revision,
+    /// Revision 3: `/` was asked for by connecting, and nobody was told yet (server), or nobody took it yet (client).
+    pub(super) implicit: bool,
     pub(super) namespaces: Namespaces,
     /// The packet whose attachments are awaited, or were handed out last.
     assembly: Option<Box<(Slot, Assembly)>>,
@@ -26,9 +29,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(role: Role, config: Arc<Config>, now: Instant) -> Self {
+    pub(super) fn new(role: Role, revision: Revision, config: Arc<Config>, now: Instant) -> Self {
         let connect_deadline = if role == Role::Server { after(now, config.connect_timeout) } else { None };
-        Self { config, role, namespaces: Namespaces::default(), assembly: None, connect_deadline }
+        let (implicit, namespaces) = (revision == Revision::V3, Namespaces::default());
+        Self { config, role, revision, implicit, namespaces, assembly: None, connect_deadline }
     }
 
     /// Frees attachments which were handed out.
@@ -123,13 +127,19 @@ impl State {
     /// Client: the answer to CONNECT.
     fn handle_connected(&mut self, path: &str, body: &Args<'_>) -> Option<Event<'static>> {
         let slot = self.waiting(path)?;
-        let Ok(connected) = body.decode() else {
+        let connected = match self.revision {
+            Revision::V3 => Ok(Connected::default()),
+            Revision::V4 => body.decode(),
+        };
+        let Ok(connected) = connected else {
             self.namespaces.set(slot, Phase::Free);
             let message = "the server speaks an older Socket.IO: its answer to CONNECT has no sid".to_owned();
             return Some(Event::Refused { slot, message, data: None });
         };
         self.namespaces.set(slot, Phase::Connected);
-        Some(Event::Connected { slot, connected })
+        // Whoever takes `/` later finds it connected.
+        let is_untaken = self.implicit && path == NamespacePath::main().as_str();
+        (!is_untaken).then_some(Event::Connected { slot, connected })
     }
 
     /// Client: CONNECT_ERROR. Servers of revision 3 send a bare string or the application's data.

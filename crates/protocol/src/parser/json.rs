@@ -138,6 +138,25 @@ pub(super) fn connect<A: Serialize + ?Sized>(
     Ok(draft.finish())
 }
 
+/// `0/admin?token=1,`                                                                              [SIO4 "CONNECT"]
+pub(super) fn connect_v3(namespace: &NamespacePath, query: &str) -> Result<Outgoing, EncodeError> {
+    if !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
+        return Err(EncodeError::new("the query of a namespace must be percent-encoded"));
+    }
+    let mut buffer = TextBuffer::new();
+    let out = buffer.as_mut_vec();
+    out.push(kind::CONNECT);
+    if !namespace.is_main() || !query.is_empty() {
+        out.extend_from_slice(namespace.as_str().as_bytes());
+        if !query.is_empty() {
+            out.push(b'?');
+            out.extend_from_slice(query.as_bytes());
+        }
+        out.push(b',');
+    }
+    Ok(Outgoing { first: buffer.finish(), attachments: None })
+}
+
 pub(super) fn connected(revision: Revision, namespace: &NamespacePath, sid: &str, pid: Option<&str>) -> Outgoing {
     let mut draft = Draft::new(kind::CONNECT, namespace);
     if revision == Revision::V4 {

@@ -90,6 +90,17 @@ impl Parser {
         }
     }
 
+    /// Client of revision 3: asks for a namespace; `query` (without `?`) stands behind its path. JSON only.
+    ///
+    /// # Errors
+    /// The query holds what would end it, or packets are not JSON.
+    pub fn connect_v3(&self, namespace: &NamespacePath, query: &str) -> Result<Outgoing, EncodeError> {
+        let Self::Json = self else {
+            return Err(EncodeError::new("servers of revision 3 are spoken to in JSON"));
+        };
+        json::connect_v3(namespace, query)
+    }
+
     /// Server: the client is in. Revision 3 of Engine.IO (Socket.IO 1.x and 2.x) is told nothing but that.
     pub fn connected(&self, revision: Revision, namespace: &NamespacePath, sid: &str, pid: Option<&str>) -> Outgoing {
         match self {
