@@ -13,20 +13,21 @@
 //! Bytes (`bytes::Bytes`, `serde_bytes`) travel as attachments, wherever they stand in a value; a `Vec<u8>` is a list of
 //! numbers.
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{DecodeError, EncodeError, json};
+use crate::{DecodeError, EncodeError};
 
 mod form;
 mod raw;
 mod transcode;
 mod last;
+mod list;
 pub(crate) mod ser;
 mod de;
 
 pub use form::{Args, OwnedArgs};
+pub use list::List;
 pub use raw::Raw;
 
 pub(crate) use form::Form;
@@ -47,16 +48,6 @@ impl OwnedArgs {
     /// # Errors
     /// The value cannot be sent.
     pub fn encode<A: Serialize + ?Sized>(args: &A) -> Result<Self, EncodeError> {
-        let mut text = Vec::new();
-        let mut attachments = Vec::new();
-        let mut attach = |bytes: &[u8]| {
-            attachments.push(Bytes::copy_from_slice(bytes));
-            attachments.len() - 1
-        };
-        ser::write(args, &mut json::ser::Writer::new(&mut text, &mut attach))?;
-        let text = String::from_utf8(text).map_err(EncodeError::new)?;
-        // Arguments follow the event's name, so they begin with a comma.
-        let text = text.strip_prefix(',').unwrap_or_default();
-        Ok(Args::json(text, &attachments).to_owned())
+        list::collect(|writer| ser::write(args, writer))
     }
 }

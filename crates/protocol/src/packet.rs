@@ -18,6 +18,23 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// One message of text: what a [custom parser](crate::parser::CustomParser) makes of a packet.
+    pub fn text(message: &str) -> Self {
+        Self { first: Encoded::text(message), attachments: None }
+    }
+
+    /// One message of bytes.
+    pub fn binary(message: &[u8]) -> Self {
+        Self { first: Encoded::binary(message), attachments: None }
+    }
+
+    /// The same, and these messages of bytes behind it.
+    pub fn with_attachments<'a>(mut self, messages: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let messages: Arc<[Encoded]> = messages.into_iter().map(Encoded::binary).collect();
+        self.attachments = Some(messages).filter(|messages| !messages.is_empty());
+        self
+    }
+
     /// The messages in the order of the wire.
     pub fn messages(&self) -> impl Iterator<Item = &Encoded> {
         std::iter::once(&self.first).chain(self.attachments.iter().flat_map(|attachments| attachments.iter()))

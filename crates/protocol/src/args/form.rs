@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::json;
+use crate::msgpack::cursor::{Cursor, Token};
 
 /// The arguments of an event or an ack as they were received: well-formed, not decoded yet.
 #[derive(Clone, Copy)]
@@ -55,6 +56,15 @@ impl<'a> Args<'a> {
             Form::Json { text, .. } => text.is_empty(),
             Form::Msgpack { count, .. } => count == 0,
         }
+    }
+
+    /// Whether there is one, an object.
+    pub(crate) fn is_object(&self) -> bool {
+        let is_object = match self.0 {
+            Form::Json { text, .. } => text.trim_start().starts_with('{'),
+            Form::Msgpack { bytes, .. } => matches!(Cursor::new(bytes).token(), Some(Token::Map(_))),
+        };
+        is_object && self.count() == 1
     }
 
     /// How many there are.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sockeye_engine::time::Instant;
 use sockeye_engine::{Message, Revision, Role};
 
+use self::decoding::Decoding;
 pub use self::event::{Connected, Event, Slot};
 use self::namespaces::Phase;
 use self::state::State;
@@ -15,6 +16,7 @@ use crate::{Args, Config, EncodeError, NamespacePath, Outgoing, Parser, Protocol
 mod event;
 mod namespaces;
 mod state;
+mod decoding;
 
 /// Socket.IO on one session, seen from either side.
 ///
@@ -25,8 +27,7 @@ pub struct Connection {
     state: State,
     revision: Revision,
     parser: Parser,
-    /// A binary packet which the transport had to decode, kept while its event borrows from it.
-    held: Vec<u8>,
+    decoding: Decoding,
 }
 
 impl Connection {
@@ -36,7 +37,8 @@ impl Connection {
         if state.implicit {
             state.namespaces.claim(NamespacePath::main(), 1);
         }
-        Self { state, revision, parser, held: Vec::new() }
+        let decoding = Decoding::new(&parser);
+        Self { state, revision, parser, decoding }
     }
 
     /// A message arrived; at most one thing comes of it.
@@ -49,13 +51,13 @@ impl Connection {
         message: Message<'a>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         self.release();
-        let Self { state, parser, held, .. } = self;
-        match (message, parser) {
-            (Message::Text(_), Parser::Json) if state.is_assembling() => Err(ProtocolError::UnexpectedText),
-            (Message::Text(text), Parser::Json) => state.handle_packet(now, json::decode(text, &state.config)?),
-            (Message::Text(_), Parser::Msgpack) => Err(ProtocolError::UnexpectedText),
-            (Message::Binary(bytes), Parser::Json) => state.handle_attachment(bytes),
-            (Message::Binary(bytes), Parser::Msgpack) => {
+        let Self { state, decoding, .. } = self;
+        match (message, decoding) {
+            (Message::Text(_), Decoding::Json) if state.is_assembling() => Err(ProtocolError::UnexpectedText),
+            (Message::Text(text), Decoding::Json) => state.handle_packet(now, json::decode(text, &state.config)?),
+            (Message::Text(_), Decoding::Msgpack { .. }) => Err(ProtocolError::UnexpectedText),
+            (Message::Binary(bytes), Decoding::Json) => state.handle_attachment(bytes),
+            (Message::Binary(bytes), Decoding::Msgpack { held }) => {
                 let bytes = match bytes {
                     Cow::Borrowed(bytes) => bytes,
                     Cow::Owned(bytes) => {
@@ -65,6 +67,10 @@ impl Connection {
                 };
                 state.handle_packet(now, msgpack::decode(bytes, &state.config)?)
             }
+            (message, Decoding::Custom(custom)) => match custom.decode(now, message, &state.config)? {
+                Some(packet) => state.handle_packet(now, packet),
+                None => Ok(None),
+            },
         }
     }
 
@@ -74,7 +80,7 @@ impl Connection {
     /// A deadline has passed that ends the connection: no namespace in time, attachments missing.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
         self.release();
-        if self.state.attachment_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.attachment_deadline().is_some_and(|deadline| deadline <= now) {
             return Err(ProtocolError::AttachmentTimeout);
         }
         if self.state.connect_deadline.is_some_and(|deadline| deadline <= now) {
@@ -96,7 +102,7 @@ impl Connection {
 
     /// When to call `handle_timeout`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.state.attachment_deadline().into_iter().chain(self.state.connect_deadline).min()
+        self.attachment_deadline().into_iter().chain(self.state.connect_deadline).min()
     }
 
     /// Client: asks for a namespace. The packet to send, and its slot.
@@ -192,7 +198,7 @@ impl Connection {
     /// wait for that.
     pub fn release(&mut self) {
         self.state.release();
-        self.held = Vec::new();
+        self.decoding.release();
     }
 
     /// The namespace of a slot which is asked for or connected.
@@ -213,6 +219,10 @@ impl Connection {
     /// The revision of Engine.IO below.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    fn attachment_deadline(&self) -> Option<Instant> {
+        self.state.attachment_deadline().or_else(|| self.decoding.deadline())
     }
 
     fn asked(&self, slot: Slot) -> Option<&NamespacePath> {

@@ -195,6 +195,6 @@ impl State {
 }
 
 /// `None` if that is beyond what the clock can say: never.
-fn after(now: Instant, delay: Duration) -> Option<Instant> {
+pub(super) fn after(now: Instant, delay: Duration) -> Option<Instant> {
     now.checked_add(delay)
 }

@@ -2,6 +2,8 @@
 //!
 //! Encoding has one entry for each kind of packet, [`Parser`]; decoding begins in [`crate::Connection`].
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use sockeye_engine::Revision;
 
@@ -11,6 +13,9 @@ mod payload;
 pub(crate) mod json;
 pub(crate) mod msgpack;
 pub(crate) mod binary;
+mod custom;
+
+pub use custom::{Content, CustomParser, Decoder, Packet};
 
 /// Which form packets take on the wire. Both sides must use the same; nothing on the wire names it.
 #[derive(Clone, Debug, Default)]
@@ -21,9 +26,16 @@ pub enum Parser {
     Json,
     /// One binary message per packet, as `socket.io-msgpack-parser` writes it.
     Msgpack,
+    /// A form of the application's own.
+    Custom(Arc<dyn CustomParser>),
 }
 
 impl Parser {
+    /// A form of the application's own.
+    pub fn custom(parser: impl CustomParser) -> Self {
+        Self::Custom(Arc::new(parser))
+    }
+
     /// An event. `args` are its arguments by the rule of [`crate::args`].
     ///
     /// # Errors
@@ -38,6 +50,7 @@ impl Parser {
         match self {
             Self::Json => json::event(namespace, ack, name, args, None),
             Self::Msgpack => msgpack::event(namespace, ack, name, args, None),
+            Self::Custom(parser) => custom::event(&**parser, namespace, ack, name, args, None),
         }
     }
 
@@ -56,6 +69,7 @@ impl Parser {
         match self {
             Self::Json => json::event(namespace, ack, name, args, Some(offset)),
             Self::Msgpack => msgpack::event(namespace, ack, name, args, Some(offset)),
+            Self::Custom(parser) => custom::event(&**parser, namespace, ack, name, args, Some(offset)),
         }
     }
 
@@ -72,6 +86,7 @@ impl Parser {
         match self {
             Self::Json => json::ack(namespace, id, args),
             Self::Msgpack => msgpack::ack(namespace, id, args),
+            Self::Custom(parser) => custom::ack(&**parser, namespace, id, args),
         }
     }
 
@@ -87,18 +102,19 @@ impl Parser {
         match self {
             Self::Json => json::connect(namespace, auth),
             Self::Msgpack => msgpack::connect(namespace, auth),
+            Self::Custom(parser) => custom::connect(&**parser, namespace, auth),
         }
     }
 
     /// Client of revision 3: asks for a namespace; `query` (without `?`) stands behind its path. JSON only.
     ///
     /// # Errors
-    /// The query holds what would end it, or packets are not JSON.
+    /// The query holds what would end it, or the parser is another.
     pub fn connect_v3(&self, namespace: &NamespacePath, query: &str) -> Result<Outgoing, EncodeError> {
-        let Self::Json = self else {
-            return Err(EncodeError::new("servers of revision 3 are spoken to in JSON"));
-        };
-        json::connect_v3(namespace, query)
+        match self {
+            Self::Json => json::connect_v3(namespace, query),
+            Self::Msgpack | Self::Custom(_) => Err(EncodeError::new("servers of revision 3 are spoken to in JSON")),
+        }
     }
 
     /// Server: the client is in. Revision 3 of Engine.IO (Socket.IO 1.x and 2.x) is told nothing but that.
@@ -106,6 +122,7 @@ impl Parser {
         match self {
             Self::Json => json::connected(revision, namespace, sid, pid),
             Self::Msgpack => msgpack::connected(revision, namespace, sid, pid),
+            Self::Custom(parser) => custom::connected(&**parser, revision, namespace, sid, pid),
         }
     }
 
@@ -120,6 +137,7 @@ impl Parser {
         match self {
             Self::Json => json::refused(revision, namespace, message, data),
             Self::Msgpack => msgpack::refused(revision, namespace, message, data),
+            Self::Custom(parser) => custom::refused(&**parser, revision, namespace, message, data),
         }
     }
 
@@ -128,6 +146,7 @@ impl Parser {
         match self {
             Self::Json => json::disconnect(namespace),
             Self::Msgpack => msgpack::disconnect(namespace),
+            Self::Custom(parser) => custom::disconnect(&**parser, namespace),
         }
     }
 }
