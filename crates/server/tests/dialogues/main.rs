@@ -16,3 +16,4 @@ mod outbox;
 mod shutdown;
 mod reentrancy;
 mod config;
+mod semantics;
