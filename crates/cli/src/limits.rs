@@ -59,7 +59,7 @@ pub(crate) struct LimitOptions {
     #[arg(long, env = "SOCKEYE_TRUST_PROXY", value_name = "NETWORK", value_delimiter = ',')]
     pub(crate) trust_proxy: Vec<String>,
 
-    /// Origin of pages elsewhere that may talk to this server, https://example.org; several with commas, * for all
+    /// Origin of pages elsewhere that may talk to this server, `https://example.org`; several with commas, * for all
     /// [default: only pages of its own]
     #[arg(long, env = "SOCKEYE_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) origin: Vec<String>,

@@ -1,6 +1,6 @@
 //! Small damage to inputs, the same for the same seed: what ordinary tests try in place of a fuzzer.
 
-/// A source of pseudo-random numbers. [splitmix64]
+/// A source of pseudo-random numbers. Its steps are those of SplitMix64.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
