@@ -82,6 +82,28 @@ impl<'a> Packet<'a> {
         };
         Ok(Self::Message(Message::Binary(Cow::Borrowed(message))))
     }
+
+    /// The name of its type, for logs: nothing that the peer chose.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "open",
+            Self::Close => "close",
+            Self::Ping(_) => "ping",
+            Self::Pong(_) => "pong",
+            Self::Message(_) => "message",
+            Self::Upgrade => "upgrade",
+            Self::Noop => "noop",
+        }
+    }
+
+    /// Length of what it carries, in bytes, without its type.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Open(data) | Self::Ping(data) | Self::Pong(data) | Self::Message(Message::Text(data)) => data.len(),
+            Self::Message(Message::Binary(bytes)) => bytes.len(),
+            Self::Close | Self::Upgrade | Self::Noop => 0,
+        }
+    }
 }
 
 fn decode_typed(text: &str) -> Result<Packet<'_>, ProtocolError> {

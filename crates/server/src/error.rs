@@ -78,7 +78,8 @@ pub enum DisconnectReason {
     ForcedServerClose,
     /// The client sent what Engine.IO cannot decode: `parse error`.
     ParseError,
-    /// The client ran into a limit of the server.
+    /// The client ran into a limit of the server, which is told by the close frame of a WebSocket (code 1008 or 1009) and
+    /// by the answer to a POST: `message too large`, `too many namespaces`, …
     LimitExceeded(Limit),
     /// The client did not answer a heartbeat in time: `ping timeout`.
     PingTimeout,

@@ -122,6 +122,8 @@ pub(crate) enum Answer {
     Packets { body: Bytes, binary: bool, compress: bool },
     /// The POST was taken.
     Taken,
+    /// 400, code 3, with the limit that what was posted ran into.
+    TooMuch(Limit),
 }
 
 /// How a packet is to be queued.
@@ -146,6 +148,16 @@ impl Link {
     pub(crate) fn max_payload(&self) -> usize {
         let most = self.config.engine.max_payload;
         if self.state.lock().joined { most } else { most.min(self.config.unconnected_payload) }
+    }
+
+    /// What all that is logged of this connection is marked with: enough of the session's id to tell connections apart,
+    /// too little to speak for one. It costs nothing unless `debug` is logged.
+    pub(crate) fn span(&self, is_stream: bool) -> tracing::Span {
+        let transport = if is_stream { "websocket" } else { "polling" };
+        let sid = self.sid.as_str();
+        // An application may make ids so short that a part of one is most of it.
+        let session = sid.get(..4).filter(|_| sid.len() >= 16).unwrap_or("…");
+        tracing::debug_span!("connection", transport, revision = ?self.revision, session)
     }
 
     /// Which limit a message that is too long has run into.

@@ -66,6 +66,13 @@ pub(crate) fn decode(bytes: &mut Vec<u8>) -> Option<Frame> {
     })
 }
 
+/// What a close frame says beside its code, if that is what comes first in `bytes`.
+pub(crate) fn close_reason(bytes: &[u8]) -> Option<String> {
+    let (0x88, &length) = (*bytes.first()?, bytes.get(1)?) else { return None };
+    let reason = bytes.get(2..2 + usize::from(length))?.get(2..)?;
+    Some(String::from_utf8(reason.to_vec()).expect("the server gave a reason which is not UTF-8"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +84,14 @@ mod tests {
         assert_eq!(decode(&mut bytes), Some(Frame::Binary(vec![0])));
         assert_eq!(decode(&mut bytes), Some(Frame::Close(Some(1000))));
         assert_eq!(decode(&mut bytes), None, "not complete");
+    }
+
+    #[test]
+    fn the_reason_of_a_close_frame_is_read() {
+        assert_eq!(close_reason(b"\x88\x04\x03\xe8no").as_deref(), Some("no"));
+        for other in [&b"\x88\x04\x03\xe8n"[..], b"\x88\x00", b"\x81\x02hi", b""] {
+            assert_eq!(close_reason(other), None, "{other:?}");
+        }
     }
 
     #[test]

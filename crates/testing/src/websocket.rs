@@ -16,12 +16,14 @@ pub struct WebSocket {
     reset: Reset,
     /// Read, and no frame taken from it yet.
     bytes: Vec<u8>,
+    /// What the last close frame said.
+    reason: String,
     ended: bool,
 }
 
 impl WebSocket {
     pub(crate) fn new(pipe: DuplexStream, reset: Reset, bytes: Vec<u8>) -> Self {
-        Self { pipe, reset, bytes, ended: false }
+        Self { pipe, reset, bytes, reason: String::new(), ended: false }
     }
 
     /// Sends a text message.
@@ -138,14 +140,35 @@ impl WebSocket {
     /// The next frame, if there is one when everything that can run has run.
     pub async fn next(&mut self) -> Option<Frame> {
         loop {
-            if let Some(frame) = frame::decode(&mut self.bytes) {
+            if let Some(frame) = self.next_read() {
                 return Some(frame);
             }
             settle().await;
-            if !self.read().await {
+            if self.read(64 * 1024).await == 0 {
                 return None;
             }
         }
+    }
+
+    /// Reads at most so many bytes of what is there, as a slow client does; see [`Self::next_read`].
+    pub async fn read_slowly(&mut self, bytes: usize) {
+        let mut left = bytes;
+        while left > 0 {
+            settle().await;
+            let read = self.read(left).await;
+            if read == 0 {
+                return;
+            }
+            left -= read;
+        }
+    }
+
+    /// The next frame among what has been read; nothing more is read for it.
+    pub fn next_read(&mut self) -> Option<Frame> {
+        if let Some(reason) = frame::close_reason(&self.bytes) {
+            self.reason = reason;
+        }
+        frame::decode(&mut self.bytes)
     }
 
     /// All that is there, each text message as one string; what is not text is left out.
@@ -178,6 +201,11 @@ impl WebSocket {
         panic!("the server did not answer the close frame");
     }
 
+    /// What the server's close frame said beside its code.
+    pub fn close_reason(&self) -> &str {
+        &self.reason
+    }
+
     /// Whether the server has closed the connection. Known only after reading.
     pub fn is_ended(&self) -> bool {
         self.ended
@@ -191,20 +219,20 @@ impl WebSocket {
         }
     }
 
-    /// Reads what is there; false if nothing is.
-    async fn read(&mut self) -> bool {
-        let mut buffer = vec![0; 64 * 1024];
+    /// Reads what is there, `most` bytes of it; how many there were.
+    async fn read(&mut self, most: usize) -> usize {
+        let mut buffer = vec![0; most];
         std::future::poll_fn(|cx| {
             let mut buffer = ReadBuf::new(&mut buffer);
             Poll::Ready(match std::pin::Pin::new(&mut self.pipe).poll_read(cx, &mut buffer) {
-                Poll::Pending => false,
+                Poll::Pending => 0,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     self.bytes.extend_from_slice(buffer.filled());
-                    true
+                    buffer.filled().len()
                 }
                 Poll::Ready(_) => {
                     self.ended = true;
-                    false
+                    0
                 }
             })
         })

@@ -11,6 +11,7 @@ use crate::error::Refusal;
 use crate::gate::Busy;
 pub(crate) use crate::hooks::ErrorCode as Code;
 use crate::hooks::{ConnectionError, ErrorContext};
+use crate::limits::Limit;
 use crate::peer::Peer;
 
 /// Why a request is refused.
@@ -43,6 +44,11 @@ impl Denial {
     /// The application said no.
     pub(crate) fn forbidden(refusal: &Refusal) -> Self {
         Self { message: Some(refusal.message.clone()), ..Code::Forbidden.into() }
+    }
+
+    /// What was posted ran into a limit, and the session has ended.
+    pub(crate) fn too_much(limit: Limit) -> Self {
+        Self { message: Some(limit.as_str().to_owned()), ..Code::BadRequest.into() }
     }
 
     /// There are too many sessions, or they come too fast.

@@ -47,7 +47,7 @@ pub(crate) async fn poll(link: Arc<Link>, parts: &request::Parts) -> Response<Bo
             let encoding = if compress { encoding(config.http_compression, &parts.headers, body.len()) } else { None };
             no_store(packed(encoding, config.http_compression.level, kind, body).await)
         }
-        Ok(Answer::BadRequest | Answer::Taken) => Denial::from(Code::BadRequest).response(),
+        Ok(Answer::BadRequest | Answer::Taken | Answer::TooMuch(_)) => Denial::from(Code::BadRequest).response(),
         Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response(),
     }
 }
@@ -125,6 +125,7 @@ where
     }
     match taken.await {
         Ok(Answer::Taken) => no_store(respond(StatusCode::OK, "text/html", "ok")),
+        Ok(Answer::TooMuch(limit)) => Denial::too_much(limit).response(),
         Ok(_) => Denial::from(Code::BadRequest).response(),
         Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response(),
     }

@@ -17,7 +17,7 @@ fn collect_v4(session: &mut Body) -> Option<Answer> {
         payload::append(body, packet);
         compress |= packet.may_compress();
     };
-    while let Some(packet) = session.session.poll_transmit(Lane::Polling) {
+    while let Some(packet) = session.control(Lane::Polling) {
         append(&mut body, &packet);
     }
     if session.session.data_lane() == Some(Lane::Polling) {
@@ -32,7 +32,7 @@ fn collect_v4(session: &mut Body) -> Option<Answer> {
 fn collect_v3(session: &mut Body) -> Option<Answer> {
     let limit = session.core.config.engine.max_payload;
     let mut packets: Vec<Encoded> = Vec::new();
-    while let Some(packet) = session.session.poll_transmit(Lane::Polling) {
+    while let Some(packet) = session.control(Lane::Polling) {
         packets.push(packet);
     }
     if session.session.data_lane() == Some(Lane::Polling) {

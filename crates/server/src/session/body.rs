@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use sockeye_engine::handshake::parameters;
-use sockeye_engine::{CloseReason, Lane, Message, Packet, Revision, Session};
+use sockeye_engine::{CloseReason, Encoded, Lane, Message, Packet, Revision, Session};
 use sockeye_protocol::event::Received;
 use sockeye_protocol::{AckId, Args, Connection, Event, NamespacePath, Outgoing, OwnedArgs, Slot};
 
@@ -115,6 +115,7 @@ impl Body {
 
     /// Begins: clients of revision 3 are in `/` by connecting.
     pub(crate) fn begin(&mut self, now: Instant, cx: &mut Context<'_>) {
+        tracing::debug!("a session began");
         if let Some(Event::ConnectAsked { slot, namespace, query, auth }) = self.connection.poll_event() {
             let peer = Peer::new(Arc::clone(&self.link.handshake), auth.to_owned(), query);
             self.ask(slot, namespace, peer, now, cx);
@@ -129,6 +130,7 @@ impl Body {
         packet: Packet<'_>,
         cx: &mut Context<'_>,
     ) -> Result<(), Fault> {
+        tracing::trace!(kind = packet.name(), bytes = packet.size(), "received");
         let Some(message) = self.session.handle_packet(now, lane, packet).map_err(Fault::Engine)? else {
             return Ok(());
         };
@@ -222,6 +224,7 @@ impl Body {
             let mut joined = Box::new(Joined::enter(namespace, member));
             // `on_connect` begins before anything else can happen to the socket, its end among that.
             joined.run(cx);
+            tracing::debug!(namespace = joined.namespace.path(), "a socket joined");
             *self.occupant(slot) = Occupant::Joined(joined);
         }
     }
@@ -333,13 +336,28 @@ impl Body {
         self.sockets.iter().any(|occupant| matches!(occupant, Occupant::Joined(joined) if joined.is_congested()))
     }
 
+    /// The next packet of the engine itself, which goes before all messages.
+    pub(crate) fn control(&mut self, lane: Lane) -> Option<Encoded> {
+        let packet = self.session.poll_transmit(lane)?;
+        tracing::trace!(kind = "control", bytes = packet.packet().len(), "sent");
+        Some(packet)
+    }
+
     /// Takes packets out of the outbox until `take` has had enough.
     pub(crate) fn drain(&self, mut take: impl FnMut(&Outgoing) -> bool) {
         let mut messages = 0;
+        // Logged afterwards: whoever takes the log may want to send, and the outbox is locked here.
+        let mut sizes = tracing::enabled!(tracing::Level::TRACE).then(Vec::new);
         self.link.drain(|packet| {
             messages += packet.messages().count() as u64;
+            if let Some(sizes) = &mut sizes {
+                sizes.push(packet.size());
+            }
             take(&packet)
         });
+        for bytes in sizes.into_iter().flatten() {
+            tracing::trace!(kind = "message", bytes, "sent");
+        }
         self.core.metrics.messages_sent.add(messages);
     }
 
@@ -388,7 +406,9 @@ impl Body {
     pub(crate) fn retire(&self) {
         drop(self.link.end());
         self.core.metrics.sessions.down();
-        self.core.metrics.sessions_closed.up(self.cause.unwrap_or(DisconnectReason::ForcedClose));
+        let reason = self.cause.unwrap_or(DisconnectReason::ForcedClose);
+        self.core.metrics.sessions_closed.up(reason);
+        tracing::debug!(%reason, "a session ended");
     }
 }
 

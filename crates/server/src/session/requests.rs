@@ -48,12 +48,14 @@ impl Task {
             Request::Post { .. } if self.body.is_congested() => self.deferred = Some(request),
             Request::Post { body, binary, answer } => {
                 // As the official server: the request itself has succeeded, whatever the packets turn out to be.
+                // But a limit is told to whoever ran into it, which CLOSE cannot.
                 let result = self.receive_payload(&body, binary, now, cx);
                 if let Err(Fault::Engine(ProtocolError::WrongTransport)) = result {
                     reply(answer, Answer::BadRequest);
                     return Ok(());
                 }
-                reply(answer, Answer::Taken);
+                let limit = result.as_ref().err().and_then(|fault| fault.limit(&self.body.link));
+                reply(answer, limit.map_or(Answer::Taken, Answer::TooMuch));
                 return result;
             }
             Request::Misused => return Err(Fault::Transport),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 use sockeye_engine::{CloseReason, Event as EngineEvent, Lane, Packet, Revision, Role, Session, ws};
 use sockeye_protocol::{Connection, Outgoing};
+use tracing::Instrument;
 
 use super::alarm::Alarm;
 use super::answers;
@@ -65,7 +66,8 @@ impl Task {
     /// Lets it run, until it ends by itself or its link is told to stop it.
     pub(crate) fn spawn(self) {
         let link = Arc::clone(&self.body.link);
-        link.set_abort(tokio::spawn(self).abort_handle());
+        let span = link.span(self.stream.is_some());
+        link.set_abort(tokio::spawn(self.instrument(span)).abort_handle());
     }
 
     fn new(core: Arc<Core>, link: Arc<Link>, lane: Lane, stream: Option<WebSocket>, now: Instant) -> Self {
@@ -233,12 +235,9 @@ impl Task {
             let (used, item) = match stream.decoder.decode(&mut bytes[at..]) {
                 Ok(decoded) => decoded,
                 Err(error) => {
-                    if let Some(limit) = limit_of(&error, &body.link) {
-                        body.core.metrics.limits.up(limit);
-                    }
-                    self.farewell = Some((error.close_code(), ""));
-                    self.stream_gone(CloseReason::TransportError, now);
-                    return Ok(());
+                    let limit = limit_of(&error, &body.link);
+                    self.farewell = Some((error.close_code(), limit.map_or("", Limit::as_str)));
+                    return self.stream_broken(limit, now);
                 }
             };
             at += used;
@@ -276,6 +275,17 @@ impl Task {
         Ok(())
     }
 
+    /// The client broke the rules of WebSocket: the session ends, unless the stream was only being probed.
+    fn stream_broken(&mut self, limit: Option<Limit>, now: Instant) -> Result<(), Fault> {
+        match limit {
+            Some(limit) if self.body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Limit(limit)),
+            Some(limit) => self.body.core.metrics.limits.up(limit),
+            None => {}
+        }
+        self.stream_gone(CloseReason::TransportError, now);
+        Ok(())
+    }
+
     /// The stream has ended: with it the session, unless it was only being probed.
     fn stream_gone(&mut self, reason: CloseReason, now: Instant) {
         self.body.session.handle_lane_closed(now, Lane::Stream, reason);
@@ -293,10 +303,12 @@ impl Task {
         while let Some(event) = self.body.session.poll_event() {
             match event {
                 EngineEvent::Upgraded => {
+                    tracing::debug!("the session went over to WebSocket");
                     self.body.core.metrics.upgrades.up();
                     self.body.link.set_carrier(Carrier::Stream);
                 }
                 EngineEvent::UpgradeFailed => {
+                    tracing::debug!("the upgrade was given up; polling goes on");
                     self.body.core.metrics.upgrades_failed.up();
                     self.body.link.set_carrier(Carrier::Polling);
                     self.drop_stream();
@@ -313,16 +325,17 @@ impl Task {
 
     /// The client, or the world, did something that ends the session.
     fn fail(&mut self, fault: &Fault, now: Instant) {
-        let reason = fault.reason();
+        let limit = fault.limit(&self.body.link);
+        let reason = limit.map_or_else(|| fault.reason(), DisconnectReason::LimitExceeded);
         tracing::debug!(%fault, "session ends");
         if fault.is_protocol() {
             self.body.core.metrics.protocol_errors.up();
         }
-        if let Some(limit) = fault.limit(&self.body.link) {
+        if let Some(limit) = limit {
             self.body.core.metrics.limits.up(limit);
         }
-        if let Fault::Limit(limit) = fault {
-            self.farewell = Some((ws::CloseCode::POLICY, limit.as_str()));
+        if limit.is_some() || matches!(fault, Fault::SlowConsumer) {
+            self.farewell.get_or_insert((ws::CloseCode::POLICY, reason.as_str()));
         }
         self.body.leave_all(reason, false, now);
         self.body.session.close(fault.close_reason());
@@ -352,7 +365,7 @@ impl Task {
             }
             loop {
                 let mut room = stream.put_pong(batch);
-                while room && let Some(packet) = body.session.poll_transmit(Lane::Stream) {
+                while room && let Some(packet) = body.control(Lane::Stream) {
                     room = stream.put(batch, &packet);
                 }
                 if room && body.session.data_lane() == Some(Lane::Stream) {

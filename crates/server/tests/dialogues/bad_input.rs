@@ -253,6 +253,6 @@ async fn too_many_namespaces_end_the_connection() {
     }
     io.of("/one-too-many");
     alice.send("40/one-too-many,").await;
-    alice.expect_closed(None).await;
+    alice.expect_closed(Some(1008)).await;
     net.assert_clean().await;
 }

@@ -109,7 +109,7 @@ async fn attachments_that_do_not_come_end_the_connection() {
     alice.send("3").await;
     alice.expect_nothing().await;
     net.advance(secs(11)).await;
-    alice.expect_closed(None).await;
+    alice.expect_closed(Some(1008)).await;
     net.assert_clean().await;
 }
 

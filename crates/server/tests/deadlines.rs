@@ -1,0 +1,330 @@
+//! A deadline in every state: the client does something, or the server does, and then nothing comes any more. Whatever
+//! the server kept for it is gone in time, its file descriptors included.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use sockeye::{Server, Socket};
+use sockeye_testing::{Net, settle};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+
+/// A connection to the server, byte by byte, of a client which is about to fall silent.
+struct Wire {
+    pipe: DuplexStream,
+    serving: JoinHandle<()>,
+}
+
+impl Wire {
+    fn open(io: &Server) -> Self {
+        // So little room that the server notices soon if nobody reads.
+        let (pipe, end) = tokio::io::duplex(8 * 1024);
+        let io = io.clone();
+        Self { pipe, serving: tokio::spawn(async move { io.serve_stream(end, None).await }) }
+    }
+
+    async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.pipe.write_all(bytes.as_ref()).await.expect("the server takes it");
+        settle().await;
+    }
+
+    /// A request; the answer as far as it comes in one piece.
+    async fn request(&mut self, head: &str, body: &str) -> String {
+        self.write(format!("{head} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+        self.read().await
+    }
+
+    async fn read(&mut self) -> String {
+        let mut buffer = vec![0; 8 * 1024];
+        let length = self.pipe.read(&mut buffer).await.expect("the server says something");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    /// Opens a WebSocket at this path and query.
+    async fn upgrade(&mut self, target: &str) {
+        let head = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        self.write(format!("GET {target} HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n")).await;
+        let answer = self.read().await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    }
+
+    /// Sends a short text in a frame.
+    async fn say(&mut self, text: &str) {
+        self.write(frame(0x81, text.as_bytes())).await;
+    }
+
+    /// Whether the server has let the connection go.
+    async fn is_closed(&mut self) -> bool {
+        self.serving.is_finished() && self.pipe.write(&[]).await.is_err()
+    }
+}
+
+/// A frame whose mask is all zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("a short text");
+    [&[first, 0x80 | length, 0, 0, 0, 0], payload].concat()
+}
+
+const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
+const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+
+/// Opens a session by polling; path and query of its requests.
+async fn poll(wire: &mut Wire) -> String {
+    let open = wire.request(&format!("GET {POLLING}"), "").await;
+    let sid = open.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a session");
+    format!("{POLLING}&sid={sid}")
+}
+
+async fn polling(io: &Server, join: bool) -> (Wire, String) {
+    let mut wire = Wire::open(io);
+    let target = poll(&mut wire).await;
+    if join {
+        wire.request(&format!("POST {target}"), "40").await;
+        wire.request(&format!("GET {target}"), "").await;
+    }
+    (wire, target)
+}
+
+async fn websocket(io: &Server, join: bool) -> Wire {
+    let mut wire = Wire::open(io);
+    wire.upgrade(WEBSOCKET).await;
+    if join {
+        wire.say("40").await;
+    }
+    wire
+}
+
+/// A polling session, and the WebSocket to which it is about to go over.
+async fn upgrading(io: &Server, said: &[&str]) -> Vec<Wire> {
+    let (wire, target) = polling(io, true).await;
+    let mut stream = Wire::open(io);
+    stream.upgrade(&target.replace("=polling", "=websocket")).await;
+    for text in said {
+        stream.say(text).await;
+    }
+    vec![wire, stream]
+}
+
+type Wires<'a> = Pin<Box<dyn Future<Output = Vec<Wire>> + 'a>>;
+
+/// A state, after how many seconds of silence nothing is left of it, and the way into it.
+struct State(&'static str, u64, for<'a> fn(&'a Server) -> Wires<'a>);
+
+/// `ping_interval` and `ping_timeout`; as long may a client be in no namespace, and is told so: its answer to the close
+/// frame is waited for.
+const SILENCE: u64 = 45;
+
+const STATES: &[State] = &[
+    State("connected", 30, |io| Box::pin(async { vec![Wire::open(io)] })),
+    State("half a head", 30, |io| {
+        Box::pin(async {
+            let mut wire = Wire::open(io);
+            wire.write("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost").await;
+            vec![wire]
+        })
+    }),
+    State("a request of somebody else", 30, |io| {
+        Box::pin(async {
+            let mut wire = Wire::open(io);
+            assert!(wire.request("GET /elsewhere", "").await.starts_with("HTTP/1.1 404 "));
+            vec![wire]
+        })
+    }),
+    State("half a body", 30, |io| {
+        Box::pin(async {
+            let (mut wire, target) = polling(io, true).await;
+            wire.write(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n42[\"")).await;
+            vec![wire]
+        })
+    }),
+    State("polling, before CONNECT", SILENCE, |io| Box::pin(async { vec![polling(io, false).await.0] })),
+    State("polling, in a namespace", SILENCE, |io| Box::pin(async { vec![polling(io, true).await.0] })),
+    State("polling, a GET waits", 25 + 30, |io| {
+        Box::pin(async {
+            let (mut wire, target) = polling(io, true).await;
+            wire.write(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+            vec![wire]
+        })
+    }),
+    State("WebSocket, before CONNECT", SILENCE + 5, |io| Box::pin(async { vec![websocket(io, false).await] })),
+    State("WebSocket, in a namespace", SILENCE, |io| Box::pin(async { vec![websocket(io, true).await] })),
+    State("an upgrade, nothing probed", SILENCE, |io| Box::pin(upgrading(io, &[]))),
+    State("an upgrade, probed", SILENCE, |io| Box::pin(upgrading(io, &["2probe"]))),
+    State("an upgrade, done", SILENCE, |io| Box::pin(upgrading(io, &["2probe", "5"]))),
+    State("half the header of a frame", SILENCE, |io| Box::pin(half(io, b"\x81"))),
+    State("a frame without payload", SILENCE, |io| Box::pin(half(io, b"\x81\xfe\x01\0\0\0\0\0"))),
+    State("half a frame", SILENCE, |io| Box::pin(half(io, b"\x81\x8a\0\0\0\x0042[\""))),
+    State("half a message", SILENCE, |io| Box::pin(half(io, b"\x01\x84\0\0\0\x0042[\""))),
+    State("half a packet", SILENCE, |io| {
+        Box::pin(async {
+            let mut wire = websocket(io, true).await;
+            wire.say("452-[\"x\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]").await;
+            wire.write(frame(0x82, b"one")).await;
+            vec![wire]
+        })
+    }),
+    State("waits for `authorize`, which does not decide", SILENCE + 5, |io| {
+        Box::pin(async {
+            let mut wire = websocket(io, false).await;
+            wire.say("40/undecided,").await;
+            vec![wire]
+        })
+    }),
+    State("an answer of the client is awaited", SILENCE, |io| {
+        Box::pin(async {
+            let mut wire = websocket(io, true).await;
+            wire.say("42[\"ask me\"]").await;
+            vec![wire]
+        })
+    }),
+    State("said farewell by a close frame", 5, |io| {
+        Box::pin(async {
+            let mut wire = websocket(io, true).await;
+            wire.write(frame(0x88, b"\x03\xe8")).await;
+            vec![wire]
+        })
+    }),
+    State("said farewell by CLOSE", 5, |io| {
+        Box::pin(async {
+            let mut wire = websocket(io, true).await;
+            wire.say("1").await;
+            vec![wire]
+        })
+    }),
+    State("was disconnected", 5, |io| {
+        Box::pin(async {
+            let wire = websocket(io, true).await;
+            io.local().disconnect_and_close().expect("alone");
+            vec![wire]
+        })
+    }),
+    State("was disconnected, and reads nothing", 15, |io| {
+        Box::pin(async {
+            let wire = websocket(io, true).await;
+            io.emit("long", "x".repeat(100_000)).expect("plain");
+            settle().await;
+            io.local().disconnect_and_close().expect("alone");
+            vec![wire]
+        })
+    }),
+    State("reads nothing", SILENCE, |io| {
+        Box::pin(async {
+            let wire = websocket(io, true).await;
+            io.emit("long", "x".repeat(100_000)).expect("plain");
+            vec![wire]
+        })
+    }),
+    State("polls no more, and was disconnected", 30, |io| {
+        Box::pin(async {
+            let (wire, _) = polling(io, true).await;
+            io.local().disconnect_and_close().expect("alone");
+            vec![wire]
+        })
+    }),
+    State("broke the protocol, and reads nothing", 5, |io| Box::pin(half(io, b"\x81\x80\0\0\0\0"))),
+];
+
+/// Sends these bytes, and then nothing.
+async fn half(io: &Server, bytes: &[u8]) -> Vec<Wire> {
+    let mut wire = websocket(io, true).await;
+    wire.write(bytes).await;
+    vec![wire]
+}
+
+fn server() -> Server {
+    let io = Server::new();
+    io.on("ask me", async |socket: Socket, (): ()| {
+        drop(socket.emit_with_ack::<_, ()>("well", ()).await);
+    });
+    io.of("/undecided").authorize(async |_, (): ()| std::future::pending().await);
+    io
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_state_silence_ends_it_in_time() {
+    let mut wrong = Vec::new();
+    for State(name, seconds, enter) in STATES {
+        let io = server();
+        let net = Net::new(&io);
+        let mut wires = enter(&io).await;
+        let mut silent = 0;
+        while !is_gone(&io, &mut wires).await && silent < 1_000 {
+            net.advance(Duration::from_secs(1)).await;
+            silent += 1;
+        }
+        if silent != *seconds {
+            wrong.push(format!("{name}: {silent} s, not {seconds}"));
+        }
+        net.assert_clean().await;
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+async fn is_gone(io: &Server, wires: &mut [Wire]) -> bool {
+    let mut closed = true;
+    for wire in wires {
+        closed &= wire.is_closed().await;
+    }
+    let metrics = io.metrics();
+    closed && (metrics.sessions, metrics.tasks, metrics.acks) == (0, 0, 0)
+}
+
+/// The stream of an upgrade that does not go on is closed by its own deadline; the session lives while it polls.
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_that_stops_is_given_up_and_polling_goes_on() {
+    for said in [&[][..], &["2probe"]] {
+        let io = server();
+        let net = Net::new(&io);
+        let mut wires = upgrading(&io, said).await;
+        net.advance(Duration::from_secs(9)).await;
+        assert!(!wires[1].is_closed().await, "{said:?}");
+        // Then it is closed with a close frame, whose answer is waited for.
+        net.advance(Duration::from_secs(6)).await;
+        assert!(wires[1].is_closed().await, "{said:?}");
+        assert_eq!((io.metrics().sessions, io.metrics().upgrades_failed), (1, 1), "{said:?}");
+    }
+}
+
+/// Who answers pings and does nothing else has deadlines too: for a namespace, and for the rest of a packet.
+#[tokio::test(start_paused = true)]
+async fn pongs_alone_are_not_enough() {
+    let packet = "451-[\"x\",{\"_placeholder\":true,\"num\":0}]";
+    for (said, seconds) in [(&[][..], 45), (&["40/undecided,"], 45), (&["40", packet], 60)] {
+        let io = server();
+        let net = Net::new(&io);
+        let mut alice = net.websocket().await;
+        for text in said {
+            alice.send(text).await;
+        }
+        let mut passed = 0;
+        while io.metrics().sessions > 0 && passed < 1_000 {
+            net.advance(Duration::from_secs(1)).await;
+            passed += 1;
+            while let Some(frame) = alice.next().await {
+                if frame == sockeye_testing::Frame::Text("2".into()) {
+                    alice.send("3").await;
+                }
+            }
+        }
+        assert_eq!(passed, seconds, "{said:?}");
+        assert!(alice.is_ended(), "{said:?}");
+        net.assert_clean().await;
+    }
+}
+
+/// Whatever else a client sends, without PONG it is dead: other packets prolong the wait once.
+#[tokio::test(start_paused = true)]
+async fn events_alone_are_not_enough() {
+    let io = server();
+    let net = Net::new(&io);
+    let (mut alice, _) = net.join().await;
+    let mut passed = 0;
+    while io.metrics().sessions > 0 && passed < 1_000 {
+        net.advance(Duration::from_secs(1)).await;
+        passed += 1;
+        alice.send("42[\"x\"]").await;
+    }
+    assert_eq!(passed, 25 + 20);
+    net.assert_clean().await;
+}
