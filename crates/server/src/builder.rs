@@ -20,16 +20,7 @@ use crate::limits::Rate;
 use crate::peer::Peer;
 use crate::proxy::{Network, Trusted};
 use crate::recovery::Recovery;
-
-/// A transport which clients may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Transport {
-    /// HTTP long-polling.
-    Polling,
-    /// WebSocket.
-    Websocket,
-}
+use crate::transport::Transport;
 
 /// Collects options; [`Self::build`] checks them against each other.
 ///

@@ -1,5 +1,7 @@
 //! What one server tells another about a socket.
 
+use std::time::SystemTime;
+
 use smol_str::SmolStr;
 
 /// A socket's public facts, as they were when they were asked for.
@@ -18,6 +20,12 @@ pub struct SocketInfo {
     pub headers: Vec<(String, String)>,
     /// Address of the client.
     pub address: Option<std::net::SocketAddr>,
+    /// What the client sent as `auth`: not for logs.
+    pub auth: serde_json::Value,
+    /// When the connection was opened.
+    pub time: SystemTime,
+    /// Whether the connection is encrypted, as far as its server can see.
+    pub secure: bool,
 }
 
 impl SocketInfo {
@@ -30,6 +38,9 @@ impl SocketInfo {
             uri: String::new(),
             headers: Vec::new(),
             address: None,
+            auth: serde_json::Value::Object(serde_json::Map::new()),
+            time: SystemTime::UNIX_EPOCH,
+            secure: false,
         }
     }
 }

@@ -422,7 +422,7 @@ mod guides;
 mod interleavings;
 
 pub use ack::{Replies, Reply};
-pub use builder::{ServerBuilder, Transport};
+pub use builder::ServerBuilder;
 pub use compression::{Deflate, HttpCompression};
 pub use config::WhenFull;
 pub use cookie::{Cookie, SameSite};
@@ -449,3 +449,4 @@ pub use tally::Tally;
 pub use target::Target;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+pub use transport::Transport;

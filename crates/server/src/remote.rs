@@ -43,6 +43,9 @@ impl RemoteSocket {
             uri: peer.uri().to_owned(),
             headers: peer.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             address: peer.address(),
+            auth: peer.auth().unwrap_or_default(),
+            time: peer.time(),
+            secure: peer.is_secure(),
             ..SocketInfo::new(member.id.clone())
         };
         Self::new(info, &member.hub)
@@ -87,6 +90,14 @@ impl RemoteSocket {
     /// When the other servers cannot be told.
     pub fn disconnect(&self) -> Result<(), ClusterError> {
         broadcast::disconnect(&self.hub, &self.selection(), Flags::default(), false)
+    }
+
+    /// Disconnects it and closes its connection, with all its namespaces.
+    ///
+    /// # Errors
+    /// When the other servers cannot be told.
+    pub fn disconnect_and_close(&self) -> Result<(), ClusterError> {
+        broadcast::disconnect(&self.hub, &self.selection(), Flags::default(), true)
     }
 
     fn selection(&self) -> Selection {

@@ -18,10 +18,11 @@ use crate::adapter::Selection;
 use crate::broadcast::{self, Draft, Flags};
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
 use crate::hub::{JoinError, Member};
-use crate::link::{Command, Urgency};
+use crate::link::{Carrier, Command, Urgency};
 use crate::peer::{Data, Extensions, Peer};
 use crate::selector::Rooms;
 use crate::target::Target;
+use crate::transport::Transport;
 
 /// An event with its arguments not decoded yet; see [`Namespace::on_message`](crate::Namespace::on_message) and
 /// [`Namespace::on_any`](crate::Namespace::on_any).
@@ -131,6 +132,14 @@ impl Socket {
     /// The path of its namespace.
     pub fn namespace(&self) -> &str {
         self.0.hub.path.as_str()
+    }
+
+    /// How its packets travel at this moment: a client that began with polling may go over to a WebSocket.
+    pub fn transport(&self) -> Transport {
+        match self.0.link.carrier() {
+            Carrier::Stream => Transport::Websocket,
+            Carrier::Polling | Carrier::Upgrading => Transport::Polling,
+        }
     }
 
     /// What is known of the client.

@@ -205,6 +205,8 @@ async fn sockets_are_fetched_with_their_facts() {
     assert_eq!(found[1].data, serde_json::json!({ "name": "bob" }));
     assert_eq!(found[1].uri, "/socket.io/?EIO=4&transport=websocket");
     assert!(found[1].headers.contains(&("host".into(), "sockeye.test".into())));
+    assert_eq!((&found[1].auth, found[1].secure), (&serde_json::json!({}), false));
+    assert_eq!(found[1].time, party.socket('b').peer().time());
     assert_eq!(party.io.fetch_sockets().await.unwrap().len(), 4);
     assert_eq!(party.io.to("nobody").fetch_sockets().await.unwrap().len(), 0);
     let mut party = party;
@@ -218,6 +220,11 @@ async fn sockets_are_fetched_with_their_facts() {
     found[1].disconnect().unwrap();
     settle().await;
     assert!(!party.socket('b').is_connected());
+    party.clients[1].0.expect("41").await;
+    party.clients[1].0.expect_nothing().await;
+    found[0].disconnect_and_close().unwrap();
+    party.clients[0].0.expect("41").await;
+    party.clients.remove(0).0.expect_closed(None).await;
     party.leave().await;
 }
 

@@ -1,5 +1,7 @@
 //! From polling to a WebSocket.                                                                  [EIO4 "upgrade"]
 
+use sockeye::Transport;
+
 use crate::common::*;
 
 const BAD_REQUEST: &str = "{\"code\":3,\"message\":\"Bad request\"}";
@@ -16,13 +18,16 @@ async fn upgraded(bob: &Polling) -> WebSocket {
 async fn a_session_goes_over_to_a_websocket() {
     let (io, net) = echo();
     let bob = net.polling().await;
-    bob.join().await;
+    let socket = io.get(&bob.join().await).unwrap();
     let waiting = bob.get();
     let mut stream = bob.upgrade().await;
     stream.send("2probe").await;
     stream.expect("3probe").await;
     waiting.expect(200, "6").await;
+    assert_eq!(socket.transport(), Transport::Polling);
     stream.send("5").await;
+    settle().await;
+    assert_eq!(socket.transport(), Transport::Websocket);
     stream.send("42[\"echo\",\"over\"]").await;
     stream.expect("42[\"echo\",\"over\"]").await;
     bob.get().expect(400, BAD_REQUEST).await;
