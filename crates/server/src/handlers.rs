@@ -264,7 +264,13 @@ impl Hooks {
             // What does not fit a type is quoted in the error, and comes from the client: it stays out of the log.
             let about = if error.source.is::<DecodeError>() { "the arguments do not fit" } else { "" };
             let shown: &dyn std::fmt::Display = if about.is_empty() { &error.source } else { &about };
-            tracing::warn!(event = error.event(), error = %shown, "a handler failed");
+            tracing::warn!(event = short(error.event()), error = %shown, "a handler failed");
         }
     }
+}
+
+/// As much of a name as is logged: a client may choose one as long as a message.
+pub(crate) fn short(name: &str) -> &str {
+    const MOST: usize = 64;
+    name.char_indices().nth(MOST).map_or(name, |(end, _)| &name[..end])
 }

@@ -72,6 +72,7 @@ fn server() -> Server {
         drop(socket.emit_with_ack::<_, u32>("question", text).timeout(Duration::from_secs(1)).await);
     });
     io.of("/typed").authorize(async |_, _: u32| Ok(()));
+    io.of("/fails").on_any(async |_, _| Err::<(), _>("on purpose"));
     io
 }
 
@@ -138,6 +139,18 @@ async fn over_polling(net: &Net, end: &'static str) -> Vec<String> {
     vec![open.text().to_owned()]
 }
 
+/// Names of events may be logged, but not as long as clients choose.
+async fn names_are_short(net: &Net) {
+    let mut alice = net.open("/socket.io/?EIO=4&transport=websocket", &HEADERS).await;
+    let name = "n".repeat(10_000);
+    alice.send("40{\"token\":\"SECRET-auth\"}").await;
+    alice.send(&format!("421[\"{name}\",\"SECRET-unanswered\"]")).await;
+    alice.send("40/fails,").await;
+    alice.send(&format!("42/fails,[\"{name}\",\"SECRET-failing\"]")).await;
+    alice.send("1").await;
+    alice.drain().await;
+}
+
 /// The session ids in handshakes: `0{"sid":"…"`.
 fn session_ids(texts: &[String]) -> impl Iterator<Item = &str> {
     texts.iter().filter_map(|text| text.strip_prefix("0{\"sid\":\"")).filter_map(|rest| rest.split('"').next())
@@ -154,6 +167,7 @@ async fn secrets_of_clients_are_not_logged() {
         texts.extend(over_websocket(&net, end).await);
         texts.extend(over_polling(&net, end).await);
     }
+    names_are_short(&net).await;
     let target = "/socket.io/?EIO=4&transport=websocket&token=SECRET-query";
     let alice = net.with_buffer(256).open(target, &HEADERS).await;
     net.advance(Duration::from_mins(2)).await;
@@ -165,10 +179,32 @@ async fn secrets_of_clients_are_not_logged() {
     assert!(log.contains("session ends"), "{log}");
     for line in log.lines() {
         assert!(!line.contains("SECRET"), "{line}");
+        assert!(line.len() < 300, "a client can make the log grow: {line}");
     }
+    events_of_a_connection_are_told(&log, io.metrics().sessions_opened);
     let sids: Vec<_> = session_ids(&texts).collect();
     assert_eq!(sids.len(), 3 * ENDS.len());
     for sid in sids {
         assert!(!log.contains(sid), "the id of a session is logged");
+        assert!(log.contains(&format!(" session={:?}\n", &sid[..4])), "its beginning is");
     }
+}
+
+/// One span for each connection, its events at DEBUG, each packet at TRACE with its kind and its size.
+fn events_of_a_connection_are_told(log: &str, opened: u64) {
+    let count = |beginning: &str, message: &str| {
+        let lines = log.lines().filter(|line| line.starts_with(beginning) && line.contains(message));
+        u64::try_from(lines.count()).unwrap()
+    };
+    assert_eq!(count("DEBUG sockeye", "transport=\"websocket\" revision=V4 session="), 2 * ENDS.len() as u64 + 2);
+    assert_eq!(count("DEBUG sockeye", "transport=\"polling\" revision=V4 session="), ENDS.len() as u64);
+    assert_eq!(count("DEBUG sockeye", "a session began"), opened);
+    assert_eq!(count("DEBUG sockeye", "a session ended reason="), opened);
+    assert_eq!(
+        count("DEBUG sockeye", "a socket joined namespace=\"/\""),
+        count("DEBUG sockeye", "a socket left namespace=\"/\"")
+    );
+    assert!(count("TRACE sockeye", "received kind=\"message\" bytes=") > opened, "{log}");
+    assert!(count("TRACE sockeye", "sent kind=\"message\" bytes=") > opened, "{log}");
+    assert!(count("TRACE sockeye", "sent kind=\"control\" bytes=") >= opened, "{log}");
 }

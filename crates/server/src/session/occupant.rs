@@ -13,7 +13,7 @@ use sockeye_protocol::{AckId, AckTable, Args};
 use super::admission;
 use crate::ack::Waiter;
 use crate::error::{AckError, DisconnectReason, Refusal};
-use crate::handlers::HandlerError;
+use crate::handlers::{HandlerError, short};
 use crate::hub::{Hub, Member};
 use crate::limits::Limit;
 use crate::metrics::Metrics;
@@ -114,7 +114,7 @@ impl Joined {
             entries.iter().chain(own_named).for_each(&mut dispatch);
         }
         if received.ack.is_some() && entries.is_empty() && own_named.is_empty() && listeners.any().is_empty() {
-            tracing::debug!(event = received.name, "the client waits for an answer, and no handler is registered");
+            tracing::debug!(event = short(received.name), "the client waits for an answer, and no handler is registered");
         }
     }
 
