@@ -75,6 +75,9 @@ pub use error::{AckError, BoxError, ConfigError, ConnectError, DisconnectReason,
 pub use link::{Ack, Client, Message};
 pub use proxy::Proxy;
 pub use sockeye_protocol::event::{Event, Listener, Outcome, Reply};
+pub use sockeye_protocol::parser;
+#[cfg(feature = "typescript")]
+pub use sockeye_protocol::typescript;
 pub use sockeye_protocol::{Parser, Raw};
 pub use state::{Ending, State, Watch};
 #[cfg(feature = "tls")]

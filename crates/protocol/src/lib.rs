@@ -17,6 +17,8 @@ mod packet;
 pub mod parser;
 mod connection;
 pub mod event;
+#[cfg(feature = "typescript")]
+pub mod typescript;
 
 pub use ack::{AckId, AckTable};
 pub use args::{Args, OwnedArgs, Raw};

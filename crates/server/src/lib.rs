@@ -444,6 +444,9 @@ pub use selector::Rooms;
 pub use server::Server;
 pub use socket::{Ack, AckFuture, Message, Socket};
 pub use sockeye_protocol::event::{Event, Listener, Outcome};
+pub use sockeye_protocol::parser;
+#[cfg(feature = "typescript")]
+pub use sockeye_protocol::typescript;
 pub use sockeye_protocol::{Args, NamespacePath, Outgoing, OwnedArgs, Parser, Raw};
 pub use tally::Tally;
 pub use target::Target;

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use serde::Serialize;
 use sockeye_engine::Revision;
 
-use crate::{AckId, EncodeError, NamespacePath, Outgoing};
-
 mod payload;
 pub(crate) mod json;
 pub(crate) mod msgpack;
@@ -16,6 +14,10 @@ pub(crate) mod binary;
 mod custom;
 
 pub use custom::{Content, CustomParser, Decoder, Packet};
+// What a parser is made of, in one place.
+pub use crate::args::List;
+pub use crate::{AckId, EncodeError, NamespacePath, Outgoing, OwnedArgs, ProtocolError};
+pub use sockeye_engine::Message;
 
 /// Which form packets take on the wire. Both sides must use the same; nothing on the wire names it.
 #[derive(Clone, Debug, Default)]
