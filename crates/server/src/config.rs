@@ -108,7 +108,7 @@ impl Default for Config {
 impl Config {
     /// Refuses what contradicts itself or cannot work.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let wrong = [self.useless_time(), self.useless_bound(), self.contradiction()];
+        let wrong = [self.useless_time(), self.useless_bound(), self.useless_packet(), self.contradiction()];
         if let Some(why) = wrong.into_iter().flatten().next() {
             return Err(ConfigError::new(why));
         }
@@ -128,6 +128,10 @@ impl Config {
                 "upgrade_timeout is zero: every upgrade would fail; use allow_upgrades(false) to have none",
             ),
             (self.protocol.connect_timeout.is_zero(), "connect_timeout is zero: no client could join a namespace"),
+            (
+                self.protocol.max_attachments > 0 && self.protocol.attachment_timeout.is_zero(),
+                "attachment_timeout is zero: no attachment could arrive in time; max_attachments(0) takes none",
+            ),
             (self.ack_timeout.is_zero(), "ack_timeout is zero: no answer could come in time"),
         ])
     }
@@ -148,6 +152,24 @@ impl Config {
                 !(1..=9).contains(&self.http_compression.level),
                 "http_compression: the level is not within 1 (fastest) to 9 (smallest); HttpCompression::off() turns it off",
             ),
+        ])
+    }
+
+    /// What leaves no room for packets, or more than there can be.
+    fn useless_packet(&self) -> Option<&'static str> {
+        let protocol = &self.protocol;
+        first(&[
+            (
+                protocol.max_attachments > 0 && protocol.max_attachment_bytes == 0,
+                "max_attachment_bytes is zero: no client could send bytes; max_attachments(0) says so before they come",
+            ),
+            (protocol.max_namespaces == 0, "max_namespaces is zero: no client could join a namespace"),
+            (
+                protocol.max_namespaces > usize::from(u16::MAX),
+                "max_namespaces is more than 65,535, which is as far as one connection counts",
+            ),
+            (protocol.max_depth == 0, "max_depth is zero: no packet could have arguments"),
+            (protocol.max_depth > 128, "max_depth is more than 128, which is as deep as the stack of a thread bears"),
         ])
     }
 

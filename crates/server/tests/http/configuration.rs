@@ -46,6 +46,25 @@ fn bounds_that_leave_no_room() {
 }
 
 #[test]
+fn packets_that_nobody_could_send() {
+    let builder = Server::builder;
+    let bytes = "max_attachment_bytes is zero: no client could send bytes; max_attachments(0) says so before they come";
+    assert_eq!(refused(builder().max_attachment_bytes(0)), bytes);
+    assert!(builder().max_attachment_bytes(0).max_attachments(0).build().is_ok());
+    let time = "attachment_timeout is zero: no attachment could arrive in time; max_attachments(0) takes none";
+    assert_eq!(refused(builder().attachment_timeout(Duration::ZERO)), time);
+    assert!(builder().attachment_timeout(Duration::ZERO).max_attachments(0).build().is_ok());
+    assert_eq!(refused(builder().max_namespaces(0)), "max_namespaces is zero: no client could join a namespace");
+    let counted = "max_namespaces is more than 65,535, which is as far as one connection counts";
+    assert_eq!(refused(builder().max_namespaces(65_536)), counted);
+    assert!(builder().max_namespaces(65_535).build().is_ok());
+    assert_eq!(refused(builder().max_depth(0)), "max_depth is zero: no packet could have arguments");
+    let deep = "max_depth is more than 128, which is as deep as the stack of a thread bears";
+    assert_eq!(refused(builder().max_depth(129)), deep);
+    assert!(builder().max_depth(128).build().is_ok() && builder().max_depth(1).build().is_ok());
+}
+
+#[test]
 fn levels_that_are_none() {
     for level in [0, 10] {
         let error = refused(Server::builder().per_message_deflate(Deflate::default().level(level)));
