@@ -58,7 +58,7 @@ impl World {
         let sid = Sid::new("lv_VI97HAXpY6yYWAAAC");
         Self {
             now,
-            client: Session::connect(Arc::clone(&config), Lane::Polling, now),
+            client: Session::connect(Arc::clone(&config), Revision::V4, Lane::Polling, now),
             server: Session::accept(config, Revision::V4, &sid, Lane::Polling, now),
             to_server: VecDeque::new(),
             to_client: VecDeque::new(),
