@@ -97,6 +97,16 @@ const unclear = {
   'a binary answer without data': ['461-1', [1]],
 };
 
+/** The official server lets these pass by mistake; Sockeye does not, on purpose. */
+const stricter = {
+  'CLOSE on a WebSocket': '1',
+  'a blank before the JSON': '42 ["echo",1]',
+  'a blank after DISCONNECT': '41 ',
+  'an id beyond 64 bits': '4218446744073709551616["echo-ack",1]',
+  'an answer that lacks its id': '43["x"]',
+  'a count with a zero in front': '4501-["echo",' + placeholder(0) + ']',
+};
+
 /** Before any namespace is joined. */
 const early = {
   'an event before CONNECT': ['42["echo",1]'],
@@ -110,6 +120,17 @@ const early = {
 };
 
 export default function wirePackets(tests) {
+  for (const [name, message] of Object.entries(stricter)) {
+    tests.add(`strict: ${name}`, async (context) => {
+      const raw = await Raw.joined(context.server);
+      raw.text(message);
+      if (context.server.isReference) {
+        await assert.rejects(raw.closed(200), /in vain/);
+        raw.end();
+      }
+      await raw.closed();
+    });
+  }
   for (const [name, messages] of Object.entries(fatal)) {
     tests.add(`websocket: ${name}`, (context) => ends(context, messages, true));
     tests.add(`polling: ${name}`, (context) => endsPolling(context, messages, true));
