@@ -81,6 +81,93 @@ async fn a_member_may_send_max_payload_right_after_connect() {
     net.assert_clean().await;
 }
 
+const PICTURE: &str = "452-[\"echo\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]";
+
+#[tokio::test(start_paused = true)]
+async fn the_bytes_of_all_attachments_of_a_packet_are_bounded() {
+    let io = Server::builder().max_attachment_bytes(1_000).build().unwrap();
+    io.on("echo", async |socket: Socket, (a, b): (bytes::Bytes, bytes::Bytes)| socket.emit("size", a.len() + b.len()));
+    let net = Net::new(&io);
+    for (second, fits) in [(499, true), (500, true), (501, false)] {
+        let (mut alice, _) = net.join().await;
+        alice.send(PICTURE).await;
+        alice.send_binary(&[0; 500]).await;
+        alice.send_binary(&vec![0; second]).await;
+        if fits {
+            alice.expect(&format!("42[\"size\",{}]", 500 + second)).await;
+            alice.close().await;
+        } else {
+            alice.expect_closed(Some(1008)).await;
+        }
+    }
+    assert_eq!(io.metrics().limits.get(Limit::AttachmentBytes), 1);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bound_of_attachments_is_never_below_that_of_a_message_by_default() {
+    let io = Server::builder().max_payload(11_000_000).build().unwrap();
+    io.on_with_ack("size", async |_, bytes: bytes::Bytes| bytes.len());
+    let net = Net::new(&io).with_buffer(12_000_000);
+    let (mut alice, _) = net.join().await;
+    alice.send("451-0[\"size\",{\"_placeholder\":true,\"num\":0}]").await;
+    alice.send_binary(&vec![0; 10_500_000]).await;
+    alice.expect("430[10500000]").await;
+    alice.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attachments_must_come_in_time() {
+    let (io, net, reasons) = net(Server::builder().attachment_timeout(Duration::from_secs(5)));
+    let (mut alice, _) = net.join().await;
+    alice.send(PICTURE).await;
+    net.advance(Duration::from_millis(4_999)).await;
+    alice.expect_nothing().await;
+    net.advance(Duration::from_millis(1)).await;
+    alice.expect_closed(Some(1008)).await;
+    assert_eq!(*reasons.lock().unwrap(), [DisconnectReason::LimitExceeded(Limit::AttachmentTime)]);
+    assert_eq!(io.metrics().limits.get(Limit::AttachmentTime), 1);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_namespaces_of_a_connection_are_bounded() {
+    let (io, net, _) = net(Server::builder().max_namespaces(2));
+    let (mut alice, _) = net.join().await;
+    io.of("/b");
+    for _ in 0..2 {
+        alice.send("40/b,").await;
+        alice.expect("40/b,{\"sid\":\"…\"}").await;
+        alice.send("41/b,").await;
+    }
+    alice.send("40/b,").await;
+    alice.expect("40/b,{\"sid\":\"…\"}").await;
+    alice.send("40/c,").await;
+    alice.expect_closed(Some(1008)).await;
+    assert_eq!(io.metrics().limits.get(Limit::Namespaces), 1);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_depth_of_arguments_is_bounded() {
+    let io = Server::builder().max_depth(3).build().unwrap();
+    io.on_with_ack("depth", async |_, value: serde_json::Value| value);
+    let net = Net::new(&io);
+    for (value, fits) in [("[1]", true), ("[[1]]", true), ("[[[1]]]", false)] {
+        let (mut alice, _) = net.join().await;
+        alice.send(&format!("420[\"depth\",{value}]")).await;
+        if fits {
+            alice.expect(&format!("430[{value}]")).await;
+            alice.close().await;
+        } else {
+            alice.expect_closed(Some(1008)).await;
+        }
+    }
+    assert_eq!(io.metrics().limits.get(Limit::Depth), 1);
+    net.assert_clean().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn too_many_events_per_second_end_the_connection_with_a_reason() {
     let (io, net, reasons) = net(Server::builder().event_rate(10, 4));
@@ -112,7 +199,8 @@ async fn too_many_bytes_per_second_end_a_polling_connection_too() {
     let polling = net.polling().await;
     polling.join().await;
     polling.send(&format!("42[\"echo\",\"{}\"]", "z".repeat(900))).await;
-    polling.send(&format!("42[\"echo\",\"{}\"]", "z".repeat(900))).await;
+    let refused = "{\"code\":3,\"message\":\"too many bytes per second\"}";
+    polling.post(&format!("42[\"echo\",\"{}\"]", "z".repeat(900))).expect(400, refused).await;
     assert_eq!(*reasons.lock().unwrap(), [DisconnectReason::LimitExceeded(Limit::BytesPerSecond)]);
     polling.get().expect(200, "1").await;
     net.assert_clean().await;

@@ -1,0 +1,330 @@
+//! Limits on what a client sends: whoever goes beyond is told, and its session ends.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sockeye::{DisconnectReason, Limit, Server, ServerBuilder};
+use sockeye_testing::Net;
+
+use crate::client::{Client, Piece, TRANSPORTS, Told, Transport};
+
+/// When the limit is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Before CONNECT.
+    Stranger,
+    /// After it.
+    Member,
+}
+use Stage::{Member, Stranger};
+
+/// A limit, and how to reach it.
+struct Case {
+    limit: Limit,
+    stage: Stage,
+    server: fn(ServerBuilder) -> ServerBuilder,
+    /// The most that is allowed.
+    most: usize,
+    /// `n` of what is limited.
+    pieces: fn(n: usize) -> Vec<Piece>,
+    /// The close code of a stream.
+    code: u16,
+    /// What a POST is answered with; `None`: polling does not have this limit.
+    answer: Option<Answer>,
+}
+
+/// How polling is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// By 413: nothing was taken, and the session goes on.
+    TooLarge,
+    /// By 400 with the limit in words, and the session ends.
+    Said,
+    /// By CLOSE in the next GET: it happens between requests.
+    Closed,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        limit: Limit::Payload,
+        stage: Member,
+        server: |builder| builder.max_payload(1_000),
+        most: 1_000,
+        pieces: |n| vec![Piece::Text(format!("42[\"x\",\"{}\"]", "y".repeat(n - 10)))],
+        code: 1009,
+        answer: Some(Answer::TooLarge),
+    },
+    Case {
+        limit: Limit::Payload,
+        stage: Stranger,
+        server: |builder| builder.max_payload(1_000),
+        most: 1_000,
+        pieces: |n| vec![connect(n)],
+        code: 1009,
+        answer: Some(Answer::TooLarge),
+    },
+    Case {
+        limit: Limit::UnconnectedPayload,
+        stage: Stranger,
+        server: |builder| builder,
+        most: 16 * 1024,
+        pieces: |n| vec![connect(n)],
+        code: 1009,
+        answer: Some(Answer::TooLarge),
+    },
+    Case {
+        limit: Limit::UnconnectedPayload,
+        stage: Stranger,
+        server: |builder| builder.max_unconnected_payload(100),
+        most: 100,
+        pieces: |n| vec![connect(n)],
+        code: 1009,
+        answer: Some(Answer::TooLarge),
+    },
+    Case {
+        limit: Limit::Fragments,
+        stage: Member,
+        server: |builder| builder,
+        most: 65_536,
+        pieces: |n| fragments("42[\"x\"]", n),
+        code: 1008,
+        answer: None,
+    },
+    Case {
+        limit: Limit::Fragments,
+        stage: Stranger,
+        server: |builder| builder,
+        most: 65_536,
+        pieces: |n| fragments("40/nowhere,", n),
+        code: 1008,
+        answer: None,
+    },
+    Case {
+        limit: Limit::Attachments,
+        stage: Member,
+        server: |builder| builder,
+        most: 10,
+        pieces: |n| attachments(&vec![5; n]),
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::Attachments,
+        stage: Member,
+        server: |builder| builder.max_attachments(3),
+        most: 3,
+        pieces: |n| attachments(&vec![5; n]),
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::AttachmentBytes,
+        stage: Member,
+        server: |builder| builder.max_attachment_bytes(1_000),
+        most: 1_000,
+        pieces: |n| attachments(&[500, n - 500]),
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::AttachmentTime,
+        stage: Member,
+        server: |builder| builder.attachment_timeout(Duration::from_millis(5_000)),
+        most: 4_999,
+        pieces: |n| {
+            let mut pieces = attachments(&[5]);
+            pieces.insert(1, Piece::Wait(Duration::from_millis(n as u64)));
+            pieces
+        },
+        code: 1008,
+        answer: Some(Answer::Closed),
+    },
+    Case {
+        limit: Limit::Depth,
+        stage: Member,
+        server: |builder| builder,
+        most: 128,
+        pieces: |n| vec![Piece::Text(format!("42[\"x\",{}{}]", "[".repeat(n - 1), "]".repeat(n - 1)))],
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::Depth,
+        stage: Stranger,
+        server: |builder| builder.max_depth(5),
+        most: 5,
+        pieces: |n| vec![Piece::Text(format!("40{}1{}", "{\"a\":".repeat(n), "}".repeat(n)))],
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::Namespaces,
+        stage: Stranger,
+        server: |builder| builder.max_namespaces(3),
+        most: 3,
+        pieces: |n| (0..n).map(|n| Piece::Text(format!("40/room-{n},"))).collect(),
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::EventsPerSecond,
+        stage: Member,
+        // CONNECT is one of them.
+        server: |builder| builder.event_rate(1, 6),
+        most: 5,
+        pieces: |n| vec![Piece::Text("42[\"x\"]".into()); n],
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::EventsPerSecond,
+        stage: Stranger,
+        server: |builder| builder.event_rate(1, 5),
+        most: 5,
+        pieces: |n| vec![Piece::Text("40/nowhere,".into()); n],
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::BytesPerSecond,
+        stage: Member,
+        // The type of the Engine.IO packet is not counted, and CONNECT has one byte more.
+        server: |builder| builder.byte_rate(1, 2_001),
+        most: 2_000,
+        pieces: |n| vec![Piece::Text(format!("42[\"x\",\"{}\"]", "y".repeat(n - 9)))],
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::BytesPerSecond,
+        stage: Stranger,
+        server: |builder| builder.byte_rate(1, 500),
+        most: 500,
+        pieces: |n| vec![Piece::Text(format!("40/{},", "y".repeat(n - 3)))],
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+];
+
+/// A CONNECT of `n` bytes.
+fn connect(n: usize) -> Piece {
+    Piece::Text(format!("40{{\"pad\":\"{}\"}}", "x".repeat(n - 12)))
+}
+
+/// A text in `n` frames, all but the first of them empty.
+fn fragments(text: &'static str, n: usize) -> Vec<Piece> {
+    let frame = |first: u8, payload: &str| {
+        let length = u8::try_from(payload.len()).expect("a short text");
+        // A mask of zeros.
+        [&[first, 0x80 | length, 0, 0, 0, 0], payload.as_bytes()].concat()
+    };
+    let bytes = [frame(0x01, text), frame(0x00, "").repeat(n - 2), frame(0x80, "")].concat();
+    vec![Piece::Frames(bytes)]
+}
+
+/// An event with attachments of these lengths.
+fn attachments(lengths: &[usize]) -> Vec<Piece> {
+    let places: Vec<_> = (0..lengths.len()).map(|num| format!(",{{\"_placeholder\":true,\"num\":{num}}}")).collect();
+    let header = Piece::Text(format!("45{}-[\"x\"{}]", lengths.len(), places.concat()));
+    std::iter::once(header).chain(lengths.iter().map(|length| Piece::Binary(*length))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_beyond_a_limit_is_told_and_counted() {
+    for case in CASES {
+        for transport in TRANSPORTS {
+            if transport != Transport::Polling || case.answer.is_some() {
+                for n in [case.most - 1, case.most, case.most + 1] {
+                    play(case, transport, n).await;
+                }
+            }
+        }
+    }
+}
+
+async fn play(case: &Case, transport: Transport, n: usize) {
+    let Case { limit, stage, .. } = *case;
+    let what = format!("{n} of {limit:?} as {stage:?} over {transport:?}");
+    let (io, net, reasons) = server(case.server);
+    let mut client = Client::open(&net, transport).await;
+    if stage == Member {
+        client.join().await;
+    }
+    let told = client.send_all(&net, (case.pieces)(n)).await;
+    let exceeded = n > case.most;
+    assert_eq!(told, if exceeded { expected(case, transport) } else { Told::Nothing }, "{what}");
+    let lives = !exceeded || (transport == Transport::Polling && case.answer == Some(Answer::TooLarge));
+    if !lives {
+        client.expect_end(&what).await;
+    }
+    let metrics = io.metrics();
+    assert_eq!(
+        (metrics.limits.get(limit), metrics.limits.total()),
+        (u64::from(exceeded), u64::from(exceeded)),
+        "{what}"
+    );
+    assert_eq!(metrics.sessions, u64::from(lives), "{what}");
+    if !lives {
+        let reason = DisconnectReason::LimitExceeded(limit);
+        assert_eq!((metrics.sessions_closed.get(reason), metrics.sessions_closed.total()), (1, 1), "{what}");
+        // Of the namespaces of one connection each is told.
+        let mut reasons = reasons.lock().unwrap();
+        assert!(reasons.iter().all(|other| *other == reason), "{what}: {reasons:?}");
+        assert_eq!(
+            reasons.len(),
+            if limit == Limit::Namespaces { case.most } else { usize::from(stage == Member) },
+            "{what}"
+        );
+        reasons.clear();
+    }
+    assert!(reasons.lock().unwrap().is_empty(), "{what}");
+    client.leave().await;
+    net.assert_clean().await;
+}
+
+fn expected(case: &Case, transport: Transport) -> Told {
+    let words = case.limit.as_str();
+    match (transport, case.answer) {
+        (Transport::Websocket | Transport::Upgraded, _) => Told::Closed(Some(case.code), words.to_owned()),
+        (Transport::Polling, Some(Answer::TooLarge)) => Told::Answered(413, String::new()),
+        (Transport::Polling, Some(Answer::Said)) => {
+            Told::Answered(400, format!("{{\"code\":3,\"message\":\"{words}\"}}"))
+        }
+        (Transport::Polling, _) => Told::Nothing,
+    }
+}
+
+type Reasons = Arc<Mutex<Vec<DisconnectReason>>>;
+
+fn server(options: fn(ServerBuilder) -> ServerBuilder) -> (Server, Net, Reasons) {
+    let builder = options(Server::builder().ping_interval(Duration::from_mins(1)));
+    let io = builder.build().expect("the options agree");
+    let reasons = Reasons::default();
+    let seen = Arc::clone(&reasons);
+    io.on_disconnect(async move |_, reason| seen.lock().unwrap().push(reason));
+    let seen = Arc::clone(&reasons);
+    let rooms = io.of_pattern("/room-{id}").expect("a pattern");
+    rooms.on_disconnect(async move |_, reason| seen.lock().unwrap().push(reason));
+    let net = Net::new(&io);
+    (io, net, reasons)
+}
+
+/// What has no name of its own among the limits: a path longer than 1,024 bytes is no path.
+#[tokio::test(start_paused = true)]
+async fn the_path_of_a_namespace_has_a_length() {
+    for transport in TRANSPORTS {
+        for (length, fits) in [(1_023, true), (1_024, true), (1_025, false)] {
+            let (io, net, _) = server(|builder| builder);
+            let mut client = Client::open(&net, transport).await;
+            let piece = Piece::Text(format!("40/{},", "p".repeat(length - 1)));
+            client.send_all(&net, vec![piece]).await;
+            if !fits {
+                client.expect_end(&length.to_string()).await;
+            }
+            assert_eq!(io.metrics().sessions, u64::from(fits), "{length} over {transport:?}");
+            assert_eq!(io.metrics().protocol_errors, u64::from(!fits), "{length} over {transport:?}");
+            client.leave().await;
+            net.assert_clean().await;
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Limits that end no session: what waits for a client or for handlers, rooms, answers, and the heads of requests.
+
+use std::time::Duration;
+
+use sockeye::{AckError, EmitError, Limit, Server, ServerBuilder, Socket, WhenFull};
+use sockeye_testing::{Net, settle};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::client::{Client, Piece, TRANSPORTS, Transport};
+
+/// What a jammed stream has in flight; the outbox is empty behind it.
+const JAM: usize = 200_000;
+
+async fn joined(builder: ServerBuilder, transport: Transport) -> (Server, Net, Client, Socket) {
+    let io = builder.build().expect("the options agree");
+    let net = Net::new(&io).with_buffer(4_096);
+    let mut client = Client::open(&net, transport).await;
+    let socket = io.get(&client.join().await).expect("it has joined");
+    (io, net, client, socket)
+}
+
+#[tokio::test(start_paused = true)]
+async fn rooms_of_a_socket() {
+    for transport in TRANSPORTS {
+        let (io, net, client, socket) = joined(Server::builder().max_rooms(3), transport).await;
+        for (n, room) in ["a", "b", "c", "d"].into_iter().enumerate() {
+            socket.join(room);
+            // Its own room is not counted.
+            assert_eq!(socket.rooms().len(), 1 + (n + 1).min(3), "{transport:?}");
+            assert_eq!(io.metrics().limits.get(Limit::Rooms), u64::from(n == 3), "{transport:?}");
+        }
+        socket.leave("a");
+        socket.join("d");
+        assert_eq!((socket.rooms().len(), io.metrics().limits.total()), (4, 1));
+        client.leave().await;
+        net.assert_clean().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_waited_for() {
+    for transport in TRANSPORTS {
+        let (io, net, client, socket) = joined(Server::builder().max_pending_acks(3), transport).await;
+        let mut waiting = Vec::new();
+        for n in 1..=3 {
+            waiting.push(socket.emit_with_ack::<_, ()>("q", ()).send());
+            settle().await;
+            assert_eq!((io.metrics().acks, io.metrics().limits.total()), (n, 0), "{transport:?}");
+        }
+        let refused = socket.emit_with_ack::<_, ()>("q", ()).await;
+        assert!(matches!(refused, Err(AckError::Emit(EmitError::Full))), "{transport:?}: {refused:?}");
+        assert_eq!((io.metrics().acks, io.metrics().limits.get(Limit::PendingAcks)), (3, 1), "{transport:?}");
+        client.leave().await;
+        drop(waiting);
+        net.assert_clean().await;
+    }
+}
+
+/// Fills the stream, so that what follows waits in the outbox; polling waits anyway.
+async fn jam(socket: &Socket, transport: Transport) {
+    if transport != Transport::Polling {
+        socket.emit("jam", "x".repeat(JAM)).expect("there is room");
+        settle().await;
+    }
+    assert_eq!(socket.queued(), (0, 0), "{transport:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn packets_that_wait_for_a_client() {
+    for transport in TRANSPORTS {
+        let builder = Server::builder().outbox(1_000_000, 3).when_full(WhenFull::Fail);
+        let (io, net, client, socket) = joined(builder, transport).await;
+        jam(&socket, transport).await;
+        for n in 1..=3 {
+            socket.emit("e", n).expect("there is room");
+            assert_eq!(socket.queued().0, n, "{transport:?}");
+        }
+        assert!(matches!(socket.emit("e", 4), Err(EmitError::Full)), "{transport:?}");
+        assert_eq!((socket.queued().0, io.metrics().dropped_full), (3, 1), "{transport:?}");
+        assert_eq!(io.metrics().sessions, 1);
+        client.leave().await;
+        net.advance(Duration::from_secs(6)).await;
+        net.assert_clean().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_wait_for_a_client() {
+    const EVENT: usize = 1_000;
+    for transport in TRANSPORTS {
+        let (_, net, client, socket) = joined(Server::builder(), transport).await;
+        jam(&socket, transport).await;
+        socket.emit("e", "x".repeat(EVENT)).expect("there is room");
+        let weight = socket.queued().1;
+        assert!((EVENT..EVENT + 200).contains(&weight), "{weight}");
+        client.leave().await;
+        net.advance(Duration::from_secs(6)).await;
+        net.assert_clean().await;
+        for (bound, fit) in [(3 * weight - 1, 2), (3 * weight, 3), (3 * weight + 1, 3)] {
+            let builder = Server::builder().outbox(bound, 1_000).when_full(WhenFull::Fail);
+            let (io, net, client, socket) = joined(builder, transport).await;
+            jam(&socket, transport).await;
+            let sent = (0..4).filter(|_| socket.emit("e", "x".repeat(EVENT)).is_ok()).count();
+            assert_eq!((sent, socket.queued().1), (fit, fit * weight), "{bound} over {transport:?}");
+            assert_eq!(io.metrics().dropped_full, 4 - fit as u64, "{bound} over {transport:?}");
+            client.leave().await;
+            net.advance(Duration::from_secs(6)).await;
+            net.assert_clean().await;
+        }
+    }
+}
+
+/// With the default policy, one packet too many ends the session, and both sides can read why.
+#[tokio::test(start_paused = true)]
+async fn a_slow_consumer_is_told_and_counted() {
+    for transport in TRANSPORTS {
+        let (io, net, client, socket) = joined(Server::builder().outbox(1_000_000, 3), transport).await;
+        jam(&socket, transport).await;
+        assert_eq!((0..4).map(|n| socket.emit("e", n).is_ok()).collect::<Vec<_>>(), [true, true, true, false]);
+        settle().await;
+        let metrics = io.metrics();
+        assert_eq!((metrics.limits.get(Limit::Outbox), metrics.limits.total()), (1, 1), "{transport:?}");
+        assert_eq!((metrics.slow_consumers, metrics.sockets), (1, 0), "{transport:?}");
+        match client {
+            Client::Polling(polling) => drop(polling.get().expect(200, "1").await),
+            Client::Stream(mut stream) => {
+                while stream.next().await.is_some() {}
+                assert_eq!(stream.close_reason(), "slow consumer");
+            }
+        }
+        net.advance(Duration::from_secs(6)).await;
+        net.assert_clean().await;
+    }
+}
+
+/// Beyond it nothing is read: the client waits, and nothing is lost.
+#[tokio::test(start_paused = true)]
+async fn events_that_wait_for_handlers() {
+    for transport in [Transport::Websocket, Transport::Upgraded] {
+        let (io, net, mut client, _) = joined(Server::builder().max_waiting_events(3, 1_000_000), transport).await;
+        io.on("slow", async |_, _: u32| tokio::time::sleep(Duration::from_secs(1)).await);
+        let before = io.metrics().messages_received;
+        for n in 1..=8_u64 {
+            client.send_all(&net, vec![Piece::Text(format!("42[\"slow\",{n}]"))]).await;
+            // One is being handled.
+            assert_eq!(io.metrics().messages_received - before, n.min(1 + 3), "{n} over {transport:?}");
+        }
+        net.advance(Duration::from_secs(9)).await;
+        assert_eq!(io.metrics().messages_received - before, 8, "{transport:?}");
+        client.leave().await;
+        net.assert_clean().await;
+    }
+    let (io, net, client, _) = joined(Server::builder().max_waiting_events(3, 1_000_000), Transport::Polling).await;
+    io.on("slow", async |_, _: u32| tokio::time::sleep(Duration::from_secs(1)).await);
+    let Client::Polling(polling) = client else { panic!("it polls") };
+    for n in 1..=4 {
+        polling.send(&format!("42[\"slow\",{n}]")).await;
+    }
+    let fifth = polling.post("42[\"slow\",5]");
+    fifth.expect_waiting().await;
+    net.advance(Duration::from_millis(1_001)).await;
+    fifth.expect(200, "ok").await;
+    net.advance(Duration::from_secs(5)).await;
+    polling.close().await;
+    net.assert_clean().await;
+}
+
+/// The head of a request may have 16 KiB, as in Node.js.
+#[tokio::test(start_paused = true)]
+async fn heads_of_requests() {
+    const MOST: usize = 16 * 1024;
+    for transport in ["polling", "websocket"] {
+        for (length, fits) in [(MOST - 1, true), (MOST, true), (MOST + 1, false)] {
+            let io = Server::new();
+            let (mut pipe, end) = tokio::io::duplex(1 << 20);
+            let server = io.clone();
+            let serving = tokio::spawn(async move { server.serve_stream(end, None).await });
+            pipe.write_all(head(transport, length).as_bytes()).await.unwrap();
+            let mut status = [0; 12];
+            pipe.read_exact(&mut status).await.unwrap();
+            let expected = match (fits, transport) {
+                (true, "polling") => "HTTP/1.1 200",
+                (true, _) => "HTTP/1.1 101",
+                (false, _) => "HTTP/1.1 431",
+            };
+            assert_eq!(status.escape_ascii().to_string(), expected, "{length} of {transport}");
+            assert_eq!(io.metrics().sessions, u64::from(fits));
+            drop(pipe);
+            serving.await.unwrap();
+        }
+    }
+}
+
+fn head(transport: &str, length: usize) -> String {
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let upgrade = if transport == "websocket" { upgrade } else { "" };
+    let start = format!("GET /socket.io/?EIO=4&transport={transport} HTTP/1.1\r\nHost: x\r\n{upgrade}X-Pad: ");
+    format!("{start}{}\r\n\r\n", "p".repeat(length - start.len() - 4))
+}
+
+/// One GET and one POST at a time; another of the same kind ends the session.
+#[tokio::test(start_paused = true)]
+async fn requests_of_a_session_at_a_time() {
+    let (io, net, client, _) = joined(Server::builder(), Transport::Polling).await;
+    let Client::Polling(polling) = client else { panic!("it polls") };
+    let first = polling.get();
+    first.expect_waiting().await;
+    polling.send("42[\"beside\"]").await;
+    assert_eq!(io.metrics().sessions, 1, "one of each is allowed");
+    polling.get().expect(400, "{\"code\":3,\"message\":\"Bad request\"}").await;
+    first.expect(200, "1").await;
+    net.assert_clean().await;
+}
