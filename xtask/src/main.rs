@@ -9,6 +9,7 @@ mod layers;
 mod supply;
 mod demo;
 mod bench;
+mod client;
 mod conformance;
 mod differential;
 mod autobahn;
@@ -30,6 +31,7 @@ cargo xtask layers               only: files and crates use what is below them, 
 cargo xtask supply               only: licences, sources and versions of what we build on
 cargo xtask conformance [FILTER] only: official clients and raw bytes against our server
     --reference                  the same against the official server, to prove the tests themselves
+cargo xtask client [SERVER]      only: our client against servers of several versions and projects
 cargo xtask differential [N]     only: our codecs against the official ones, N generated cases of each kind
 cargo xtask autobahn [CASES]     the Autobahn suite against both ends of our WebSocket layer (needs Python 2.7)
 cargo xtask fuzz [TARGETS]       what a fuzzer invents for every decoder and whole sessions (needs a C++ compiler)
@@ -66,6 +68,7 @@ fn run(words: &[String]) -> Result {
         "interleavings" => interleavings::run(&Workspace::load()?),
         "layers" => layers::check(&Workspace::load()?),
         "supply" => supply::check(&Workspace::load()?),
+        "client" => client::run(&Workspace::load()?, rest),
         "conformance" => conformance::run(&Workspace::load()?, rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Result};
 use crate::workspace::Workspace;
-use crate::{conformance, demo, differential, install, layers, supply};
+use crate::{client, conformance, demo, differential, install, layers, supply};
 
 /// One part of the test: its name for `--only` and `--skip`, what it shows, and how.
 struct Step {
@@ -13,7 +13,7 @@ struct Step {
     run: fn(&Workspace) -> Result,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "layers", about: "files and crates use only what is below them", run: layers::check },
     Step { name: "supply", about: "licences, sources and versions of what we build on", run: supply::check },
@@ -27,6 +27,11 @@ const STEPS: [Step; 12] = [
         name: "conformance",
         about: "official clients and raw bytes against our server",
         run: |workspace| conformance::run(workspace, &[]),
+    },
+    Step {
+        name: "client",
+        about: "our client against servers of several versions and projects",
+        run: |workspace| client::run(workspace, &[]),
     },
     Step {
         name: "differential",

@@ -30,7 +30,7 @@ io.on('connection', (socket) => {
   socket.on('miss', () => {
     socket.join('room');
     io.to('room').emit('missed', 0);
-    setTimeout(() => io.to('room').emit('missed', 1), 300);
+    setTimeout(() => io.to('room').emit('missed', 1), 1000);
   });
 });
 

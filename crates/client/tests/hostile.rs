@@ -91,6 +91,49 @@ async fn broken_frames() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn broken_compressed_frames() {
+    let compress =
+        |payload: &[u8]| ws::deflate::compress(payload, ws::Opcode::Text, ws::deflate::Level::default()).unwrap();
+    let event = compress(format!("42[\"x\",\"{}\"]", "y".repeat(2000)).as_bytes());
+    let mut cut_short = Vec::new();
+    ws::encode(&mut cut_short, ws::Opcode::Text, true, &event[4..event.len() - 5]);
+    let mut not_utf8 = Vec::new();
+    ws::encode(&mut not_utf8, ws::Opcode::Text, true, &compress(&[0xff; 2000])[2..]);
+    let later = [b"\x41\x00".as_slice(), &event].concat();
+    let cases: [(&str, Vec<u8>); 7] = [
+        ("a bomb", compress("4".repeat(20_000_000).as_bytes()).to_vec()),
+        ("one byte more than is accepted", compress("4".repeat(10_001).as_bytes()).to_vec()),
+        ("no deflate", b"\xc1\x04\xff\xff\xff\xff".to_vec()),
+        ("cut short", cut_short),
+        ("not UTF-8", not_utf8),
+        ("compression that begins in a continuation", [b"\x01\x00".as_slice(), &event].concat()),
+        ("a message within a message", later),
+    ];
+    for (name, bytes) in cases {
+        let net = Net::script(move |mut wire| {
+            let bytes = bytes.clone();
+            async move {
+                let request = read_head(&mut wire).await;
+                let agreed = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n";
+                let mut hello = switching(&request, agreed);
+                hello.extend(text(OPEN));
+                hello.extend(text("40{\"sid\":\"id\"}"));
+                hello.extend(&bytes);
+                let _ = wire.write_all(&hello).await;
+                let _ = tokio::io::copy(&mut wire, &mut tokio::io::sink()).await;
+            }
+        });
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let builder = websocket(&net).compression(true).max_payload(10_000).reconnect(Reconnect::never());
+        let client = builder.on_disconnect(async move |_, reason| _ = told.send(reason)).start().unwrap();
+        assert_eq!(heard.recv().await, Some(DisconnectReason::TransportError), "{name}");
+        assert!(client.next().await.is_none(), "{name}");
+        settle().await;
+        assert_eq!((net.open(), tasks()), (0, 0), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn broken_packets() {
     let packets = [
         "",

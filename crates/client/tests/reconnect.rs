@@ -4,6 +4,7 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use common::{Far, Net, WAYS, answer_all, pass, response, seconds, settle, tasks};
 use serde_json::json;
@@ -302,6 +303,70 @@ async fn a_question_that_waits_too_long_offline_is_never_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_sent_before_the_namespace_is_joined_and_nothing_twice() {
+    for way in WAYS {
+        let (io, mut heard) = server();
+        io.authorize(async |_, ()| {
+            pass(seconds(5)).await;
+            Ok(())
+        });
+        let net = Net::new(Far::Refuses);
+        let client = net.client().transports(way).start().unwrap();
+        (0..1000).for_each(|n| client.emit("n", n).unwrap());
+        pass(seconds(60)).await;
+        net.set(Far::Server(io));
+        // Some while the server makes up its mind, and some afterwards.
+        for n in 1000..2000 {
+            client.emit("n", n).unwrap();
+            pass(Duration::from_millis(10)).await;
+        }
+        connected(&client).await;
+        for n in 0..2000 {
+            assert_eq!(heard.recv().await, Some(n), "{way:?}");
+        }
+        client.disconnect().await;
+        assert!(heard.try_recv().is_err(), "{way:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_million_events_offline_keep_to_the_bound() {
+    let (io, mut heard) = server();
+    let net = Net::new(Far::Refuses);
+    let client = net.client().queue(10, 10_000, WhenFull::DropOldest).start().unwrap();
+    (0..1_000_000).for_each(|n| client.emit("n", n).unwrap());
+    assert_eq!((client.queued().0, client.dropped()), (10, 999_990));
+    net.set(Far::Server(io));
+    for n in 999_990..1_000_000 {
+        assert_eq!(heard.recv().await, Some(n));
+    }
+    client.disconnect().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_handshake_leaves_one_session() {
+    for way in WAYS {
+        let (io, _heard) = server();
+        let (late, count) = (io.clone(), AtomicU32::new(0));
+        let net = Net::script(move |wire| {
+            // The first streams are served when nobody waits for them any more.
+            let wait = if count.fetch_add(1, Ordering::Relaxed) < 2 { seconds(30) } else { seconds(0) };
+            let io = late.clone();
+            async move {
+                pass(wait).await;
+                io.serve_stream(wire, None).await;
+            }
+        });
+        let client = net.client().transports(way).connect_timeout(seconds(10)).connect().await.unwrap();
+        pass(seconds(600)).await;
+        assert_eq!((io.metrics().sessions, io.of("/").len()), (1, 1), "{way:?}");
+        client.disconnect().await;
+        settle().await;
+        assert_eq!(net.open(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_server_is_noticed() {
     for way in WAYS {
         let io = Server::builder().ping_interval(seconds(5)).ping_timeout(seconds(5)).build().unwrap();
@@ -320,91 +385,6 @@ async fn a_silent_server_is_noticed() {
         connected(&client).await;
         client.disconnect().await;
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn disconnect_is_final_from_every_state() {
-    let (io, _heard) = server();
-    let hanging = || Net::new(Far::Hangs);
-    let silent = || Net::script(|wire| async move { answer_all(wire, b"").await });
-    let refusing = || Net::new(Far::Refuses);
-    let serving = || Net::with(&io);
-    for way in WAYS {
-        for (name, net, wait) in [
-            ("before anything", serving(), seconds(0)),
-            ("during DNS or TCP", hanging(), seconds(5)),
-            ("during the handshake", silent(), seconds(5)),
-            ("during back-off", refusing(), seconds(60)),
-            ("connected", serving(), seconds(60)),
-        ] {
-            let client = net.client().transports(way).start().unwrap();
-            pass(wait).await;
-            let reply = client.emit_with_ack::<_, ()>("nobody answers", ()).send();
-            client.disconnect().await;
-            let dials = net.dials();
-            assert!(client.emit("n", 1).unwrap_err().is_closed());
-            assert!(matches!(reply.await, Err(sockeye_client::AckError::Disconnected)), "{name}");
-            pass(seconds(3600)).await;
-            assert_eq!((net.dials(), net.open()), (dials, 0), "{name}, {way:?}");
-            client.disconnect().await;
-        }
-    }
-    io.close(seconds(1)).await;
-    settle().await;
-    assert_eq!(tasks(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn disconnect_during_connect_of_the_namespace() {
-    let io = Server::new();
-    io.authorize(async |_, ()| {
-        pass(seconds(5)).await;
-        Ok(())
-    });
-    let net = Net::with(&io);
-    let client = net.client().start().unwrap();
-    pass(seconds(2)).await;
-    client.disconnect().await;
-    pass(seconds(60)).await;
-    assert_eq!((net.open(), io.metrics().sessions), (0, 0));
-    // And while another namespace keeps the connection.
-    let other = net.client().connect().await.unwrap();
-    io.of("/slow").authorize(async |_, ()| {
-        pass(seconds(5)).await;
-        Ok(())
-    });
-    let slow = other.of("/slow").start().unwrap();
-    pass(seconds(2)).await;
-    slow.disconnect().await;
-    pass(seconds(10)).await;
-    assert_eq!(io.of("/slow").len(), 0);
-    assert!(other.is_connected());
-    other.of("/slow").connect().await.unwrap().disconnect().await;
-    other.disconnect().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dropped_connect_leaves_nothing_behind() {
-    let net = Net::new(Far::Hangs);
-    assert!(tokio::time::timeout(seconds(90), net.client().connect()).await.is_err());
-    settle().await;
-    assert_eq!(tasks(), 0);
-    let dials = net.dials();
-    pass(seconds(3600)).await;
-    assert_eq!(net.dials(), dials);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_thousand_failed_connects_leave_nothing_behind() {
-    let nets = [Net::new(Far::Refuses), Net::script(|wire| async move { drop(wire) })];
-    for n in 0..1000 {
-        let net = &nets[n % 2];
-        let way = WAYS[n / 2 % 4];
-        let error = net.client().transports(way).reconnect(Reconnect::never()).connect().await.unwrap_err();
-        assert!(error.is_unreachable(), "{error}");
-    }
-    settle().await;
-    assert_eq!((tasks(), nets[0].open(), nets[1].open()), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -458,7 +438,7 @@ async fn a_line_that_flaps_leaves_one_connection() {
     let client = net.client().connect().await.unwrap();
     for _ in 0..2000 {
         net.cut();
-        pass(std::time::Duration::from_millis(300)).await;
+        pass(Duration::from_millis(300)).await;
     }
     connected(&client).await;
     pass(seconds(60)).await;
@@ -472,7 +452,7 @@ async fn a_line_that_flaps_leaves_one_connection() {
 async fn odd_options_do_no_harm() {
     let (io, _heard) = server();
     let net = Net::with(&io);
-    let forever = std::time::Duration::MAX;
+    let forever = Duration::MAX;
     let builder = net.client().connect_timeout(forever).ack_timeout(forever).retries(u32::MAX);
     let client = builder.reconnect(Reconnect::backoff(forever, forever).max_elapsed(forever)).connect().await.unwrap();
     assert_eq!(client.emit_with_ack::<_, u32>("sum", (2, 3)).timeout(forever).await.unwrap(), 5);

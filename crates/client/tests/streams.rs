@@ -92,6 +92,37 @@ async fn tls_by_roots_of_our_own() {
 }
 
 #[tokio::test]
+async fn tls_with_a_certificate_that_is_not_valid() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let sign = |change: fn(&mut rcgen::CertificateParams)| {
+        let mut params = rcgen::CertificateParams::new(["server.test".to_owned()]).unwrap();
+        change(&mut params);
+        let cert = params.self_signed(&key).unwrap();
+        rcgen::CertifiedKey { cert, signing_key: rcgen::KeyPair::from_pem(&key.serialize_pem()).unwrap() }
+    };
+    let valid = sign(|_| {});
+    let expired = sign(|params| params.not_after = rcgen::date_time_ymd(2020, 1, 1));
+    let future = sign(|params| params.not_before = rcgen::date_time_ymd(2999, 1, 1));
+    let elsewhere = certificate("server.test");
+    for (name, shown, trusted, host, why) in [
+        ("expired", &expired, &expired, "server.test", "expired"),
+        ("not valid yet", &future, &future, "server.test", "not valid yet"),
+        ("wrong name", &valid, &valid, "other.test", "not valid for name"),
+        ("unknown root", &valid, &elsewhere, "server.test", "invalid peer certificate"),
+    ] {
+        let net = secure(shown, None);
+        let tls = Tls::new().root_pem(trusted.cert.pem().as_bytes()).only_own_roots();
+        for way in common::WAYS {
+            let builder = net.client_of(&format!("https://{host}")).transports(way).tls(tls.clone());
+            let error = builder.reconnect(Reconnect::never()).connect().await.unwrap_err();
+            assert!(error.to_string().contains(why), "{name}: {error}");
+        }
+        settle().await;
+        assert_eq!(net.open(), 0, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn tls_with_a_certificate_of_the_client() {
     let (identity, own) = (certificate("server.test"), certificate("client"));
     let net = secure(&identity, Some(&own));

@@ -115,6 +115,8 @@ async fn several_namespaces_share_a_connection() {
         assert_eq!(refused.data(), Some(&json!({ "retry": true })));
         let private = main.of("private").auth(json!({ "token": "right" })).connect().await.unwrap();
         assert_eq!(private.emit_with_ack::<_, String>("where", ()).await.unwrap(), "/private");
+        let twice = main.of("/private").connect().await.unwrap_err();
+        assert!(twice.is_config() && twice.to_string().contains("connected already"), "{twice}");
         let unknown = main.of("/nowhere").connect().await.unwrap_err();
         assert_eq!(unknown.message(), Some("Invalid namespace"));
         assert_eq!(io.metrics().sessions, 1);
@@ -277,4 +279,56 @@ async fn questions_inside_answers_inside_handlers() {
     assert_eq!(heard.recv().await, Some(6));
     settle().await;
     assert_eq!((io.metrics().sessions, net.open()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_at_odd_moments() {
+    let io = server();
+    io.on_with_ack("slow", async |_, ()| {
+        common::pass(seconds(3)).await;
+        7
+    });
+    for way in WAYS {
+        let net = Net::with(&io);
+        let client = net.client().transports(way).connect().await.unwrap();
+        // The answer is there before anybody waits for it,
+        let early = client.emit_with_ack::<_, u32>("sum", (2, 3)).send();
+        common::pass(seconds(60)).await;
+        assert_eq!(early.await.unwrap(), 5);
+        // nobody waits for it at all,
+        drop(client.emit_with_ack::<_, u32>("sum", (2, 3)).send());
+        // or it comes in the same moment as the end of the wait.
+        let close = client.emit_with_ack::<_, u32>("slow", ()).timeout(seconds(3)).await;
+        assert!(matches!(close, Ok(7) | Err(AckError::Timeout)), "{close:?}");
+        common::pass(seconds(60)).await;
+        assert_eq!(client.emit_with_ack::<_, u32>("sum", (2, 4)).await.unwrap(), 6);
+        client.disconnect().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_which_overtake_the_answer_to_connect_are_handled_after_it() {
+    let net = Net::script(|mut wire| async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let request = common::read_head(&mut wire).await;
+        let mut bytes = common::switching(&request, "");
+        bytes.extend(common::text(common::OPEN));
+        wire.write_all(&bytes).await.unwrap();
+        // CONNECT is here.
+        let mut frame = [0; 8];
+        wire.read_exact(&mut frame).await.unwrap();
+        for packet in ["42[\"first\"]", "421[\"second\"]", "40{\"sid\":\"id\"}", "42[\"third\"]"] {
+            wire.write_all(&common::text(packet)).await.unwrap();
+        }
+        let _ = tokio::io::copy(&mut wire, &mut tokio::io::sink()).await;
+    });
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let connected = told.clone();
+    let builder = net.client().transports([sockeye_client::Transport::Websocket]);
+    let builder = builder.on_any(async move |_, message| _ = told.send(message.event().to_owned()));
+    let client = builder.on_connect(async move |_| _ = connected.send("connect".to_owned())).connect().await.unwrap();
+    for name in ["connect", "first", "second", "third"] {
+        assert_eq!(heard.recv().await.unwrap(), name);
+    }
+    drop(client.disconnect());
 }

@@ -1,7 +1,8 @@
 //! The client against servers of other projects, and against ours: every server, by every transport.
 //!
-//! `cargo run -p sockeye-client-conformance [SERVER]`, after `npm ci` in `conformance/client`. The Python server needs an
-//! interpreter with `conformance/python/requirements.txt` (`PYTHON`, or `python3`).
+//! `cargo xtask client [SERVER]`, or `cargo run -p sockeye-client-conformance [SERVER]` after `npm ci` in
+//! `conformance/client`. The Python server needs an interpreter with `conformance/python/requirements.txt` (`PYTHON`, or
+//! `python3`).
 
 mod relay;
 mod server;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use server::{Kind, Process};
 use sockeye_client::{BoxError, Transport};
+use tokio::task::JoinSet;
 
 /// Every way of carrying messages.
 const WAYS: [(&str, &[Transport]); 3] = [
@@ -20,21 +22,37 @@ const WAYS: [(&str, &[Transport]); 3] = [
 ];
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() -> Result<ExitCode, BoxError> {
     let filter = std::env::args().nth(1).unwrap_or_default();
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.name().contains(&filter)).collect();
+    server::prepare(&kinds).await?;
+    // Most of the time is spent waiting: for heartbeats, for servers to come back.
+    let mut all = JoinSet::new();
+    for kind in kinds {
+        all.spawn(judge_all(kind));
+    }
+    let (mut passed, mut failed) = (0, 0);
+    while let Some(judged) = all.join_next().await {
+        let (well, ill) = judged?;
+        (passed, failed) = (passed + well, failed + ill);
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A server by every transport: how often it went well and ill.
+async fn judge_all(kind: Kind) -> (usize, usize) {
     let mut failed = 0;
-    for kind in Kind::ALL.iter().filter(|kind| kind.name().contains(&filter)) {
-        for (name, way) in WAYS {
-            match judge(*kind, way).await {
-                Ok(passed) => println!("ok    {:<16} {name:<10} {passed}", kind.name()),
-                Err(error) => {
-                    failed += 1;
-                    println!("FAIL  {:<16} {name:<10} {error}", kind.name());
-                }
+    for (name, way) in WAYS {
+        match judge(kind, way).await {
+            Ok(passed) => println!("ok    {:<20} {name:<10} {passed}", kind.name()),
+            Err(error) => {
+                failed += 1;
+                println!("FAIL  {:<20} {name:<10} {error}", kind.name());
             }
         }
     }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    (WAYS.len() - failed, failed)
 }
 
 /// All tests that the server has what is needed for; their names.

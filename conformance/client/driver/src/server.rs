@@ -16,13 +16,25 @@ pub(crate) enum Kind {
     Js4Msgpack,
     Ours,
     OursMsgpack,
+    OursV3,
     Oxide,
+    OxideMsgpack,
     Python,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Js2, Self::Js3, Self::Js4, Self::Js4Msgpack, Self::Ours, Self::OursMsgpack, Self::Oxide, Self::Python];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Js2,
+        Self::Js3,
+        Self::Js4,
+        Self::Js4Msgpack,
+        Self::Ours,
+        Self::OursMsgpack,
+        Self::OursV3,
+        Self::Oxide,
+        Self::OxideMsgpack,
+        Self::Python,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -32,13 +44,24 @@ impl Kind {
             Self::Js4Msgpack => "js-4.8-msgpack",
             Self::Ours => "sockeye",
             Self::OursMsgpack => "sockeye-msgpack",
+            Self::OursV3 => "sockeye-eio3",
             Self::Oxide => "socketioxide",
+            Self::OxideMsgpack => "socketioxide-msgpack",
             Self::Python => "python-socketio",
         }
     }
 
     pub(crate) fn is_msgpack(self) -> bool {
-        matches!(self, Self::Js4Msgpack | Self::OursMsgpack)
+        matches!(self, Self::Js4Msgpack | Self::OursMsgpack | Self::OxideMsgpack)
+    }
+
+    /// Whether it is spoken to in the protocol of Socket.IO 2.x.
+    pub(crate) fn is_old(self) -> bool {
+        matches!(self, Self::Js2 | Self::OursV3)
+    }
+
+    pub(crate) fn is_oxide(self) -> bool {
+        matches!(self, Self::Oxide | Self::OxideMsgpack)
     }
 
     /// Whether it recovers the state of lost connections.
@@ -59,13 +82,17 @@ impl Kind {
             Self::Js3 => script("node", &["servers/js.mjs", "socket.io-3"]),
             Self::Js4 => script("node", &["servers/js.mjs", "socket.io"]),
             Self::Js4Msgpack => script("node", &["servers/js.mjs", "socket.io", "msgpack"]),
-            Self::Ours => Command::new(neighbour("sockeye-client-conformance-server")?),
+            Self::Ours | Self::OursV3 => Command::new(neighbour("sockeye-client-conformance-server")?),
             Self::OursMsgpack => {
                 let mut command = Command::new(neighbour("sockeye-client-conformance-server")?);
                 command.arg("msgpack");
                 command
             }
-            Self::Oxide => Command::new(oxide_folder()?.join("debug/sockeye-client-conformance-oxide")),
+            Self::Oxide | Self::OxideMsgpack => {
+                let mut command = Command::new(oxide_folder()?.join("debug/sockeye-client-conformance-oxide"));
+                command.args(self.is_msgpack().then_some("msgpack"));
+                command
+            }
             Self::Python => script(&python, &["servers/python.py"]),
         })
     }
@@ -82,13 +109,17 @@ fn oxide_folder() -> Result<PathBuf, BoxError> {
 }
 
 /// Builds what is not built with this program.
-async fn prepare(kind: Kind) -> Result<(), BoxError> {
-    if kind != Kind::Oxide {
+pub(crate) async fn prepare(kinds: &[Kind]) -> Result<(), BoxError> {
+    if !kinds.iter().any(|kind| kind.is_oxide()) {
         return Ok(());
     }
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("oxide").join("Cargo.toml");
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(oxide_folder()?);
+    cargo
+        .args(["build", "--locked", "--quiet", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(oxide_folder()?);
     if cargo.status().await?.success() { Ok(()) } else { Err("socketioxide was not built".into()) }
 }
 
@@ -106,7 +137,6 @@ impl Process {
 
     /// Starts a server at a port, or at any with 0.
     pub(crate) async fn start_on(kind: Kind, port: u16) -> Result<Self, BoxError> {
-        prepare(kind).await?;
         let mut command = kind.command()?;
         command.env("PORT", port.to_string()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| format!("it does not start: {error}"))?;

@@ -37,17 +37,26 @@ impl Place {
         Client::builder(&self.relay.url())
             .transports(self.way)
             .parser(parser)
+            .eio3(self.kind.is_old())
             .reconnect(soon)
             .query("lang", "rs")
             .header("X-App", "test")
+    }
+
+    /// Connects, and waits until the server listens.
+    async fn connect(&self, builder: ClientBuilder) -> Result<Client, BoxError> {
+        let client = builder.connect().await?;
+        // socketioxide lets clients in before its handlers are registered, and drops what comes meanwhile.
+        if self.kind.is_oxide() {
+            let asked = || client.emit_with_ack::<_, Args>("echo", args(self.kind)).timeout(Duration::from_secs(1));
+            while asked().await.is_err_and(|error| error.is_timeout()) {}
+        }
+        Ok(client)
     }
 }
 
 /// The tests that this server is fit for.
 pub(crate) fn all(kind: Kind) -> Vec<(&'static str, Test)> {
-    if kind == Kind::Js2 {
-        return vec![("says why not", |place| Box::pin(old_server(place)))];
-    }
     let mut tests: Vec<(&'static str, Test)> = vec![
         ("values", |place| Box::pin(values(place))),
         ("order", |place| Box::pin(order(place))),
@@ -57,6 +66,9 @@ pub(crate) fn all(kind: Kind) -> Vec<(&'static str, Test)> {
         ("cut", |place| Box::pin(cut(place))),
         ("restart", |place| Box::pin(restart(place))),
     ];
+    if kind == Kind::Js2 {
+        tests.push(("says why not", |place| Box::pin(old_server(place))));
+    }
     if kind.recovers() {
         tests.push(("recovery", |place| Box::pin(recovery(place))));
     }
@@ -92,13 +104,12 @@ fn args(kind: Kind) -> Args {
 async fn values(place: Place) -> Outcome {
     let (told, mut heard) = mpsc::unbounded_channel();
     let answered = told.clone();
-    let client = place
+    let builder = place
         .client()
         .on("bounced", async move |_, args: Args| told.send(("bounced", args)))
         .on("answered", async move |_, args: Args| answered.send(("answered", args)))
-        .on_with_ack("question", async |_, args: Args| args)
-        .connect()
-        .await?;
+        .on_with_ack("question", async |_, args: Args| args);
+    let client = place.connect(builder).await?;
     let echoed: Args = client.emit_with_ack("echo", args(place.kind)).await?;
     is("echoed", &echoed, &args(place.kind))?;
     for (event, answer) in [("bounce", "bounced"), ("ask", "answered")] {
@@ -114,8 +125,8 @@ async fn values(place: Place) -> Outcome {
 /// socketioxide drops what goes beyond 128 packets at once.
 async fn order(place: Place) -> Outcome {
     let (told, mut heard) = mpsc::unbounded_channel();
-    let client = place.client().on("n", async move |_, n: u32| told.send(n)).connect().await?;
-    let burst = if place.kind == Kind::Oxide { 100 } else { 500 };
+    let client = place.connect(place.client().on("n", async move |_, n: u32| told.send(n))).await?;
+    let burst = if place.kind.is_oxide() { 100 } else { 500 };
     client.emit("burst", burst)?;
     for wanted in 0..burst {
         is("number", &heard.recv().await, &Some(wanted))?;
@@ -125,18 +136,23 @@ async fn order(place: Place) -> Outcome {
 }
 
 async fn namespaces(place: Place) -> Outcome {
-    let client = place.client().connect().await?;
+    let client = place.connect(place.client()).await?;
     let refused = client.of("/private").auth(json!({ "token": "wrong" })).connect().await;
     let error = refused.err().ok_or("it let us in")?;
-    is("message", &error.message(), &Some("wrong token"))?;
-    if place.kind != Kind::Oxide {
+    // Servers of 2.x send the one or the other.
+    is("message", &error.message(), &Some(if place.kind.is_old() { "" } else { "wrong token" }))?;
+    if !place.kind.is_oxide() {
         is("data", &error.data(), &Some(&json!({ "code": 7 })))?;
     }
     let private = client.of("/private").auth(json!({ "token": "right" })).connect().await?;
-    let told: (String, String, String) = private.emit_with_ack("where", ()).await?;
+    let asked = || private.emit_with_ack::<_, (String, String, String)>("where", ()).timeout(Duration::from_secs(2));
+    let told = match asked().await {
+        Err(error) if error.is_timeout() && place.kind.is_oxide() => asked().await?,
+        told => told?,
+    };
     is("told", &told, &("/private".to_owned(), "rs".to_owned(), "test".to_owned()))?;
     // socketioxide gives one id for all.
-    if private.id() == client.id() && place.kind != Kind::Oxide {
+    if private.id() == client.id() && !place.kind.is_oxide() {
         return Err("both namespaces have one id".into());
     }
     private.disconnect().await;
@@ -148,7 +164,7 @@ async fn namespaces(place: Place) -> Outcome {
 
 /// The server pings every second and waits one more.
 async fn heartbeat(place: Place) -> Outcome {
-    let client = place.client().connect().await?;
+    let client = place.connect(place.client()).await?;
     let mut watch = client.watch();
     watch.get();
     if tokio::time::timeout(Duration::from_secs(4), watch.changed()).await.is_ok() {
@@ -159,7 +175,7 @@ async fn heartbeat(place: Place) -> Outcome {
 }
 
 async fn server_disconnects(place: Place) -> Outcome {
-    let client = place.client().connect().await?;
+    let client = place.connect(place.client()).await?;
     client.emit("leave", ())?;
     let state = client.watch().until(|state| !state.is_active()).await.ok_or("gone")?;
     match state {
@@ -174,7 +190,7 @@ async fn server_disconnects(place: Place) -> Outcome {
 }
 
 async fn cut(place: Place) -> Outcome {
-    let client = place.client().connect().await?;
+    let client = place.connect(place.client()).await?;
     for _ in 0..3 {
         place.relay.cut();
         // A cut between two requests of long-polling loses nothing, and is not noticed.
@@ -190,7 +206,7 @@ async fn restart(place: Place) -> Outcome {
     let server = Process::start(place.kind).await?;
     let (port, kind, way) = (server.port, place.kind, place.way);
     let place = Place { relay: Relay::new(port).await?, kind, way };
-    let client = place.client().connect().await?;
+    let client = place.connect(place.client()).await?;
     server.stop().await?;
     place.relay.cut();
     lost(&client).await?;
@@ -208,6 +224,9 @@ async fn recovery(place: Place) -> Outcome {
     for _ in 0..2 {
         client.emit("miss", ())?;
         is("first", &heard.recv().await, &Some(0))?;
+        // A server which has lost a client in the midst of a request notices by the missing heartbeat only, and cannot
+        // recover what it does not know to be lost.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         place.relay.cut();
         is("second", &heard.recv().await, &Some(1))?;
         is("id", &client.id(), &id)?;
@@ -218,7 +237,7 @@ async fn recovery(place: Place) -> Outcome {
 }
 
 async fn old_server(place: Place) -> Outcome {
-    let error = place.client().connect().await.err().ok_or("it let us in")?;
+    let error = place.client().eio3(false).connect().await.err().ok_or("it let us in")?;
     if error.is_incompatible() { Ok(()) } else { Err(error.into()) }
 }
 

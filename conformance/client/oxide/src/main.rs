@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use socketioxide::SocketIo;
+use socketioxide::{ParserConfig, SocketIo};
 use socketioxide::extract::{AckSender, Data, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 
@@ -29,7 +29,10 @@ type Args = (Value, File);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let second = Duration::from_secs(1);
-    let (layer, io) = SocketIo::builder().ping_interval(second).ping_timeout(second).build_layer();
+    let is_msgpack = std::env::args().any(|word| word == "msgpack");
+    let options = SocketIo::builder().ping_interval(second).ping_timeout(second);
+    let options = if is_msgpack { options.with_parser(ParserConfig::msgpack()) } else { options };
+    let (layer, io) = options.build_layer();
     io.ns("/", async |socket: SocketRef| listen(&socket));
     io.ns("/private", private.with(admit));
     let app = axum::Router::new().layer(layer);

@@ -146,11 +146,12 @@ impl Seat {
 
     fn ask(&mut self, connection: &mut Connection, auth: Option<serde_json::Value>, deadline: Instant) -> Wish {
         let path = &self.member.path;
+        let wrong = |error| ConfigError::new(format!("{path} cannot be asked for: {error}"));
         let asked = match connection.revision() {
-            Revision::V3 => auth_query(path, auth).and_then(|query| Ok(connection.connect_v3(path, &query)?)),
+            Revision::V3 => auth_query(path, auth).and_then(|query| connection.connect_v3(path, &query).map_err(wrong)),
             Revision::V4 => match connection.connect(path, self.with_recovery(auth).as_ref()) {
                 Ok((slot, packet)) => Ok((slot, Some(packet))),
-                Err(error) => Err(error.into()),
+                Err(error) => Err(wrong(error)),
             },
         };
         match asked {
@@ -158,7 +159,7 @@ impl Seat {
                 self.stage = Stage::Asked { slot, deadline };
                 packet.map_or(Wish::Nothing, Wish::Ask)
             }
-            Err(error) => Wish::Failed(ConfigError::new(format!("auth: {error}")).into()),
+            Err(error) => Wish::Failed(error.into()),
         }
     }
 
@@ -428,18 +429,20 @@ impl Seat {
 }
 
 /// What a namespace is asked for with in revision 3.
-fn auth_query(path: &NamespacePath, auth: Option<serde_json::Value>) -> Result<String, BoxError> {
+fn auth_query(path: &NamespacePath, auth: Option<serde_json::Value>) -> Result<String, ConfigError> {
     let mut query = String::new();
     let Some(auth) = auth.filter(|auth| !auth.is_null()) else { return Ok(query) };
     if path.is_main() {
-        return Err("servers of Socket.IO 2.x know none for `/`; give the client a query".into());
+        return Err(ConfigError::new("auth: servers of Socket.IO 2.x know none for `/`; give the client a query"));
     }
-    let serde_json::Value::Object(fields) = auth else { return Err("it must be an object".into()) };
+    let serde_json::Value::Object(fields) = auth else {
+        return Err(ConfigError::new("auth must be an object"));
+    };
     for (name, value) in fields {
         let text = match value {
             serde_json::Value::String(text) => text,
             serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
-            _ => return Err(format!("{name:?} cannot be put into a query").into()),
+            _ => return Err(ConfigError::new(format!("auth: {name:?} cannot be put into a query"))),
         };
         address::append(&mut query, &name, &text);
     }

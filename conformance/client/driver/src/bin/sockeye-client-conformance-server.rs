@@ -12,6 +12,7 @@ async fn main() -> Result<(), BoxError> {
         .ping_timeout(Duration::from_secs(1))
         .parser(if msgpack { Parser::Msgpack } else { Parser::Json })
         .recovery(Recovery::default())
+        .allow_eio3(true)
         .build()?;
     io.on_with_ack("echo", async |_, args: Raw| args);
     io.on("bounce", async |socket, args: Raw| socket.emit("bounced", args));
@@ -32,7 +33,7 @@ async fn main() -> Result<(), BoxError> {
         everybody.to("room").emit("missed", 0)?;
         let later = everybody.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             later.to("room").emit("missed", 1)
         });
         Ok::<_, BoxError>(())
