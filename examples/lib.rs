@@ -1,5 +1,8 @@
 //! What the examples have in common; and the code in the documentation, compiled and run as tests.
 
+pub mod events;
+pub mod lines;
+
 use std::io;
 
 use tokio::net::TcpListener;
@@ -37,6 +40,7 @@ pages! {
     MiddlewareAndAuth: "../docs/middleware-and-auth.md",
     Namespaces: "../docs/namespaces.md",
     Operations: "../docs/operations.md",
+    Parsers: "../docs/parsers.md",
     Recovery: "../docs/recovery.md",
     Rooms: "../docs/rooms.md",
     TypedEvents: "../docs/typed-events.md",
