@@ -15,6 +15,7 @@ mod differential;
 mod autobahn;
 mod fuzz;
 mod interleavings;
+mod types;
 mod steps;
 
 use std::process::ExitCode;

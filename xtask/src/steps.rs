@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Result};
 use crate::workspace::Workspace;
-use crate::{client, conformance, demo, differential, install, layers, supply};
+use crate::{client, conformance, demo, differential, install, layers, supply, types};
 
 /// One part of the test: its name for `--only` and `--skip`, what it shows, and how.
 struct Step {
@@ -13,7 +13,7 @@ struct Step {
     run: fn(&Workspace) -> Result,
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "layers", about: "files and crates use only what is below them", run: layers::check },
     Step { name: "supply", about: "licences, sources and versions of what we build on", run: supply::check },
@@ -38,6 +38,7 @@ const STEPS: [Step; 13] = [
         about: "our codecs and the official ones agree on generated input",
         run: |workspace| differential::run(workspace, &[]),
     },
+    Step { name: "types", about: "the events as TypeScript, as its compiler sees them", run: types::check },
     Step { name: "e2e", about: "the demo in a real browser", run: e2e },
 ];
 
