@@ -72,6 +72,15 @@ pub(crate) fn openssl(workspace: &Workspace) -> Result {
     if found() { Ok(()) } else { apt(workspace, &["libssl-dev", "pkg-config"]) }
 }
 
+/// `ip`, by which a test makes networks that it can cut: on Linux, the only system that has them.
+pub(crate) fn ip(workspace: &Workspace) -> Result {
+    if cfg!(not(target_os = "linux")) || find("ip").is_some() {
+        return Ok(());
+    }
+    println!("iproute2 is needed for the tests of broken networks and not here: installing it");
+    apt(workspace, &["iproute2"])
+}
+
 /// A Python environment of our own with exactly these packages; gives its interpreter.
 pub(crate) fn venv(workspace: &Workspace, name: &str, packages: &[String]) -> Result<PathBuf> {
     let folder = workspace.target.join("tools").join(name);

@@ -3,13 +3,31 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Args;
-use sockeye::{ConfigError, Server, ServerBuilder};
+use clap::{Args, ValueEnum};
+use sockeye::{ConfigError, Server, ServerBuilder, WhenFull};
 
 /// What clients may do. Unset options leave the server's defaults, which the help names.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitOptions {
+    /// Who may come.
+    #[command(flatten)]
+    pub(crate) gate: GateOptions,
+    /// What clients may send.
+    #[command(flatten)]
+    pub(crate) sizes: SizeOptions,
+    /// What is kept for clients.
+    #[command(flatten)]
+    pub(crate) queues: QueueOptions,
+    /// How long things may take.
+    #[command(flatten)]
+    pub(crate) times: TimeOptions,
+}
+
+/// Who may come.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Who may come")]
+pub(crate) struct GateOptions {
     /// Sessions in all; one more is answered by 503 [default: no limit]
     #[arg(long, env = "SOCKEYE_MAX_SESSIONS", value_name = "NUMBER")]
     pub(crate) max_sessions: Option<usize>,
@@ -26,6 +44,21 @@ pub(crate) struct LimitOptions {
     #[arg(long, env = "SOCKEYE_HANDSHAKE_RATE_PER_ADDRESS", value_name = "RATE[/BURST]")]
     pub(crate) handshake_rate_per_address: Option<Rate>,
 
+    /// Proxy whose Forwarded and X-Forwarded-For are believed: an address, or a network such as 10.0.0.0/8; several with
+    /// commas [default: nobody]
+    #[arg(long, env = "SOCKEYE_TRUST_PROXY", value_name = "NETWORK", value_delimiter = ',')]
+    pub(crate) trust_proxy: Vec<String>,
+
+    /// Origin of pages elsewhere that may talk to this server, https://example.org; several with commas, * for all
+    /// [default: only pages of its own]
+    #[arg(long, env = "SOCKEYE_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) origin: Vec<String>,
+}
+
+/// What clients may send.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "What clients may send")]
+pub(crate) struct SizeOptions {
     /// Messages per second from one client; one that is faster is disconnected [default: no limit]
     #[arg(long, env = "SOCKEYE_EVENT_RATE", value_name = "RATE[/BURST]")]
     pub(crate) event_rate: Option<Rate>,
@@ -38,10 +71,56 @@ pub(crate) struct LimitOptions {
     #[arg(long, env = "SOCKEYE_MAX_PAYLOAD", value_name = "BYTES")]
     pub(crate) max_payload: Option<usize>,
 
-    /// Bytes that may wait for a client that reads slowly; it is disconnected beyond that [default: 16777216]
-    #[arg(long, env = "SOCKEYE_OUTBOX", value_name = "BYTES")]
-    pub(crate) outbox: Option<usize>,
+    /// Longest message of a client in no namespace, in bytes [default: 16384]
+    #[arg(long, env = "SOCKEYE_MAX_UNCONNECTED_PAYLOAD", value_name = "BYTES")]
+    pub(crate) max_unconnected_payload: Option<usize>,
 
+    /// Attachments of one packet [default: 10]
+    #[arg(long, env = "SOCKEYE_MAX_ATTACHMENTS", value_name = "NUMBER")]
+    pub(crate) max_attachments: Option<usize>,
+
+    /// Bytes of all attachments of one packet [default: 10000000]
+    #[arg(long, env = "SOCKEYE_MAX_ATTACHMENT_BYTES", value_name = "BYTES")]
+    pub(crate) max_attachment_bytes: Option<usize>,
+
+    /// Depth of arrays and objects, at most 128 [default: 128]
+    #[arg(long, env = "SOCKEYE_MAX_DEPTH", value_name = "LEVELS")]
+    pub(crate) max_depth: Option<usize>,
+
+    /// Namespaces of one connection [default: 256]
+    #[arg(long, env = "SOCKEYE_MAX_NAMESPACES", value_name = "NUMBER")]
+    pub(crate) max_namespaces: Option<usize>,
+}
+
+/// What is kept for clients.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "What is kept for clients")]
+pub(crate) struct QueueOptions {
+    /// What may wait for a client that reads slowly: bytes, or bytes/packets [default: 16777216/262144]
+    #[arg(long, env = "SOCKEYE_OUTBOX", value_name = "BYTES[/PACKETS]")]
+    pub(crate) outbox: Option<Pair>,
+
+    /// What happens when that is reached [default: disconnect]
+    #[arg(long, env = "SOCKEYE_WHEN_FULL", value_name = "POLICY")]
+    pub(crate) when_full: Option<Policy>,
+
+    /// Events of one client that may wait for handlers: number, or number/bytes [default: 1024/4194304]
+    #[arg(long, env = "SOCKEYE_MAX_WAITING_EVENTS", value_name = "NUMBER[/BYTES]")]
+    pub(crate) max_waiting_events: Option<Pair>,
+
+    /// Answers that are waited for from one client [default: 4096]
+    #[arg(long, env = "SOCKEYE_MAX_PENDING_ACKS", value_name = "NUMBER")]
+    pub(crate) max_pending_acks: Option<usize>,
+
+    /// Rooms of one client [default: 1024]
+    #[arg(long, env = "SOCKEYE_MAX_ROOMS", value_name = "NUMBER")]
+    pub(crate) max_rooms: Option<usize>,
+}
+
+/// How long things may take.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "How long things may take")]
+pub(crate) struct TimeOptions {
     /// Seconds between two heartbeats [default: 25]
     #[arg(long, env = "SOCKEYE_PING_INTERVAL", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) ping_interval: Option<Duration>,
@@ -54,15 +133,24 @@ pub(crate) struct LimitOptions {
     #[arg(long, env = "SOCKEYE_CONNECT_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
 
-    /// Proxy whose Forwarded and X-Forwarded-For are believed: an address, or a network such as 10.0.0.0/8; several with
-    /// commas [default: nobody]
-    #[arg(long, env = "SOCKEYE_TRUST_PROXY", value_name = "NETWORK", value_delimiter = ',')]
-    pub(crate) trust_proxy: Vec<String>,
+    /// Seconds for an upgrade from polling to WebSocket [default: 10]
+    #[arg(long, env = "SOCKEYE_UPGRADE_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) upgrade_timeout: Option<Duration>,
 
-    /// Origin of pages elsewhere that may talk to this server, `https://example.org`; several with commas, * for all
-    /// [default: only pages of its own]
-    #[arg(long, env = "SOCKEYE_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
-    pub(crate) origin: Vec<String>,
+    /// Seconds for the attachments of a packet [default: 60]
+    #[arg(long, env = "SOCKEYE_ATTACHMENT_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) attachment_timeout: Option<Duration>,
+}
+
+/// What happens when too much waits for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Policy {
+    /// The client is disconnected
+    Disconnect,
+    /// What is new is dropped
+    DropNew,
+    /// What has waited longest is dropped
+    DropOldest,
 }
 
 impl LimitOptions {
@@ -71,36 +159,68 @@ impl LimitOptions {
     /// # Errors
     /// When they contradict each other, or a network or an origin cannot be read; the message says what to change.
     pub(crate) fn server(&self) -> Result<Server, ConfigError> {
-        let builder = Server::builder().trust_proxies(self.trust_proxy.iter().map(String::as_str))?;
-        let builder = self.numbers(builder);
-        let builder = self.times(builder);
-        let builder = match self.origin.as_slice() {
+        let builder = self.gate.set(Server::builder())?;
+        let builder = self.sizes.set(builder);
+        let builder = self.queues.set(builder);
+        self.times.set(builder).build()
+    }
+}
+
+impl GateOptions {
+    fn set(&self, builder: ServerBuilder) -> Result<ServerBuilder, ConfigError> {
+        let builder = builder.trust_proxies(self.trust_proxy.iter().map(String::as_str))?;
+        let builder = with(builder, self.max_sessions, ServerBuilder::max_sessions);
+        let builder = with(builder, self.max_sessions_per_address, ServerBuilder::max_sessions_per_address);
+        let builder = rate(builder, self.handshake_rate, ServerBuilder::handshake_rate);
+        let builder = rate(builder, self.handshake_rate_per_address, ServerBuilder::handshake_rate_per_address);
+        Ok(match self.origin.as_slice() {
             [] => builder,
             [all] if all == "*" => builder.any_origin(),
             origins => builder.origins(origins),
-        };
-        builder.build()
+        })
     }
+}
 
-    fn numbers(&self, builder: ServerBuilder) -> ServerBuilder {
-        let set = |builder, given: Option<Rate>, option: fn(ServerBuilder, u32, u32) -> ServerBuilder| match given {
-            Some(Rate { per_second, burst }) => option(builder, per_second, burst),
-            None => builder,
-        };
-        let builder = with(builder, self.max_sessions, ServerBuilder::max_sessions);
-        let builder = with(builder, self.max_sessions_per_address, ServerBuilder::max_sessions_per_address);
+impl SizeOptions {
+    fn set(&self, builder: ServerBuilder) -> ServerBuilder {
+        let builder = rate(builder, self.event_rate, ServerBuilder::event_rate);
+        let builder = rate(builder, self.byte_rate, ServerBuilder::byte_rate);
         let builder = with(builder, self.max_payload, ServerBuilder::max_payload);
-        let builder = with(builder, self.outbox, |builder, bytes| builder.outbox(bytes, OUTBOX_PACKETS));
-        let builder = set(builder, self.handshake_rate, ServerBuilder::handshake_rate);
-        let builder = set(builder, self.handshake_rate_per_address, ServerBuilder::handshake_rate_per_address);
-        let builder = set(builder, self.event_rate, ServerBuilder::event_rate);
-        set(builder, self.byte_rate, ServerBuilder::byte_rate)
+        let builder = with(builder, self.max_unconnected_payload, ServerBuilder::max_unconnected_payload);
+        let builder = with(builder, self.max_attachments, ServerBuilder::max_attachments);
+        let builder = with(builder, self.max_attachment_bytes, ServerBuilder::max_attachment_bytes);
+        let builder = with(builder, self.max_depth, ServerBuilder::max_depth);
+        with(builder, self.max_namespaces, ServerBuilder::max_namespaces)
     }
+}
 
-    fn times(&self, builder: ServerBuilder) -> ServerBuilder {
+impl QueueOptions {
+    fn set(&self, builder: ServerBuilder) -> ServerBuilder {
+        let builder = with(builder, self.outbox, |builder, Pair(bytes, packets)| {
+            builder.outbox(bytes, packets.unwrap_or(OUTBOX_PACKETS))
+        });
+        let builder = with(builder, self.when_full, |builder, policy| {
+            builder.when_full(match policy {
+                Policy::Disconnect => WhenFull::Disconnect,
+                Policy::DropNew => WhenFull::DropNew,
+                Policy::DropOldest => WhenFull::DropOldest,
+            })
+        });
+        let builder = with(builder, self.max_waiting_events, |builder, Pair(events, bytes)| {
+            builder.max_waiting_events(events, bytes.unwrap_or(WAITING_BYTES))
+        });
+        let builder = with(builder, self.max_pending_acks, ServerBuilder::max_pending_acks);
+        with(builder, self.max_rooms, ServerBuilder::max_rooms)
+    }
+}
+
+impl TimeOptions {
+    fn set(&self, builder: ServerBuilder) -> ServerBuilder {
         let builder = with(builder, self.ping_interval, ServerBuilder::ping_interval);
         let builder = with(builder, self.ping_timeout, ServerBuilder::ping_timeout);
-        with(builder, self.connect_timeout, ServerBuilder::connect_timeout)
+        let builder = with(builder, self.connect_timeout, ServerBuilder::connect_timeout);
+        let builder = with(builder, self.upgrade_timeout, ServerBuilder::upgrade_timeout);
+        with(builder, self.attachment_timeout, ServerBuilder::attachment_timeout)
     }
 }
 
@@ -108,6 +228,18 @@ impl LimitOptions {
 fn with<T>(builder: ServerBuilder, given: Option<T>, set: fn(ServerBuilder, T) -> ServerBuilder) -> ServerBuilder {
     match given {
         Some(value) => set(builder, value),
+        None => builder,
+    }
+}
+
+/// Sets a rate if it was given.
+fn rate(
+    builder: ServerBuilder,
+    given: Option<Rate>,
+    set: fn(ServerBuilder, u32, u32) -> ServerBuilder,
+) -> ServerBuilder {
+    match given {
+        Some(Rate { per_second, burst }) => set(builder, per_second, burst),
         None => builder,
     }
 }
@@ -132,14 +264,31 @@ impl FromStr for Rate {
     }
 }
 
+/// A bound in one unit, and perhaps in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pair(pub(crate) usize, pub(crate) Option<usize>);
+
+impl FromStr for Pair {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (first, second) = text.split_once('/').map_or((text, None), |(first, second)| (first, Some(second)));
+        match (first.trim().parse(), second.map(|second| second.trim().parse()).transpose()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err("write a number such as 100000, or two such as 100000/500"),
+        }
+    }
+}
+
 /// A time in seconds, with or without a fraction.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "write a number of seconds, such as 25 or 0.5".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-/// The server's own default.
+/// The server's own defaults.
 const OUTBOX_PACKETS: usize = 262_144;
+const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -155,6 +304,14 @@ mod tests {
     }
 
     #[test]
+    fn bounds_are_one_number_or_two() {
+        assert_eq!(("9".parse(), "9/ 8".parse()), (Ok(Pair(9, None)), Ok(Pair(9, Some(8)))));
+        for wrong in ["", "x", "1/", "/1", "1/2/3", "-1"] {
+            assert!(wrong.parse::<Pair>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn seconds_may_have_fractions_but_a_time_must_exist() {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
         for wrong in ["", "1s", "-1", "NaN", "inf", "1e300"] {
@@ -165,9 +322,11 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_with_a_reason() {
         let wrong = |options: LimitOptions| options.server().unwrap_err().to_string();
-        let zero = LimitOptions { ping_interval: Some(Duration::ZERO), ..LimitOptions::default() };
+        let mut zero = LimitOptions::default();
+        zero.times.ping_interval = Some(Duration::ZERO);
         assert!(wrong(zero).contains("ping_interval is zero"));
-        let network = LimitOptions { trust_proxy: vec!["10.0.0.0/99".into()], ..LimitOptions::default() };
+        let mut network = LimitOptions::default();
+        network.gate.trust_proxy = vec!["10.0.0.0/99".into()];
         assert!(wrong(network).contains("10.0.0.0/99"));
     }
 }

@@ -20,6 +20,8 @@ use tracing::{debug, warn};
 
 /// How long a client may take for the head of a request, the wait for its beginning included.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest head of a request, in bytes, as in Node.js: what the server keeps of one is no longer.
+const MAX_HEAD: usize = 16 * 1024;
 /// How long requests that are being answered may still take at the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
@@ -102,6 +104,7 @@ where
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut http = pin!(http);
@@ -134,7 +137,7 @@ mod tests {
                 "at last"
             }),
         );
-        let (ours, theirs) = duplex(10_000);
+        let (ours, theirs) = duplex(20_000);
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(serve(theirs, ([192, 0, 2, 1], 1).into(), routes, stopped));
         (ours, stop)
@@ -153,6 +156,19 @@ mod tests {
             let (mut stream, _stop) = open();
             stream.write_all(beginning.as_bytes()).await.unwrap();
             assert_eq!(rest(&mut stream).await.1, 30, "{beginning:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heads_have_a_length() {
+        for (length, status) in [(MAX_HEAD - 1, "200"), (MAX_HEAD, "200"), (MAX_HEAD + 1, "431")] {
+            let (mut stream, _stop) = open();
+            let start = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Pad: ";
+            let head = format!("{start}{}\r\n\r\n", "p".repeat(length - start.len() - 4));
+            let writing = stream.write_all(head.as_bytes());
+            tokio::time::timeout(Duration::from_secs(1), writing).await.unwrap().unwrap();
+            let (text, _) = rest(&mut stream).await;
+            assert_eq!(text.split(' ').nth(1), Some(status), "{length}");
         }
     }
 

@@ -1,0 +1,10 @@
+//! The binary as operators see it, in processes of its own.
+
+mod running;
+mod serving;
+#[cfg(target_os = "linux")]
+mod talker;
+#[cfg(target_os = "linux")]
+mod liveness;
+#[cfg(target_os = "linux")]
+mod network;
