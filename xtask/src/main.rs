@@ -15,6 +15,7 @@ mod differential;
 mod autobahn;
 mod fuzz;
 mod interleavings;
+mod soak;
 mod types;
 mod steps;
 
@@ -37,7 +38,9 @@ cargo xtask differential [N]     only: our codecs against the official ones, N g
 cargo xtask autobahn [CASES]     the Autobahn suite against both ends of our WebSocket layer (needs Python 2.7)
 cargo xtask fuzz [TARGETS]       what a fuzzer invents for every decoder and whole sessions (needs a C++ compiler)
     --minutes N                  for each target; 1 if nothing is said
-cargo xtask interleavings        only: the locks of the server, in every order that a scheduler finds
+cargo xtask interleavings [N]    only: the locks of the server, in N orders that a scheduler finds
+cargo xtask soak                 thousands of clients that misbehave, and what must be true meanwhile and afterwards
+    --minutes N  --waves N       how long; or so many waves that connect and are killed; --clients N  --seed N
 cargo xtask bench [ARGS]         our server and its peers side by side; --quick for a first look, --help for more
 cargo xtask bench instructions   count those of the hot paths and compare; --write keeps them (needs valgrind)
 
@@ -66,7 +69,8 @@ fn run(words: &[String]) -> Result {
         "test" => steps::run(&Workspace::load()?, rest),
         "differential" => differential::run(&Workspace::load()?, rest),
         "fuzz" => fuzz::run(&Workspace::load()?, rest),
-        "interleavings" => interleavings::run(&Workspace::load()?),
+        "interleavings" => interleavings::run(&Workspace::load()?, rest),
+        "soak" => soak::run(&Workspace::load()?, rest),
         "layers" => layers::check(&Workspace::load()?),
         "supply" => supply::check(&Workspace::load()?),
         "client" => client::run(&Workspace::load()?, rest),

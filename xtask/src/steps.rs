@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Result};
 use crate::workspace::Workspace;
-use crate::{client, conformance, demo, differential, install, layers, supply, types};
+use crate::{client, conformance, demo, differential, install, interleavings, layers, soak, supply, types};
 
 /// One part of the test: its name for `--only` and `--skip`, what it shows, and how.
 struct Step {
@@ -13,7 +13,7 @@ struct Step {
     run: fn(&Workspace) -> Result,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 16] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "layers", about: "files and crates use only what is below them", run: layers::check },
     Step { name: "supply", about: "licences, sources and versions of what we build on", run: supply::check },
@@ -39,6 +39,12 @@ const STEPS: [Step; 14] = [
         run: |workspace| differential::run(workspace, &[]),
     },
     Step { name: "types", about: "the events as TypeScript, as its compiler sees them", run: types::check },
+    Step { name: "soak", about: "nothing is left of clients that misbehave", run: soak::smoke },
+    Step {
+        name: "interleavings",
+        about: "the locks of the server, in many orders",
+        run: |workspace| interleavings::run(workspace, &[]),
+    },
     Step { name: "e2e", about: "the demo in a real browser", run: e2e },
 ];
 
@@ -108,6 +114,7 @@ fn clippy(workspace: &Workspace) -> Result {
 }
 
 fn rust(workspace: &Workspace) -> Result {
+    install::ip(workspace)?;
     shell::run(&mut shell::cargo(&workspace.root, ["test", "--workspace", "--all-features", "--quiet"]))
 }
 

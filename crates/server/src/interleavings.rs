@@ -19,12 +19,15 @@ use crate::hub::{Hub, JoinError, Member};
 use crate::link::{Carrier, Command, Link, Opening, Request, Urgency};
 use crate::peer::{Handshake, Peer};
 
-/// Runs of each test, with a scheduler that switches at random and with one that seeks rare orders of few switches.
-const RUNS: usize = 3_000;
+/// Runs of each test if `SOCKEYE_INTERLEAVINGS` says nothing else.
+const RUNS: usize = 500;
 
+/// Runs a test with a scheduler that switches at random, and with one that seeks rare orders of few switches.
 fn explore(test: impl Fn() + Send + Sync + Clone + 'static) {
-    shuttle::check_random(test.clone(), RUNS);
-    shuttle::check_pct(test, RUNS, 3);
+    let asked = std::env::var("SOCKEYE_INTERLEAVINGS").ok();
+    let runs = asked.map_or(RUNS, |runs| runs.parse().expect("a number of runs"));
+    shuttle::check_random(test.clone(), runs);
+    shuttle::check_pct(test, runs, 3);
 }
 
 fn link(hub: &Hub, sid: &str) -> (Arc<Link>, Arc<Handshake>) {

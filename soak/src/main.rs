@@ -1,0 +1,85 @@
+//! Thousands of clients against one server, each process by itself, on the loopback interface.
+//!
+//! ```text
+//! sockeye-soak run   [--seconds 60] [--clients 2000] [--seed N] [--heartbeat 5] [--rooms N] [--warm-up 20]
+//! sockeye-soak waves [--waves 50]   [--clients 5000] [--seed N] [--heartbeat 5]
+//! ```
+//!
+//! `run`: clients connect by polling or WebSocket, upgrade, ask and answer, talk in rooms, do not read for a while, and go:
+//! in order, by FIN, by RST, in silence, half way through a handshake or an upgrade; every tenth sleeps (SIGSTOP) now and
+//! then. Meanwhile each checks that what it was told was told once and in order, and that nothing is missing that was
+//! acknowledged. When all is over the server must hold nothing of them, and no more memory than before.
+//!
+//! `waves`: clients connect and are killed, again and again; the server must hold as much after the last as after the first.
+#![forbid(unsafe_code)]
+
+mod memory;
+mod random;
+mod faults;
+mod profile;
+mod state;
+mod server;
+mod wire;
+mod http;
+mod frame;
+mod carrier;
+mod rooms;
+mod load;
+mod client;
+mod crowd;
+mod options;
+mod process;
+mod run;
+
+use std::io::BufRead as _;
+
+use sockeye::BoxError;
+use tokio::sync::watch;
+
+use crate::faults::Faults;
+use crate::load::{Load, Seen};
+use crate::options::Options;
+use crate::profile::Profile;
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.split_first() {
+        Some((mode, rest)) if mode == "run" => run::soak(rest).await,
+        Some((mode, rest)) if mode == "waves" => run::waves(rest).await,
+        Some((mode, rest)) if mode == "serve" => {
+            let options = child(rest)?;
+            server::run(Profile::new(options.get("heartbeat", 5)?), options.get("rooms", 1)?).await
+        }
+        Some((mode, rest)) if mode == "load" => {
+            crowd::run(load(rest)?).await;
+            Ok(())
+        }
+        Some((mode, rest)) if mode == "hold" => Ok(crowd::hold(load(rest)?).await?),
+        _ => Err("one of: run, waves".into()),
+    }
+}
+
+fn child(words: &[String]) -> Result<Options, BoxError> {
+    Options::read(words, &[&run::SHARED[..], &["first", "group", "lives"]].concat())
+}
+
+/// A process of clients; the first line of standard input names the server.
+fn load(words: &[String]) -> Result<Load, BoxError> {
+    let options = child(words)?;
+    let mut server = String::new();
+    std::io::stdin().lock().read_line(&mut server)?;
+    Ok(Load {
+        server: server.trim().parse()?,
+        profile: Profile::new(options.get("heartbeat", 5)?),
+        seed: options.get("seed", 0)?,
+        clients: options.get("clients", 1)?,
+        first: options.get("first", 0)?,
+        lives: options.get("lives", 0)?,
+        group: options.get("group", 0)?,
+        rooms: options.get("rooms", 1)?,
+        over: watch::Sender::new(false),
+        faults: Faults::default(),
+        seen: Seen::default(),
+    })
+}
