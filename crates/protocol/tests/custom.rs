@@ -48,6 +48,7 @@ impl Decoder for Half {
             (Message::Text(text), None) if text.starts_with("disconnect ") => {
                 return packet(text, OwnedArgs::default()).map(Some);
             }
+            (Message::Text("fault"), None) => panic!("a fault of the application"),
             (Message::Text(text), None) => {
                 self.0 = Some(text.to_owned());
                 return Ok(None);
@@ -191,6 +192,12 @@ fn what_was_decoded_is_checked() {
     let (mut server, ..) = joined();
     assert!(server.text("event:say /a -").unwrap().is_none());
     assert!(server.binary(deep.as_bytes()).unwrap().is_some(), "as deep as serde_json reads");
+}
+
+#[test]
+fn a_decoder_that_panics_costs_one_connection() {
+    let (mut server, ..) = joined();
+    assert_eq!(server.text("fault").unwrap_err(), ProtocolError::InvalidPayload);
 }
 
 #[test]

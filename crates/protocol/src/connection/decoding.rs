@@ -1,6 +1,7 @@
 //! How messages become packets, by the parser of a connection, and what that keeps between two messages.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sockeye_engine::Message;
 use sockeye_engine::time::Instant;
@@ -86,7 +87,9 @@ impl Custom {
         if let Some(unfinished) = &mut self.unfinished {
             unfinished.count(&message, config)?;
         }
-        let Some(packet) = self.decoder.decode(message)? else {
+        // A fault of the application's code costs the one connection that set it off.
+        let decoded = catch_unwind(AssertUnwindSafe(|| self.decoder.decode(message)));
+        let Some(packet) = decoded.unwrap_or(Err(ProtocolError::InvalidPayload))? else {
             let deadline = || after(now, config.attachment_timeout);
             self.unfinished.get_or_insert_with(|| Unfinished { messages: 0, bytes: 0, deadline: deadline() });
             return Ok(None);

@@ -28,8 +28,8 @@ pub trait CustomParser: fmt::Debug + Send + Sync + 'static {
 
 /// Reads the packets of one connection, message by message.
 ///
-/// What was decoded is checked again before it is used: reserved names of events, `max_depth`, namespaces that are not
-/// connected. A decoder that panics ends its connection's task, so it must be ready for every input.
+/// What was decoded is checked before it is used: reserved names of events, `max_depth`, namespaces that are not
+/// connected. A panic is taken for [`ProtocolError::InvalidPayload`].
 pub trait Decoder: fmt::Debug + Send {
     /// The next message; the packet it completes, or `None` if more messages belong to it.
     ///
