@@ -104,13 +104,14 @@ impl Net {
         self.try_open(target, headers).await.unwrap_or_else(|refusal| panic!("not opened: {refusal}"))
     }
 
-    /// Like [`Self::open`]; the error is the whole response of a server that does not switch protocols.
+    /// Like [`Self::open`]; the error is the whole response of a server that does not switch protocols, empty if it closes
+    /// the connection instead.
     ///
     /// # Errors
-    /// When the server answers with anything but 101.
+    /// When the server does anything but answer with 101.
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// When the server answers with what is not text.
     pub async fn try_open(&self, target: &str, headers: &[(&str, &str)]) -> Result<WebSocket, String> {
         let (mut client, reset, end) = wire(self.buffer);
         let (server, address) = (self.server.clone(), self.address());
@@ -126,7 +127,10 @@ impl Net {
         client.write_all(request.as_bytes()).await.expect("the request fits in the pipe");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(client.read_u8().await.expect("the server answers"));
+            match client.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => return Err(String::from_utf8(head).expect("a head is text")),
+            }
         }
         let mut head = String::from_utf8(head).expect("a head is text");
         if head.starts_with("HTTP/1.1 101 ") {

@@ -2,10 +2,11 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
-use sockeye::Recovery;
+use sockeye::{Recovery, ServerBuilder};
 
 use crate::common::*;
 
@@ -14,7 +15,46 @@ type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Call = fn(Server, Option<Socket>) -> Job;
 /// Runs a call the first time only: a call may lead to the same handler again.
 type Run = Arc<dyn Fn(Option<Socket>) -> Job + Send + Sync>;
-type Kind = fn(&Server, Run);
+type Kind = fn(&Server, &Hooks, Run);
+
+/// What is called by the hooks of the builder, which are set before there is a server.
+#[derive(Clone, Default)]
+struct Hooks(Arc<OnceLock<(&'static str, Run)>>);
+
+impl Hooks {
+    fn set(&self, hook: &'static str, run: Run) {
+        assert!(self.0.set((hook, run)).is_ok(), "one hook is tested at a time");
+    }
+
+    fn call(&self, hook: &str) -> Job {
+        match self.0.get() {
+            Some((name, run)) if *name == hook => run(None),
+            _ => Box::pin(std::future::ready(())),
+        }
+    }
+
+    fn call_now(&self, hook: &str) {
+        ignore(self.call(hook).now_or_never());
+    }
+
+    /// A builder whose hooks call these.
+    fn builder(&self) -> ServerBuilder {
+        let [allow, id, initial, headers, error] = std::array::from_fn(|_| self.clone());
+        let next = AtomicUsize::new(0);
+        Server::builder()
+            .allow_request(async move |_| {
+                allow.call("allow_request").await;
+                Ok(())
+            })
+            .generate_id(move |_| {
+                id.call_now("generate_id");
+                format!("id-{}", next.fetch_add(1, Ordering::Relaxed))
+            })
+            .on_initial_headers(move |_, _| initial.call_now("on_initial_headers"))
+            .on_headers(move |_, _| headers.call_now("on_headers"))
+            .on_connection_error(move |_| error.call_now("on_connection_error"))
+    }
+}
 
 macro_rules! calls {
     ($($name:literal: |$io:pat_param, $socket:ident| $body:expr;)*) => {
@@ -59,7 +99,20 @@ const CALLS: &[(&str, Call)] = calls! {
     "io.on.once.remove": |io, socket| io.on("e", async |_, (): ()| ()).once().remove();
     "io.on_any": |io, socket| io.on_any(async |_, _| ()).concurrent(3);
     "io.on_server": |io, socket| { io.on_server("x", async |(): ()| ()); };
+    "io.on_message": |io, socket| io.on_message("e", async |_, _| ());
+    "io.on_unhandled": |io, socket| io.on_unhandled(async |_, _| ());
+    "io.on_with_ack": |io, socket| io.on_with_ack("e", async |_, (): ()| 1);
+    "io.of_with": |io, socket| ignore(io.of_with(async |_, _| true));
+    "io.get": |io, socket| (io.get("nobody"), io.is_ready());
+    "remote sockets": |io, socket| for socket in io.fetch_sockets().await.unwrap() {
+        socket.emit("x", 1).unwrap();
+        socket.join("far").unwrap();
+        socket.leave("room").unwrap();
+        socket.disconnect().unwrap();
+    };
     "io.close": |io, socket| io.close(secs(1)).await;
+    "io.close at once": |io, socket| io.close(Duration::ZERO).await;
+    "io.close in a task": |io, socket| ignore(tokio::spawn(async move { io.close(secs(1)).await }));
     "emit": |_, socket| ignore(socket.map(|socket| socket.emit("x", 1)));
     "broadcast": |_, socket| ignore(socket.map(|socket| socket.broadcast().emit("x", 1)));
     "to.emit": |_, socket| ignore(socket.map(|socket| socket.to(socket.id()).emit("x", 1)));
@@ -84,44 +137,71 @@ const CALLS: &[(&str, Call)] = calls! {
 };
 
 const KINDS: &[(&str, Kind)] = &[
-    ("authorize", |io, run| {
+    ("authorize", |io, _, run| {
         io.authorize(async move |_, (): ()| {
             run(None).await;
             Ok(())
         });
     }),
-    ("on_connect", |io, run| ignore(io.on_connect(async move |socket| run(Some(socket)).await))),
-    ("on", |io, run| ignore(io.on("e", async move |socket, (): ()| run(Some(socket)).await))),
-    ("on concurrent", |io, run| {
+    ("on_connect", |io, _, run| ignore(io.on_connect(async move |socket| run(Some(socket)).await))),
+    ("on", |io, _, run| ignore(io.on("e", async move |socket, (): ()| run(Some(socket)).await))),
+    ("on concurrent", |io, _, run| {
         io.on("e", async move |socket, (): ()| run(Some(socket)).await).concurrent(2);
     }),
-    ("on_with_ack", |io, run| ignore(io.on_with_ack("e", async move |socket, (): ()| run(Some(socket)).await))),
-    ("on_message", |io, run| ignore(io.on_message("e", async move |socket, _| run(Some(socket)).await))),
-    ("on_any", |io, run| ignore(io.on_any(async move |socket, _| run(Some(socket)).await))),
-    ("on_unhandled", |io, run| ignore(io.on_unhandled(async move |socket, _| run(Some(socket)).await))),
-    ("filter", |io, run| ignore(io.filter(async move |socket, _| run(Some(socket)).await))),
-    ("on_disconnect", |io, run| ignore(io.on_disconnect(async move |socket, _| run(Some(socket)).await))),
-    ("socket.on", |io, run| {
+    ("on_with_ack", |io, _, run| ignore(io.on_with_ack("e", async move |socket, (): ()| run(Some(socket)).await))),
+    ("on_message", |io, _, run| ignore(io.on_message("e", async move |socket, _| run(Some(socket)).await))),
+    ("on_any", |io, _, run| ignore(io.on_any(async move |socket, _| run(Some(socket)).await))),
+    ("on_unhandled", |io, _, run| ignore(io.on_unhandled(async move |socket, _| run(Some(socket)).await))),
+    ("filter", |io, _, run| ignore(io.filter(async move |socket, _| run(Some(socket)).await))),
+    ("on_disconnect", |io, _, run| ignore(io.on_disconnect(async move |socket, _| run(Some(socket)).await))),
+    ("socket.on", |io, _, run| {
         io.on_connect(async move |socket: Socket| {
             ignore(socket.on("e", async move |socket, (): ()| run(Some(socket)).await));
         });
     }),
-    ("socket.on_disconnect", |io, run| {
+    ("socket.on_disconnect", |io, _, run| {
         io.on_connect(async move |socket: Socket| socket.on_disconnect(async move |socket, _| run(Some(socket)).await));
     }),
-    ("on_error", |io, run| {
+    ("on_error", |io, _, run| {
         io.on_any(async |_, _| Err::<(), _>("on purpose"));
         io.on_error(move |socket, _| ignore(run(Some(socket.clone())).now_or_never()));
     }),
-    ("on_room", |io, run| ignore(io.on_room(move |_| ignore(run(None).now_or_never())))),
-    ("on_any_outgoing", |io, run| {
+    ("on_room", |io, _, run| ignore(io.on_room(move |_| ignore(run(None).now_or_never())))),
+    ("on_any_outgoing", |io, _, run| {
         io.on_connect(async move |socket: Socket| {
             let watched = socket.clone();
             socket.on_any_outgoing(move |_, _| ignore(run(Some(watched.clone())).now_or_never()));
             socket.emit("x", 1)
         });
     }),
-    ("a task that waits for an answer", |io, run| {
+    ("on_message of a pattern", |io, _, run| {
+        let rooms = io.of_pattern("/dynamic-{id}").unwrap();
+        ignore(rooms.on_message("e", async move |socket, _| run(Some(socket)).await));
+    }),
+    ("authorize of a pattern", |io, _, run| {
+        let rooms = io.of_pattern("/dynamic-{id}").unwrap();
+        rooms.authorize(async move |_, (): ()| {
+            run(None).await;
+            Ok(())
+        });
+    }),
+    // The namespace is about to be freed.
+    ("on_disconnect of a pattern", |io, _, run| {
+        let rooms = io.of_pattern("/dynamic-{id}").unwrap();
+        ignore(rooms.on_disconnect(async move |socket, _| run(Some(socket)).await));
+    }),
+    ("of_with", |io, _, run| {
+        ignore(io.of_with(async move |_, _| {
+            run(None).await;
+            true
+        }));
+    }),
+    ("allow_request", |_, hooks, run| hooks.set("allow_request", run)),
+    ("generate_id", |_, hooks, run| hooks.set("generate_id", run)),
+    ("on_initial_headers", |_, hooks, run| hooks.set("on_initial_headers", run)),
+    ("on_headers", |_, hooks, run| hooks.set("on_headers", run)),
+    ("on_connection_error", |_, hooks, run| hooks.set("on_connection_error", run)),
+    ("a task that waits for an answer", |io, _, run| {
         io.on_connect(async move |socket: Socket| {
             let answer = socket.emit_with_ack::<_, u32>("x", 1).timeout(secs(3)).send();
             tokio::spawn(async move {
@@ -132,29 +212,48 @@ const KINDS: &[(&str, Kind)] = &[
     }),
 ];
 
-/// One pair: a client joins, sends, leaves.
+/// What clients send at first, and a while later. One has an event on the heels of its CONNECT, one waits until it must
+/// have been let in, one only listens.
+const ROLES: [(&[&str], &[&str]); 3] = [
+    (&["40", "42[\"e\"]"], &["421[\"e\"]"]),
+    (&["40", "40/dynamic-1,", "40/other,"], &["42[\"e\"]", "421[\"e\"]", "42/dynamic-1,[\"e\"]"]),
+    (&["40"], &[]),
+];
+
+/// One pair: clients join, send, do something wrong, leave.
 async fn play(kind: Kind, call: Call, recovery: bool) {
-    let builder = Server::builder();
+    let hooks = Hooks::default();
+    let builder = hooks.builder();
     let builder = if recovery { builder.recovery(Recovery::default()) } else { builder };
     let io = builder.build().unwrap();
-    let (server, spent) = (io.clone(), AtomicBool::new(false));
+    let (server, spent) = (io.clone(), Arc::new(AtomicBool::new(false)));
+    let called = Arc::clone(&spent);
     io.on_connect(async |socket: Socket| socket.join("room"));
     kind(
         &io,
+        &hooks,
         Arc::new(move |socket| {
             let again = spent.swap(true, Ordering::Relaxed);
             if again { Box::pin(std::future::ready(())) } else { call(server.clone(), socket) }
         }),
     );
+    ignore(io.of_pattern("/dynamic-{id}").unwrap());
     let net = Net::new(&io);
-    let (mut alice, mut bob) = (net.websocket().await, net.websocket().await);
-    alice.send_all(&["40", "42[\"e\"]"]).await;
-    bob.send("40").await;
-    alice.send("421[\"e\"]").await;
-    net.advance(secs(5)).await;
-    alice.send("41").await;
-    drop((alice, bob));
-    net.advance(secs(5)).await;
+    ignore(net.request("GET", "/socket.io/?EIO=4&transport=none", &[], "").answer().await);
+    for (joins, events) in ROLES {
+        // Not if the server has been closed meanwhile.
+        let Ok(mut client) = net.try_open("/socket.io/?EIO=4&transport=websocket", &[]).await else { continue };
+        let net = net.clone();
+        tokio::spawn(async move {
+            client.send_all(joins).await;
+            net.advance(secs(3)).await;
+            client.send_all(events).await;
+            net.advance(secs(4)).await;
+            client.send("41").await;
+        });
+    }
+    net.advance(secs(12)).await;
+    assert!(called.load(Ordering::Relaxed), "the handler is reached");
     net.assert_clean().await;
 }
 
