@@ -164,6 +164,24 @@ fn a_refusal_has_message_and_data() {
 }
 
 #[test]
+fn clients_of_revision_3_are_told_what_they_know() {
+    let with = || Peer::with(Role::Server, Revision::V3, Parser::custom(Split), Config::default());
+    let asked = |server: &mut Peer| match server.connection.poll_event() {
+        Some(Event::ConnectAsked { slot, .. }) => slot,
+        other => panic!("{other:?}"),
+    };
+    let mut server = with();
+    let slot = asked(&mut server);
+    assert_eq!(wire(&server.accept(slot).unwrap()), "connect / - | []");
+    for (data, told) in [(None, r#"["no"]"#), (Some(json!([1])), "[[1]]")] {
+        let mut server = with();
+        let slot = asked(&mut server);
+        let refusal = server.connection.refuse(slot, "no", data.as_ref(), server.now).unwrap();
+        assert_eq!(wire(&refusal), format!("refused / - | {told}"));
+    }
+}
+
+#[test]
 fn an_event_that_cannot_be_written_is_an_error() {
     let (server, ..) = joined();
     let error = server.connection.parser().event(&"/a".into(), None, "unwritable", &1).unwrap_err();
