@@ -2,6 +2,7 @@
 
 mod value;
 mod line;
+mod questions;
 mod report;
 
 use std::io;
@@ -13,8 +14,10 @@ use sockeye_client::{
     Client, ClientBuilder, ConfigError, ConnectError, Ending, Message, Parser, State, Tls, Transport,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::task::JoinSet;
 
 use self::line::Line;
+use self::questions::Questions;
 use self::report::{Kind, Report};
 use self::value::Arguments;
 
@@ -56,6 +59,10 @@ pub(crate) struct ConnectOptions {
     /// Speak MessagePack instead of JSON, as the server must
     #[arg(long)]
     pub(crate) msgpack: bool,
+
+    /// Speak to a server of Socket.IO 2.x
+    #[arg(long)]
+    pub(crate) eio3: bool,
 
     /// Print one JSON object for each thing that happens
     #[arg(long)]
@@ -101,24 +108,25 @@ async fn connect(options: &ConnectOptions) -> Result<(), Failure> {
     first_connection(&client, options, &report).await?;
     let mut watch = client.watch();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let mut questions = tokio::task::JoinSet::new();
+    let (mut asked, mut questions) = (JoinSet::new(), Questions::default());
     loop {
         tokio::select! {
             message = client.next() => match message {
-                Some(message) => received(&message, &report),
+                Some(message) => received(message, &mut questions, &report),
                 None => return ended(&client.state()),
             },
             Some(state) = watch.changed() => report.state(&state),
             line = lines.next_line() => match line?.as_deref().map(Line::read) {
                 None | Some(Ok(Line::Quit)) => break,
-                Some(Ok(line)) => obey(line, &client, &mut questions, &report),
+                Some(Ok(Line::Answer { number, arguments })) => answer(number, &arguments, &mut questions, &report),
+                Some(Ok(line)) => obey(line, &client, &mut asked, &report),
                 Some(Err(why)) => report.problem(&why),
             },
-            Some(_) = questions.join_next() => {}
+            Some(_) = asked.join_next() => {}
         }
     }
     // What was asked is answered, or times out.
-    while questions.join_next().await.is_some() {}
+    while asked.join_next().await.is_some() {}
     client.disconnect().await;
     Ok(())
 }
@@ -144,6 +152,9 @@ fn builder(options: &ConnectOptions) -> ClientBuilder {
     }
     if options.msgpack {
         builder = builder.parser(Parser::Msgpack);
+    }
+    if options.eio3 {
+        builder = builder.eio3(true);
     }
     if options.insecure {
         builder = builder.tls(Tls::new().danger_accept_any_certificate());
@@ -175,13 +186,28 @@ async fn first_connection(client: &Client, options: &ConnectOptions, report: &Re
     Ok(())
 }
 
-fn received(message: &Message, report: &Report) {
-    let arguments = message.args().unwrap_or_default();
-    report.event(Kind::Event, message.event(), &arguments);
+fn received(message: Message, questions: &mut Questions, report: &Report) {
+    let (event, asks) = (message.event().to_owned(), message.wants_ack());
+    match message.split::<Arguments>() {
+        Ok((arguments, ack)) => {
+            let number = asks.then(|| questions.push(ack));
+            report.event(Kind::Event { number }, &event, &arguments);
+        }
+        Err(error) => report.problem(&format!("{event}: {error}")),
+    }
+}
+
+/// Answers a question of the server.
+fn answer(number: u64, arguments: &Arguments, questions: &mut Questions, report: &Report) {
+    match questions.take(number).map(|ack| ack.send(arguments)) {
+        Some(Ok(())) => {}
+        Some(Err(error)) => report.problem(&error.to_string()),
+        None => report.problem(&format!("there is no question #{number} (any more)")),
+    }
 }
 
 /// Does what a line asks for.
-fn obey(line: Line, client: &Client, questions: &mut tokio::task::JoinSet<()>, report: &Report) {
+fn obey(line: Line, client: &Client, asked: &mut JoinSet<()>, report: &Report) {
     match line {
         Line::Emit { event, arguments } => {
             if let Err(error) = client.emit(&event, arguments) {
@@ -191,7 +217,7 @@ fn obey(line: Line, client: &Client, questions: &mut tokio::task::JoinSet<()>, r
         Line::Ask { event, arguments } => {
             let answer = client.emit_with_ack::<_, Arguments>(&event, arguments).send();
             let report = report.clone();
-            questions.spawn(async move {
+            asked.spawn(async move {
                 match answer.await {
                     Ok(arguments) => report.event(Kind::Answer, &event, &arguments),
                     Err(error) => report.problem(&format!("{event}: {error}")),
@@ -199,7 +225,7 @@ fn obey(line: Line, client: &Client, questions: &mut tokio::task::JoinSet<()>, r
             });
         }
         Line::Help => report.help(),
-        Line::Nothing | Line::Quit => {}
+        Line::Answer { .. } | Line::Nothing | Line::Quit => {}
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
-use sockeye::{Raw, Refusal, Server};
+use sockeye::{BoxError, Raw, Refusal, Server};
 
 /// A server in a thread of its own; its URL.
 fn serve() -> String {
@@ -12,9 +12,13 @@ fn serve() -> String {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let io = Server::new();
+            let io = Server::builder().allow_eio3(true).build().unwrap();
             io.on_with_ack("echo", async |_, args: Raw| args);
             io.on("bounce", async |socket, args: Raw| socket.emit("bounced", args));
+            io.on("ask me", async |socket, ()| {
+                let answer: Raw = socket.emit_with_ack("how many", "fish").await?;
+                Ok::<_, BoxError>(socket.emit("so many", answer)?)
+            });
             io.on("leave", async |socket, ()| socket.disconnect());
             io.of("/private").authorize(async |_, auth: Value| match auth["token"].as_str() {
                 Some("right") => Ok(()),
@@ -81,6 +85,59 @@ fn scripts_read_one_object_a_line() {
 }
 
 #[test]
+fn questions_of_the_server_are_answered() {
+    let url = serve();
+    for version in [&[][..], &["--eio3"]] {
+        let mut child = sockeye(&[&[&*url, "--json"], version].concat());
+        let mut input = child.stdin.take().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut next = |event: &str| loop {
+            let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            if line["event"] == event {
+                return line;
+            }
+        };
+        input.write_all(b"\"ask me\"\n").unwrap();
+        let question = next("how many");
+        assert_eq!((&question["args"], &question["question"]), (&serde_json::json!(["fish"]), &1.into()));
+        input.write_all(b"#1 7 {\"base64\":\"AAE=\"}\n").unwrap();
+        assert_eq!(next("so many")["args"], serde_json::json!([7, { "base64": "AAE=" }]));
+        input.write_all(b"#1 8\n").unwrap();
+        drop(input);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_person_at_a_terminal() {
+    let url = serve();
+    let (mut person, mut child) = terminal::run(&[&url]);
+    person.sees("\u{1b}[34m* connected\u{1b}[0m\r\n");
+    person.types("bounce 7 \"x\"\n");
+    let shown = person.sees("\u{1b}[1;32mbounced\u{1b}[0m 7 \"x\"\r\n");
+    let line = shown.lines().find(|line| line.contains("bounced")).unwrap();
+    let time = line.strip_prefix("\u{1b}[2m").and_then(|line| line.split_once("\u{1b}[0m < ")).unwrap().0;
+    let figures: Vec<usize> =
+        time.split([':', '.']).map(|figures| figures.parse::<u32>().map_or(0, |_| figures.len())).collect();
+    assert_eq!(figures, [2, 2, 2, 3], "a time of day: {time}");
+    person.types("?echo true\n");
+    person.sees(" = \u{1b}[1;36mecho\u{1b}[0m true\r\n");
+    person.types("\"ask me\"\n");
+    person.sees("\u{1b}[1;33m\"how many\" #1\u{1b}[0m \"fish\"\r\n");
+    person.types("#1 5 0\n");
+    person.sees("\"so many\"\u{1b}[0m 5 0\r\n");
+    person.types(".what\n");
+    person.sees("\u{1b}[31m! unknown command \".what\"; .help shows all\u{1b}[0m\r\n");
+    person.types(".help\n");
+    person.sees("Ctrl-D)\r\n");
+    // Ctrl-D: the input ends.
+    person.types("\u{4}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn how_it_ends_is_told_by_its_code() {
     let url = serve();
     let private = format!("{url}/private");
@@ -103,4 +160,56 @@ fn how_it_ends_is_told_by_its_code() {
     assert!(texts(&nobody).1.contains("cannot be reached"));
     assert_eq!(talk(&[&url, "--auth", "7"], "").status.code(), Some(2));
     assert_eq!(talk(&["ftp://x"], "").status.code(), Some(1));
+}
+
+/// A pseudo-terminal, and somebody in front of it.
+#[cfg(unix)]
+mod terminal {
+    use std::fs::{File, OpenOptions};
+    use std::io::{Read, Write};
+    use std::os::unix::ffi::OsStrExt;
+    use std::process::{Child, Command};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    pub(crate) struct Person {
+        near: File,
+        seen: Vec<u8>,
+    }
+
+    /// Runs `sockeye connect` in a terminal of its own.
+    pub(crate) fn run(words: &[&str]) -> (Person, Child) {
+        let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&near).unwrap();
+        unlockpt(&near).unwrap();
+        let name = ptsname(&near, Vec::new()).unwrap();
+        let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
+        let far = || OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));
+        command.arg("connect").args(words).env_remove("NO_COLOR");
+        let child = command.stdin(far()).stdout(far()).stderr(far()).spawn().unwrap();
+        (Person { near: near.into(), seen: Vec::new() }, child)
+    }
+
+    impl Person {
+        pub(crate) fn types(&mut self, text: &str) {
+            self.near.write_all(text.as_bytes()).unwrap();
+        }
+
+        /// Waits until the terminal shows `text`; everything shown up to there since the last time.
+        pub(crate) fn sees(&mut self, text: &str) -> String {
+            loop {
+                // A character may be cut by the end of a read.
+                let shown = String::from_utf8_lossy(&self.seen).into_owned();
+                if let Some(at) = shown.find(text) {
+                    let end = at + text.len();
+                    self.seen.drain(..end);
+                    return shown[..end].to_owned();
+                }
+                let mut bytes = [0; 1024];
+                let n = self.near.read(&mut bytes).unwrap_or_else(|error| panic!("{error} after {shown:?}"));
+                self.seen.extend_from_slice(&bytes[..n]);
+            }
+        }
+    }
 }

@@ -7,6 +7,11 @@ use super::value::Arguments;
 /// A line, understood.
 #[derive(Debug, PartialEq)]
 pub(super) enum Line {
+    /// `#number arguments…`: answers a question of the server.
+    Answer {
+        number: u64,
+        arguments: Arguments,
+    },
     /// `?event arguments…`: emit, and wait for the answer.
     Ask {
         event: String,
@@ -35,6 +40,11 @@ impl Line {
             ".quit" | ".exit" => return Ok(Self::Quit),
             _ if line.starts_with('.') => return Err(format!("unknown command {line:?}; .help shows all")),
             _ => {}
+        }
+        if let Some(rest) = line.strip_prefix('#') {
+            let (number, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            let number = number.parse().map_err(|_| "an answer begins with # and the number of the question")?;
+            return Ok(Self::Answer { number, arguments: arguments(rest) });
         }
         let (asks, rest) = line.strip_prefix('?').map_or((false, line), |rest| (true, rest.trim_start()));
         let (event, rest) = name(rest)?;
@@ -84,6 +94,9 @@ mod tests {
         assert_eq!(Line::read("chat hello there").unwrap(), emit("chat", vec![json!("hello there")]));
         let ask = Line::Ask { event: "sum".to_owned(), arguments: Arguments(vec![json!(1), json!(2)]) };
         assert_eq!(Line::read("? sum 1 2").unwrap(), ask);
+        let answer = |number, values| Line::Answer { number, arguments: Arguments(values) };
+        assert_eq!(Line::read("#7 true 1").unwrap(), answer(7, vec![json!(true), json!(1)]));
+        assert_eq!(Line::read("#8").unwrap(), answer(8, vec![]));
         assert_eq!(
             (Line::read(""), Line::read(".quit"), Line::read(".help")),
             (Ok(Line::Nothing), Ok(Line::Quit), Ok(Line::Help))
@@ -92,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_said() {
-        for line in ["?", ".what", "\"open", "\"open 1"] {
+        for line in ["?", ".what", "\"open", "\"open 1", "#", "#x 1", "#-1"] {
             assert!(Line::read(line).is_err(), "{line}");
         }
     }

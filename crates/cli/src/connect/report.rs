@@ -12,33 +12,46 @@ use super::value::Arguments;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Answer,
-    Event,
+    /// `number`: the server waits for the answer to this question.
+    Event {
+        number: Option<u64>,
+    },
 }
 
 /// Writes to the terminal, or for a script.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     json: bool,
+    /// Of what arrives, and of what is about the connection.
     colour: bool,
+    note_colour: bool,
 }
 
 impl Report {
     pub(super) fn new(json: bool) -> Self {
-        let colour = !json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { json, colour }
+        let wanted = !json && std::env::var_os("NO_COLOR").is_none();
+        let colour = wanted && std::io::stdout().is_terminal();
+        Self { json, colour, note_colour: wanted && std::io::stderr().is_terminal() }
     }
 
     /// An event has arrived, or the answer to one.
     pub(super) fn event(&self, kind: Kind, event: &str, arguments: &Arguments) {
-        let (word, sign) = match kind {
-            Kind::Answer => ("answer", "="),
-            Kind::Event => ("event", "<"),
-        };
         if self.json {
-            return line(&json!({ "time": now(), "kind": word, "event": event, "args": arguments.0 }).to_string());
+            let mut object = json!({ "time": now(), "kind": "event", "event": event, "args": arguments.0 });
+            match kind {
+                Kind::Answer => object["kind"] = "answer".into(),
+                Kind::Event { number } => number.into_iter().for_each(|number| object["question"] = number.into()),
+            }
+            return line(&object.to_string());
         }
         let name = if event.contains(char::is_whitespace) { format!("{event:?}") } else { clean(event) };
-        line(format!("{} {sign} {} {arguments}", self.dim(&clock()), self.bold(&name)).trim_end());
+        let (sign, number, colour) = match kind {
+            Kind::Answer => ("=", String::new(), CYAN),
+            Kind::Event { number: None } => ("<", String::new(), GREEN),
+            Kind::Event { number: Some(number) } => ("<", format!(" #{number}"), YELLOW),
+        };
+        let (time, name) = (styled(self.colour, DIM, &clock()), styled(self.colour, colour, &(name + &number)));
+        line(format!("{time} {sign} {name} {arguments}").trim_end());
     }
 
     /// How far the connection is.
@@ -52,7 +65,7 @@ impl Report {
         if self.json {
             return line(&json!({ "time": now(), "kind": "state", "state": word }).to_string());
         }
-        note(&format!("{} * {word}{detail}", self.dim(&clock())));
+        self.note(BLUE, &format!("* {word}{detail}"));
     }
 
     /// Something did not work, and the connection goes on.
@@ -60,7 +73,7 @@ impl Report {
         if self.json {
             return line(&json!({ "time": now(), "kind": "problem", "problem": problem }).to_string());
         }
-        note(&format!("{} ! {}", self.dim(&clock()), clean(problem)));
+        self.note(RED, &format!("! {}", clean(problem)));
     }
 
     /// What can be typed.
@@ -70,17 +83,15 @@ impl Report {
         }
     }
 
-    fn dim(&self, text: &str) -> String {
-        self.styled("2", text)
+    /// About the connection, on standard error.
+    fn note(&self, colour: &str, text: &str) {
+        let time = styled(self.note_colour, DIM, &clock());
+        note(&format!("{time} {}", styled(self.note_colour, colour, text)));
     }
+}
 
-    fn bold(&self, text: &str) -> String {
-        self.styled("1", text)
-    }
-
-    fn styled(&self, style: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
-    }
+fn styled(colour: bool, style: &str, text: &str) -> String {
+    if colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 /// What the server sends must not move the cursor.
@@ -115,8 +126,16 @@ fn clock() -> String {
     format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, now.subsec_millis())
 }
 
+const DIM: &str = "2";
+const RED: &str = "31";
+const GREEN: &str = "1;32";
+const YELLOW: &str = "1;33";
+const BLUE: &str = "34";
+const CYAN: &str = "1;36";
+
 const HELP: &str = "  event arguments…    emit: arguments are JSON with spaces between; other text is one string
   ?event arguments…   emit and wait for the answer
+  #number arguments…  answer a question of the server
   \"two words\" …       a name with spaces is a JSON string
   {\"base64\":\"…\"}      stands for bytes
   .quit               disconnect and end (or Ctrl-D)";
