@@ -320,8 +320,11 @@ impl ServerBuilder {
         self
     }
 
-    /// Longest message from a client that has not joined a namespace yet, in bytes. Default 16 KiB: room for the `auth` of
-    /// any client, and all that a stranger can make the server keep. More than `max_payload` is as much as that.
+    /// Longest message from a client that has not joined a namespace yet, and longest CONNECT later on, in bytes. Default
+    /// 16 KiB: room for the `auth` of any client. More than `max_payload` is as much as that.
+    ///
+    /// While so much, of several namespaces, waits for `authorize` to decide, nothing more is read: that, and one message
+    /// more, is all that a stranger can make the server keep.
     pub fn max_unconnected_payload(mut self, bytes: usize) -> Self {
         self.config.unconnected_payload = bytes;
         self

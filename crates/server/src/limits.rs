@@ -42,7 +42,7 @@ pub enum Limit {
     Sessions,
     /// Sessions of one address.
     SessionsPerAddress,
-    /// Bytes of a message before a namespace was joined.
+    /// Bytes of a message before a namespace was joined, and of every CONNECT.
     UnconnectedPayload,
 }
 

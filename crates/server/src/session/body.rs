@@ -118,7 +118,7 @@ impl Body {
         tracing::debug!("a session began");
         if let Some(Event::ConnectAsked { slot, namespace, query, auth }) = self.connection.poll_event() {
             let peer = Peer::new(Arc::clone(&self.link.handshake), auth.to_owned(), query);
-            self.ask(slot, namespace, peer, now, cx);
+            self.ask(slot, namespace, peer, 0, now, cx);
         }
     }
 
@@ -138,7 +138,11 @@ impl Body {
             return Ok(());
         }
         self.core.metrics.messages_received.up();
-        self.measure(&message, now)?;
+        let size = match &message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        };
+        self.measure(size, now)?;
         let Some(event) = self.connection.handle_message(now, message).map_err(Fault::Protocol)? else {
             return Ok(());
         };
@@ -153,10 +157,14 @@ impl Body {
                     joined.answered(ack, &args);
                 }
             }
+            // What it holds is kept for as long as the socket, in each of many namespaces.
+            Event::ConnectAsked { .. } if size > self.core.config.unconnected_payload => {
+                return Err(Fault::Limit(Limit::UnconnectedPayload));
+            }
             Event::ConnectAsked { slot, namespace, query, auth } => {
                 let auth = auth_of(self.link.revision, auth, query);
                 let peer = Peer::new(Arc::clone(&self.link.handshake), auth, query);
-                self.ask(slot, namespace, peer, now, cx);
+                self.ask(slot, namespace, peer, size, now, cx);
             }
             Event::Disconnected { slot } => self.depart(slot, DisconnectReason::ClientDisconnect, now),
             Event::Connected { .. } | Event::Refused { .. } => {}
@@ -164,13 +172,9 @@ impl Body {
         Ok(())
     }
 
-    /// Whether a message is within the limits of its connection.
-    fn measure(&mut self, message: &Message<'_>, now: Instant) -> Result<(), Fault> {
+    /// Whether a message of this size is within the limits of its connection.
+    fn measure(&mut self, size: usize, now: Instant) -> Result<(), Fault> {
         let config = &self.core.config;
-        let size = match message {
-            Message::Text(text) => text.len(),
-            Message::Binary(bytes) => bytes.len(),
-        };
         if !self.joined && size > config.unconnected_payload {
             return Err(Fault::Limit(Limit::UnconnectedPayload));
         }
@@ -194,8 +198,8 @@ impl Body {
         self.connection.release();
     }
 
-    /// A client asks for a namespace.
-    fn ask(&mut self, slot: Slot, path: NamespacePath, peer: Peer, now: Instant, cx: &mut Context<'_>) {
+    /// A client asks for a namespace, by a message of `size` bytes.
+    fn ask(&mut self, slot: Slot, path: NamespacePath, peer: Peer, size: usize, now: Instant, cx: &mut Context<'_>) {
         let admission: Admission = match self.core.registry.visit(&path) {
             Some(namespace) if admission::may_skip_authorize(namespace.hub(), &peer, now) => {
                 return self.admit(slot, namespace, peer, now, cx);
@@ -210,7 +214,7 @@ impl Body {
             None => return self.refuse(slot, &invalid_namespace(self.link.revision), now),
         };
         let deadline = now.checked_add(self.core.config.protocol.connect_timeout);
-        *self.occupant(slot) = Occupant::Asking(Box::new(Asking::new(peer, admission, deadline)));
+        *self.occupant(slot) = Occupant::Asking(Box::new(Asking::new(peer, size, admission, deadline)));
         self.run_slot(slot, now, cx);
     }
 
@@ -308,10 +312,6 @@ impl Body {
             })?;
         }
         if self.session.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            if self.is_congested() {
-                // Its answers may be among what is not being read: that is not the client's fault.
-                self.session.handle_activity(now);
-            }
             self.session.handle_timeout(now);
         }
         Ok(())
@@ -331,9 +331,17 @@ impl Body {
         acks.chain(self.session.poll_timeout()).chain(self.connection_timeout()).min()
     }
 
-    /// Whether handlers are so far behind that no more should be read.
+    /// Whether handlers, or checks of `authorize`, are so far behind that no more should be read.
     pub(crate) fn is_congested(&self) -> bool {
-        self.sockets.iter().any(|occupant| matches!(occupant, Occupant::Joined(joined) if joined.is_congested()))
+        let mut undecided = 0;
+        for occupant in &self.sockets {
+            match occupant {
+                Occupant::Joined(joined) if joined.is_congested() => return true,
+                Occupant::Asking(asking) => undecided += asking.size,
+                Occupant::Joined(_) | Occupant::Empty => {}
+            }
+        }
+        undecided >= self.core.config.unconnected_payload
     }
 
     /// The next packet of the engine itself, which goes before all messages.

@@ -39,6 +39,8 @@ pub(crate) type Admission = Pin<Box<dyn Future<Output = Result<Visit, Refusal>> 
 /// A client that asks for a namespace.
 pub(crate) struct Asking {
     pub(crate) peer: Peer,
+    /// Length of the message by which it asked.
+    pub(crate) size: usize,
     admission: Admission,
     /// When the client is refused if nobody has decided; `None` is never.
     pub(crate) deadline: Option<Instant>,
@@ -51,8 +53,8 @@ impl std::fmt::Debug for Asking {
 }
 
 impl Asking {
-    pub(crate) fn new(peer: Peer, admission: Admission, deadline: Option<Instant>) -> Self {
-        Self { peer, admission, deadline }
+    pub(crate) fn new(peer: Peer, size: usize, admission: Admission, deadline: Option<Instant>) -> Self {
+        Self { peer, size, admission, deadline }
     }
 
     /// The decision; a panic while deciding is a refusal.
@@ -114,7 +116,10 @@ impl Joined {
             entries.iter().chain(own_named).for_each(&mut dispatch);
         }
         if received.ack.is_some() && entries.is_empty() && own_named.is_empty() && listeners.any().is_empty() {
-            tracing::debug!(event = short(received.name), "the client waits for an answer, and no handler is registered");
+            tracing::debug!(
+                event = short(received.name),
+                "the client waits for an answer, and no handler is registered"
+            );
         }
     }
 

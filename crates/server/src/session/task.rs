@@ -26,6 +26,8 @@ use crate::transport::websocket::{WebSocket, lend_batch, lend_read_buffer};
 const TURNS: usize = 16;
 /// What one read counts at least, when it is decided whether others should have their turn.
 const LEAST: usize = 16 * 1024;
+/// How much is read at a time before a namespace was joined: all of it may be waiting for decisions afterwards.
+const STRANGER: usize = 4 * 1024;
 /// How long a connection that is being closed may take to write what was emitted before.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -153,12 +155,16 @@ impl Task {
         self.read(now, cx)?;
         self.body.release();
         let was_congested = self.body.is_congested();
+        if was_congested {
+            // The client's answers may be among what is not being read: that is not its fault.
+            self.body.session.handle_activity(now);
+        }
         self.body.run_sockets(now, cx);
+        self.body.check_time(now)?;
         if was_congested && !self.body.is_congested() {
             // What was not read meanwhile wakes nobody: look at it again.
             cx.waker().wake_by_ref();
         }
-        self.body.check_time(now)?;
         self.follow_session(now);
         self.write(cx)
     }
@@ -205,7 +211,8 @@ impl Task {
             let mut left = buffer.len();
             while left > 0 {
                 let Some(stream) = self.stream.as_mut().filter(|_| !self.body.is_congested()) else { return Ok(()) };
-                match stream.poll_read(cx, buffer) {
+                let most = if self.raised { buffer.len() } else { STRANGER };
+                match stream.poll_read(cx, &mut buffer[..most]) {
                     Poll::Pending => return Ok(()),
                     Poll::Ready(Ok(n)) if n > 0 => {
                         left = left.saturating_sub(n.max(LEAST));

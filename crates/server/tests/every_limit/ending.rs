@@ -81,6 +81,17 @@ const CASES: &[Case] = &[
         code: 1009,
         answer: Some(Answer::TooLarge),
     },
+    // A CONNECT is kept as long as its socket, however long other messages may be.
+    Case {
+        limit: Limit::UnconnectedPayload,
+        stage: Member,
+        server: |builder| builder,
+        most: 16 * 1024,
+        // The type of the Engine.IO packet is not counted here.
+        pieces: |n| vec![Piece::Text(format!("40/room-1,{{\"pad\":\"{}\"}}", "x".repeat(n - 19)))],
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
     Case {
         limit: Limit::Fragments,
         stage: Member,

@@ -212,3 +212,41 @@ async fn requests_of_a_session_at_a_time() {
     first.expect(200, "1").await;
     net.assert_clean().await;
 }
+
+/// What asks to be let in is not read without a bound while `authorize` decides; nobody is refused for it.
+#[tokio::test(start_paused = true)]
+async fn questions_that_wait_for_a_decision() {
+    // A stranger asks for one after the other, or in one piece; a member gets no decision at all.
+    for (decision, is_member, at_once) in [(2, false, false), (2, false, true), (1_000, true, false)] {
+        let io = Server::new();
+        let rooms = io.of_pattern("/room-{id}").expect("a pattern");
+        rooms.authorize(async move |_, _: serde_json::Value| {
+            tokio::time::sleep(Duration::from_secs(decision)).await;
+            Ok(())
+        });
+        let net = Net::new(&io);
+        let mut alice = if is_member { net.join().await.0 } else { net.websocket().await };
+        let questions: Vec<_> = (0..12).map(|n| format!("40/room-{n},{{\"pad\":\"{}\"}}", "x".repeat(4_000))).collect();
+        let before = io.metrics().messages_received;
+        if at_once {
+            alice.send_all(&questions.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        } else {
+            for question in &questions {
+                alice.send(question).await;
+            }
+        }
+        // Five of them are more than 16 KiB; one more may be on its way.
+        let read = io.metrics().messages_received - before;
+        assert!((5..=6).contains(&read), "{read}");
+        for _ in 0..10 {
+            net.advance(Duration::from_secs(20)).await;
+            alice.send("3").await;
+        }
+        let answers = alice.drain().await;
+        let answer = if decision == 2 { "40/room-" } else { "44/room-" };
+        assert_eq!(answers.iter().filter(|text| text.starts_with(answer)).count(), 12, "{answers:?}");
+        drop(alice);
+        net.advance(Duration::from_secs(1_000)).await;
+        net.assert_clean().await;
+    }
+}
