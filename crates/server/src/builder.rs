@@ -304,8 +304,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Events that may wait until a socket's handlers have caught up: number (default 1,024) and bytes of arguments
-    /// (default 4 MiB). Beyond that nothing more is read from the client until they have.
+    /// Events of one connection, in all its namespaces, that may wait until handlers have caught up: number (default
+    /// 1,024) and bytes of arguments (default 4 MiB). Beyond that nothing more is read from the client until they have.
     pub fn max_waiting_events(mut self, events: usize, bytes: usize) -> Self {
         self.config.max_waiting_events = events;
         self.config.max_waiting_bytes = bytes;

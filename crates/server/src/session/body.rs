@@ -333,15 +333,21 @@ impl Body {
 
     /// Whether handlers, or checks of `authorize`, are so far behind that no more should be read.
     pub(crate) fn is_congested(&self) -> bool {
-        let mut undecided = 0;
+        let config = &self.core.config;
+        let (mut undecided, mut events, mut bytes) = (0, 0, 0);
         for occupant in &self.sockets {
             match occupant {
-                Occupant::Joined(joined) if joined.is_congested() => return true,
+                Occupant::Joined(joined) => {
+                    let waiting = joined.waiting();
+                    events += waiting.0;
+                    bytes += waiting.1;
+                }
                 Occupant::Asking(asking) => undecided += asking.size,
-                Occupant::Joined(_) | Occupant::Empty => {}
+                Occupant::Empty => {}
             }
         }
-        undecided >= self.core.config.unconnected_payload
+        let handlers_are_behind = events >= config.max_waiting_events || bytes >= config.max_waiting_bytes;
+        handlers_are_behind || undecided >= config.unconnected_payload
     }
 
     /// The next packet of the engine itself, which goes before all messages.

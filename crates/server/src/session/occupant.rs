@@ -130,10 +130,9 @@ impl Joined {
         }
     }
 
-    /// Whether so many events wait for their turn that no more should be read.
-    pub(crate) fn is_congested(&self) -> bool {
-        let config = &self.hub().config;
-        self.runner.waiting() >= config.max_waiting_events || self.runner.waiting_bytes() >= config.max_waiting_bytes
+    /// How many events wait for their turn, and the bytes of their arguments.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.runner.waiting(), self.runner.waiting_bytes())
     }
 
     /// Notes that an answer is waited for.

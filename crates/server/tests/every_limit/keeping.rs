@@ -165,6 +165,31 @@ async fn events_that_wait_for_handlers() {
     net.assert_clean().await;
 }
 
+/// The events of all namespaces of a connection wait together, in number and in bytes.
+#[tokio::test(start_paused = true)]
+async fn events_that_wait_in_several_namespaces() {
+    for builder in
+        [Server::builder().max_waiting_events(3, 1_000_000), Server::builder().max_waiting_events(100, 3_000)]
+    {
+        let (io, net, mut client, _) = joined(builder, Transport::Websocket).await;
+        for namespace in [io.of("/"), io.of("/a"), io.of("/b")] {
+            namespace.on("slow", async |_, _: String| tokio::time::sleep(Duration::from_secs(1)).await);
+        }
+        let event = |path: &str| Piece::Text(format!("42{path}[\"slow\",\"{}\"]", "x".repeat(1_000)));
+        client.send_all(&net, vec![Piece::Text("40/a,".into()), Piece::Text("40/b,".into())]).await;
+        let before = io.metrics().messages_received;
+        // One is being handled in each; then each has one that waits.
+        for (n, path) in ["", "/a,", "/b,", "", "/a,", "/b,", "", "/a,"].into_iter().enumerate() {
+            client.send_all(&net, vec![event(path)]).await;
+            assert_eq!(io.metrics().messages_received - before, (n as u64 + 1).min(6), "{path}");
+        }
+        net.advance(Duration::from_secs(5)).await;
+        assert_eq!(io.metrics().messages_received - before, 8);
+        client.leave().await;
+        net.assert_clean().await;
+    }
+}
+
 /// The head of a request may have 16 KiB, as in Node.js.
 #[tokio::test(start_paused = true)]
 async fn heads_of_requests() {
