@@ -190,10 +190,7 @@ fn ask_each(
     hub.for_each(selection, |member| {
         let waiter = Waiter::many(gather, member.id.clone());
         let command = link::Command::Await { slot: member.slot, socket: member.id.clone(), ack, deadline, waiter };
-        if let Err(error) = member.link.push_asking(packet.clone(), command) {
-            // The waiter went with the command: this socket has settled as disconnected.
-            tracing::trace!(%error, "not asked");
-        }
+        member.link.push_asking(packet.clone(), command);
     });
 }
 

@@ -96,6 +96,15 @@ pub(crate) enum Command {
     Leave { slot: Slot, socket: SmolStr },
 }
 
+impl Command {
+    /// It will not be carried out.
+    fn refuse(self, error: EmitError) {
+        if let Self::Await { waiter, .. } = self {
+            waiter.fail(error.into());
+        }
+    }
+}
+
 /// An HTTP request for a session.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -221,19 +230,18 @@ impl Link {
         Ok(())
     }
 
-    /// Queues a packet together with the waiter for its answer.
-    pub(crate) fn push_asking(&self, packet: Outgoing, command: Command) -> Result<(), EmitError> {
+    /// Queues a packet together with the waiter for its answer, who is told if that fails.
+    pub(crate) fn push_asking(&self, packet: Outgoing, command: Command) {
         let mut state = self.state.lock();
-        if state.closed {
-            return Err(EmitError::Closed);
+        let room = if state.closed { Err(EmitError::Closed) } else { self.make_room(&mut state, &packet) };
+        if let Ok(true) = room {
+            state.commands.push(command);
+            state.outbox.push(packet, Weight::Droppable);
+            state.ring();
+            return;
         }
-        if !self.make_room(&mut state, &packet)? {
-            return Err(EmitError::Full);
-        }
-        state.commands.push(command);
-        state.outbox.push(packet, Weight::Droppable);
-        state.ring();
-        Ok(())
+        drop(state);
+        command.refuse(room.err().unwrap_or(EmitError::Full));
     }
 
     /// Whether `packet` may be queued; if not, and that is no error, it is dropped.
@@ -394,6 +402,7 @@ mod tests {
     use sockeye_engine::Encoded;
 
     use super::*;
+    use crate::error::AckError;
 
     fn link(when_full: WhenFull) -> Link {
         let opening = Opening {
@@ -451,8 +460,9 @@ mod tests {
             let (waiter, mut answer) = Waiter::one();
             let command =
                 Command::Await { slot: Slot(0), socket: "a".into(), ack: AckId(0), deadline: Instant::now(), waiter };
-            assert!(matches!(link.push_asking(packet(10), command), Err(EmitError::Full)), "{policy:?}");
-            assert!(answer.try_recv().unwrap().unwrap().is_err(), "settled at once");
+            link.push_asking(packet(10), command);
+            let settled = answer.try_recv();
+            assert!(matches!(settled, Ok(Some(Err(AckError::Emit(EmitError::Full))))), "{policy:?}: {settled:?}");
         }
     }
 

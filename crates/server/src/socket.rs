@@ -383,7 +383,7 @@ impl<R> AckFuture<R> {
         let (waiter, receiver) = Waiter::one();
         let deadline = deadline(self.timeout);
         let command = Command::Await { slot: member.slot, socket: member.id.clone(), ack: self.ack, deadline, waiter };
-        self.draft?.send(&member.hub, |packet| member.link.push_asking(packet, command))??;
+        self.draft?.send(&member.hub, |packet| member.link.push_asking(packet, command))?;
         Ok(receiver)
     }
 }
