@@ -108,7 +108,14 @@ impl Default for Config {
 impl Config {
     /// Refuses what contradicts itself or cannot work.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let wrong = [self.useless_time(), self.useless_bound(), self.useless_packet(), self.contradiction()];
+        let wrong = [
+            self.useless_time(),
+            self.useless_bound(),
+            self.useless_packet(),
+            self.closed_gate(),
+            self.useless_recovery(),
+            self.contradiction(),
+        ];
         if let Some(why) = wrong.into_iter().flatten().next() {
             return Err(ConfigError::new(why));
         }
@@ -142,6 +149,7 @@ impl Config {
             (self.unconnected_payload == 0, "max_unconnected_payload is zero: no client could send CONNECT"),
             (self.outbox_bytes == 0, "the outbox bound is zero bytes: nothing could be sent"),
             (self.outbox_packets == 0, "the outbox bound is zero packets: nothing could be sent"),
+            (self.max_pending_acks == 0, "max_pending_acks is zero: no answer could be waited for"),
             (self.max_waiting_events == 0, "max_waiting_events is zero events: no event could reach a handler"),
             (self.max_waiting_bytes == 0, "max_waiting_events is zero bytes: no event could reach a handler"),
             (
@@ -170,6 +178,35 @@ impl Config {
             ),
             (protocol.max_depth == 0, "max_depth is zero: no packet could have arguments"),
             (protocol.max_depth > 128, "max_depth is more than 128, which is as deep as the stack of a thread bears"),
+        ])
+    }
+
+    /// What lets nobody in, or nothing through.
+    fn closed_gate(&self) -> Option<&'static str> {
+        let Bounds { sessions, sessions_per_address, handshakes, handshakes_per_address } = &self.gate;
+        let none = |rate: &Option<Rate>| rate.is_some_and(|rate| rate.per_second == 0 || rate.burst == 0);
+        first(&[
+            (*sessions == Some(0), "max_sessions is zero: no client could connect"),
+            (*sessions_per_address == Some(0), "max_sessions_per_address is zero: no client could connect"),
+            (none(handshakes), "handshake_rate has a zero: no client could connect"),
+            (none(handshakes_per_address), "handshake_rate_per_address has a zero: no client could connect"),
+            (none(&self.events), "event_rate has a zero: every client would be disconnected at its first message"),
+            (none(&self.bytes), "byte_rate has a zero: every client would be disconnected at its first message"),
+        ])
+    }
+
+    fn useless_recovery(&self) -> Option<&'static str> {
+        let recovery = self.recovery.as_ref()?;
+        first(&[
+            (recovery.window.is_zero(), "recovery: the window is zero, so nobody could come back; leave recovery out"),
+            (
+                recovery.max_sessions == 0,
+                "recovery: max_sessions is zero, so nobody could come back; leave recovery out",
+            ),
+            (
+                recovery.max_bytes == 0 || recovery.max_packets == 0,
+                "recovery: max_bytes or max_packets is zero, so nothing that was missed could be kept",
+            ),
         ])
     }
 

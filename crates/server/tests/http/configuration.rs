@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye::{Cookie, Deflate, HttpCompression, Server, ServerBuilder, Transport};
+use sockeye::{Cookie, Deflate, HttpCompression, Recovery, Server, ServerBuilder, Transport};
 
 fn refused(builder: ServerBuilder) -> String {
     let error = builder.build().expect_err("must be refused").to_string();
@@ -39,6 +39,9 @@ fn bounds_that_leave_no_room() {
     assert_eq!(refused(builder().max_payload(0)), "max_payload is zero: no client could send anything");
     assert_eq!(refused(builder().outbox(0, 1)), "the outbox bound is zero bytes: nothing could be sent");
     assert_eq!(refused(builder().outbox(1, 0)), "the outbox bound is zero packets: nothing could be sent");
+    let unconnected = "max_unconnected_payload is zero: no client could send CONNECT";
+    assert_eq!(refused(builder().max_unconnected_payload(0)), unconnected);
+    assert_eq!(refused(builder().max_pending_acks(0)), "max_pending_acks is zero: no answer could be waited for");
     let waiting = "max_waiting_events is zero events: no event could reach a handler";
     assert_eq!(refused(builder().max_waiting_events(0, 1)), waiting);
     let waiting = "max_waiting_events is zero bytes: no event could reach a handler";
@@ -62,6 +65,38 @@ fn packets_that_nobody_could_send() {
     let deep = "max_depth is more than 128, which is as deep as the stack of a thread bears";
     assert_eq!(refused(builder().max_depth(129)), deep);
     assert!(builder().max_depth(128).build().is_ok() && builder().max_depth(1).build().is_ok());
+}
+
+#[test]
+fn gates_that_let_nobody_in() {
+    let builder = Server::builder;
+    assert_eq!(refused(builder().max_sessions(0)), "max_sessions is zero: no client could connect");
+    let address = "max_sessions_per_address is zero: no client could connect";
+    assert_eq!(refused(builder().max_sessions_per_address(0)), address);
+    for (per_second, burst) in [(0, 1), (1, 0)] {
+        let rate = "handshake_rate has a zero: no client could connect";
+        assert_eq!(refused(builder().handshake_rate(per_second, burst)), rate);
+        let rate = "handshake_rate_per_address has a zero: no client could connect";
+        assert_eq!(refused(builder().handshake_rate_per_address(per_second, burst)), rate);
+        let rate = "event_rate has a zero: every client would be disconnected at its first message";
+        assert_eq!(refused(builder().event_rate(per_second, burst)), rate);
+        let rate = "byte_rate has a zero: every client would be disconnected at its first message";
+        assert_eq!(refused(builder().byte_rate(per_second, burst)), rate);
+    }
+    let tight = builder().max_sessions(1).max_sessions_per_address(1).handshake_rate(1, 1).event_rate(1, 1);
+    assert!(tight.build().is_ok());
+}
+
+#[test]
+fn recoveries_that_recover_nobody() {
+    let refused = |recovery| refused(Server::builder().recovery(recovery));
+    let window = "recovery: the window is zero, so nobody could come back; leave recovery out";
+    assert_eq!(refused(Recovery::default().window(Duration::ZERO)), window);
+    let sessions = "recovery: max_sessions is zero, so nobody could come back; leave recovery out";
+    assert_eq!(refused(Recovery::default().max_sessions(0)), sessions);
+    let kept = "recovery: max_bytes or max_packets is zero, so nothing that was missed could be kept";
+    assert_eq!(refused(Recovery::default().max_bytes(0)), kept);
+    assert_eq!(refused(Recovery::default().max_packets(0)), kept);
 }
 
 #[test]
