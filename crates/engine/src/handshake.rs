@@ -94,9 +94,12 @@ impl<'a> Query<'a> {
 /// All parameters of a query string, percent-decoded, in order, duplicates included. `+` is a space; what is no valid
 /// escape stays as it is; what is no UTF-8 after decoding becomes U+FFFD.
 pub fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+    // As a rule nothing is escaped, which one look at the whole tells.
+    let plain = is_plain(query);
+    let decode = move |text| if plain { Cow::Borrowed(text) } else { decode_component(text) };
+    query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode_component(key), decode_component(value))
+        (decode(key), decode(value))
     })
 }
 
@@ -168,7 +171,7 @@ fn add<'a>(slot: &mut Option<Cow<'a, str>>, value: Cow<'a, str>) {
 }
 
 fn decode_component(component: &str) -> Cow<'_, str> {
-    if memchr::memchr2(b'%', b'+', component.as_bytes()).is_none() {
+    if is_plain(component) {
         return Cow::Borrowed(component);
     }
     let mut decoded = Vec::with_capacity(component.len());
@@ -188,6 +191,10 @@ fn decode_component(component: &str) -> Cow<'_, str> {
     Cow::Owned(
         String::from_utf8(decoded).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
     )
+}
+
+fn is_plain(text: &str) -> bool {
+    memchr::memchr2(b'%', b'+', text.as_bytes()).is_none()
 }
 
 fn hex_digit(digit: u8) -> Option<u8> {

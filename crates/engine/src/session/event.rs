@@ -50,6 +50,9 @@ impl Events {
 
     /// The next event, in the order in which they can happen.
     pub(super) fn poll(&mut self) -> Option<Event> {
+        if self.is_empty() {
+            return None;
+        }
         if let Some(open) = self.opened.take() {
             return Some(Event::Opened(*open));
         }
@@ -59,5 +62,10 @@ impl Events {
             None => {}
         }
         self.closed.take().map(Event::Closed)
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.opened.is_none() && self.upgrade.is_none() && self.closed.is_none()
     }
 }
