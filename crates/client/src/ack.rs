@@ -12,6 +12,7 @@ use sockeye_protocol::{AckId, Outgoing};
 use crate::link::Member;
 use crate::queue::{Item, Kind};
 use crate::time::after;
+use crate::watchers::Note;
 
 /// An event that asks for an answer. It is sent when this is awaited, or by [`Self::send`].
 #[derive(Debug)]
@@ -21,13 +22,19 @@ pub struct AckFuture<R> {
     packet: Result<Outgoing, EmitError>,
     ack: AckId,
     timeout: Duration,
+    note: Option<Note>,
     reply: PhantomData<fn() -> R>,
 }
 
 impl<R> AckFuture<R> {
-    pub(crate) fn new(member: Arc<Member>, ack: AckId, packet: Result<Outgoing, EmitError>) -> Self {
+    pub(crate) fn new(
+        member: Arc<Member>,
+        ack: AckId,
+        packet: Result<Outgoing, EmitError>,
+        note: Option<Note>,
+    ) -> Self {
         let timeout = member.limits.ack_timeout;
-        Self { member, packet, ack, timeout, reply: PhantomData }
+        Self { member, packet, ack, timeout, note, reply: PhantomData }
     }
 
     /// How long to wait for the answer, from now: an event which still waits in the queue then is not sent at all.
@@ -47,14 +54,14 @@ impl<R> AckFuture<R> {
     fn sent(self) -> Result<Pending, EmitError> {
         let (asker, pending) = Asker::new();
         let (id, timeout, packet) = (self.ack, self.timeout, self.packet?);
-        if self.member.limits.retries.is_some() {
-            let kind = Kind::Retried { id, timeout, asker: Some(asker) };
-            self.member.push(Item { packet, kind }, None)?;
-            return Ok(pending);
-        }
-        let now = tokio::time::Instant::now().into_std();
-        let deadline = after(now, timeout);
-        self.member.push(Item { packet, kind: Kind::Asking { id, deadline } }, Some(asker))?;
+        let (kind, asker) = if self.member.limits.retries.is_some() {
+            (Kind::Retried { id, timeout, asker: Some(asker) }, None)
+        } else {
+            let now = tokio::time::Instant::now().into_std();
+            (Kind::Asking { id, deadline: after(now, timeout) }, Some(asker))
+        };
+        self.member.push(Item { packet, kind }, asker)?;
+        self.member.watchers.tell(self.note.as_ref());
         Ok(pending)
     }
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::address::{self, Address};
 use crate::backoff::Reconnect;
-use crate::config::{Config, Limits, Retries, Transport, WhenFull};
+use crate::config::{Config, Fresh, Limits, Retries, Transport, WhenFull};
 use crate::dial::{Base, BoxIo};
 use crate::error::{BoxError, ConfigError, ConnectError};
 use crate::hooks::{Auth, Hooks};
@@ -271,6 +271,18 @@ impl ClientBuilder {
     /// Adds a header to every request.
     pub fn header(self, name: &str, value: &str) -> Self {
         self.configure(|config| config.headers.push((name.to_owned(), value.to_owned())))
+    }
+
+    /// Parameters of the query which `make` makes before every attempt.
+    pub fn query_with(self, make: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
+        self.configure(|config| config.fresh_query = Fresh::new(make))
+    }
+
+    /// Headers which `make` makes before every attempt: for tokens that expire, where the server or a proxy wants them
+    /// in a header. (What [`Self::auth_with`] gives is asked for later, when there is a connection.) If one cannot be
+    /// sent, the attempt fails, and the next one asks again.
+    pub fn headers_with(self, make: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
+        self.configure(|config| config.fresh_headers = Fresh::new(make))
     }
 
     /// The transports, the first of which opens the connection. Default: polling, then WebSocket, to which a connection

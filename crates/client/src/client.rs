@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use sockeye_protocol::event::{
     Answer, Ask, Emit, Handle as _, Handler, Listen, Listener, Message as AnyMessage, Outcome, Received, is_reserved,
 };
-use sockeye_protocol::{AckId, Outgoing, OwnedArgs, Raw};
+use sockeye_protocol::{AckId, Args, Outgoing, OwnedArgs, Raw};
 
 use crate::ack::AckFuture;
 use crate::config::Retries;
@@ -72,14 +72,23 @@ impl Client {
     /// [`EmitError::Closed`] if the client is disconnected for good, [`EmitError::Full`] by the policy of the queue, or
     /// when the arguments cannot be encoded or the name is reserved.
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
-        let Some(retries) = self.member.limits.retries else {
-            let packet = self.encode(None, event.name(), &args)?;
-            return self.member.push(Item { packet, kind: Kind::Plain }, None);
+        let (name, limits) = (event.name(), &self.member.limits);
+        let item = match limits.retries {
+            None => Item { packet: self.encode(None, name, &args)?, kind: Kind::Plain },
+            Some(retries) => {
+                let id = self.member.next_ack();
+                let kind = Kind::Retried { id, timeout: limits.ack_timeout, asker: None };
+                Item { packet: self.encode_retried(id, name, &args, retries)?, kind }
+            }
         };
-        let id = self.member.next_ack();
-        let packet = self.encode_retried(id, event.name(), &args, retries)?;
-        let kind = Kind::Retried { id, timeout: self.member.limits.ack_timeout, asker: None };
-        self.member.push(Item { packet, kind }, None)
+        self.send(item, name, &args)
+    }
+
+    fn send<A: Serialize>(&self, item: Item, name: &str, args: &A) -> Result<(), EmitError> {
+        let note = self.member.watchers.note(name, args);
+        self.member.push(item, None)?;
+        self.member.watchers.tell(note.as_ref());
+        Ok(())
     }
 
     /// Sends an event and waits for its answer: await the result, or call [`AckFuture::send`] first.
@@ -89,7 +98,8 @@ impl Client {
             None => self.encode(Some(id), event.name(), &args),
             Some(retries) => self.encode_retried(id, event.name(), &args, retries),
         };
-        AckFuture::new(Arc::clone(&self.member), id, packet)
+        let note = self.member.watchers.note(event.name(), &args);
+        AckFuture::new(Arc::clone(&self.member), id, packet, note)
     }
 
     /// This client, with events that are dropped and counted unless they can be sent at this moment.
@@ -203,6 +213,12 @@ impl Client {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         self.member.listeners.unhandled(Handler::message(handler))
+    }
+
+    /// Tells `watcher` of every event that is sent, by its name and arguments. It is called by whoever sends, after the
+    /// event was queued: it must be quick.
+    pub fn on_any_outgoing(&self, watcher: impl Fn(&str, Args<'_>) + Send + Sync + 'static) {
+        self.member.watchers.add(watcher);
     }
 
     /// Calls `handler` each time the client is connected; see [`ClientBuilder::on_connect`](crate::ClientBuilder::on_connect).
@@ -376,7 +392,12 @@ impl Volatile<'_> {
     /// As [`Client::emit`], but for a full queue. That it was dropped is no error.
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
         let packet = with_compress(self.client.encode(None, event.name(), &args)?, self.compress);
-        self.client.member.push_volatile(Item { packet, kind: Kind::Plain })
+        let watchers = &self.client.member.watchers;
+        let note = watchers.note(event.name(), &args);
+        if self.client.member.push_volatile(Item { packet, kind: Kind::Plain })? {
+            watchers.tell(note.as_ref());
+        }
+        Ok(())
     }
 
     /// Its events are not compressed, or may be.
@@ -401,7 +422,7 @@ impl Compressed<'_> {
     /// As [`Client::emit`].
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
         let packet = with_compress(self.client.encode(None, event.name(), &args)?, self.compress);
-        self.client.member.push(Item { packet, kind: Kind::Plain }, None)
+        self.client.send(Item { packet, kind: Kind::Plain }, event.name(), &args)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Knobs of a connection, with the names and defaults of the official client.
 
+use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +49,9 @@ pub(crate) struct Config {
     pub(crate) query: String,
     /// Headers of all requests.
     pub(crate) headers: Vec<(String, String)>,
+    /// More of the query and of the headers, made for each attempt.
+    pub(crate) fresh_query: Fresh,
+    pub(crate) fresh_headers: Fresh,
     pub(crate) transports: Vec<Transport>,
     pub(crate) upgrade: bool,
     pub(crate) remember_upgrade: bool,
@@ -108,6 +113,8 @@ impl Config {
             revision: Revision::V4,
             path: "/socket.io/".to_owned(),
             headers: Vec::new(),
+            fresh_query: Fresh::default(),
+            fresh_headers: Fresh::default(),
             transports: vec![Transport::Polling, Transport::Websocket],
             upgrade: true,
             remember_upgrade: false,
@@ -139,16 +146,42 @@ impl Config {
         if let Some((_, why)) = checks.iter().find(|(wrong, _)| *wrong) {
             return Err(ConfigError::new(*why));
         }
-        for (name, value) in &self.headers {
-            let is_name = http::HeaderName::from_bytes(name.as_bytes()).is_ok();
-            let is_value = http::HeaderValue::from_str(value).is_ok();
-            if !is_name || !is_value || OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-                return Err(ConfigError::new(format!(
-                    "the header {name:?} cannot be sent, or belongs to the protocol"
-                )));
-            }
-        }
-        Ok(())
+        self.headers.iter().try_for_each(|(name, value)| check_header(name, value))
+    }
+}
+
+/// Whether an application may add this header.
+pub(crate) fn check_header(name: &str, value: &str) -> Result<(), ConfigError> {
+    let is_name = http::HeaderName::from_bytes(name.as_bytes()).is_ok();
+    let is_value = http::HeaderValue::from_str(value).is_ok();
+    if is_name && is_value && !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+        return Ok(());
+    }
+    Err(ConfigError::new(format!("the header {name:?} cannot be sent, or belongs to the protocol")))
+}
+
+/// Names and values which the application makes anew for each attempt.
+#[derive(Clone, Default)]
+pub(crate) struct Fresh(Option<Arc<Maker>>);
+
+type Maker = dyn Fn() -> Vec<(String, String)> + Send + Sync;
+
+impl Fresh {
+    pub(crate) fn new(make: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(make)))
+    }
+
+    /// They are made; a panic becomes an error.
+    pub(crate) fn make(&self) -> Result<Vec<(String, String)>, ConfigError> {
+        let Some(make) = &self.0 else { return Ok(Vec::new()) };
+        let pairs = std::panic::catch_unwind(AssertUnwindSafe(|| make()));
+        pairs.map_err(|_| ConfigError::new("what makes headers or the query panicked"))
+    }
+}
+
+impl fmt::Debug for Fresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Fresh" } else { "None" })
     }
 }
 

@@ -58,6 +58,7 @@ mod transport;
 mod state;
 mod queue;
 mod hooks;
+mod watchers;
 mod link;
 mod ack;
 mod session;
@@ -78,7 +79,7 @@ pub use sockeye_protocol::event::{Event, Listener, Outcome, Reply};
 pub use sockeye_protocol::parser;
 #[cfg(feature = "typescript")]
 pub use sockeye_protocol::typescript;
-pub use sockeye_protocol::{Parser, Raw};
+pub use sockeye_protocol::{Args, Parser, Raw};
 pub use state::{Ending, State, Watch};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

@@ -19,6 +19,7 @@ use crate::error::ConnectError;
 use crate::hooks::Hooks;
 use crate::queue::{Item, Kind, Queue};
 use crate::state::{Ending, State};
+use crate::watchers::Watchers;
 
 /// One connection, as the clients of its namespaces see it.
 #[derive(Debug)]
@@ -117,6 +118,7 @@ pub(crate) struct Member {
     pub(crate) limits: Limits,
     pub(crate) listeners: Listeners<Client>,
     pub(crate) hooks: RwLock<Arc<Hooks<Client>>>,
+    pub(crate) watchers: Watchers,
     pub(crate) outbox: Mutex<Outbox>,
     pub(crate) inbox: Mutex<Inbox>,
     /// Tells those who wait for room in the queue.
@@ -233,6 +235,7 @@ impl Member {
             limits,
             listeners,
             hooks: RwLock::new(Arc::new(hooks)),
+            watchers: Watchers::default(),
             outbox: Mutex::default(),
             inbox: Mutex::default(),
             room: Notify::new(),
@@ -260,8 +263,8 @@ impl Member {
         Ok(())
     }
 
-    /// Adds to the queue if it can be sent at this moment; otherwise counts it as dropped.
-    pub(crate) fn push_volatile(&self, item: Item) -> Result<(), EmitError> {
+    /// Adds to the queue if it can be sent at this moment; otherwise counts it as dropped, and says so by `false`.
+    pub(crate) fn push_volatile(&self, item: Item) -> Result<bool, EmitError> {
         let mut outbox = self.outbox.lock();
         if !outbox.is_active {
             return Err(EmitError::Closed);
@@ -269,12 +272,12 @@ impl Member {
         let ready = outbox.is_joined && outbox.queue.is_empty() && self.link.writable.load(Ordering::Relaxed);
         if !ready {
             outbox.queue.count_dropped();
-            return Ok(());
+            return Ok(false);
         }
         outbox.queue.push(item, None, &self.limits)?;
         drop(outbox);
         self.link.ring();
-        Ok(())
+        Ok(true)
     }
 
     /// Adds the answer to an event of connection `epoch`.

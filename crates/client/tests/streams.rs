@@ -235,6 +235,37 @@ async fn headers_query_and_cookies_go_with_every_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn headers_and_query_are_made_for_every_attempt() {
+    let (told, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let net = Net::script(move |mut wire| {
+        let told = told.clone();
+        async move { _ = told.send(common::read_head(&mut wire).await) }
+    });
+    for way in common::WAYS {
+        let count = std::sync::atomic::AtomicU32::new(0);
+        let made = move || match count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            1 => panic!("on purpose"),
+            2 => vec![("Host".into(), "evil".into())],
+            n => vec![("Authorization".into(), format!("Bearer {n}"))],
+        };
+        let builder = net.client().transports(way).headers_with(made).query_with(|| vec![("a b".into(), "c".into())]);
+        let (failed, mut errors) = tokio::sync::mpsc::unbounded_channel();
+        let client =
+            builder.on_connect_error(async move |_, error| _ = failed.send(error.is_config())).start().unwrap();
+        for token in ["Bearer 0", "Bearer 3"] {
+            let head = requests.recv().await.unwrap();
+            let header = format!("uthorization: {token}\r\n");
+            assert!(head.contains(&header) && head.contains("?a%20b=c&EIO=4"), "{head}");
+        }
+        let told: Vec<bool> =
+            [errors.recv().await, errors.recv().await, errors.recv().await].into_iter().flatten().collect();
+        assert_eq!(told, [false, true, true], "{way:?}");
+        client.disconnect().await;
+        while requests.try_recv().is_ok() {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn cookies_of_the_server_come_back() {
     let (told, mut requests) = tokio::sync::mpsc::unbounded_channel();
     let net = Net::script(move |mut wire| {

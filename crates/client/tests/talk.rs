@@ -332,3 +332,27 @@ async fn events_which_overtake_the_answer_to_connect_are_handled_after_it() {
     }
     drop(client.disconnect());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_can_be_watched() {
+    let net = Net::with(&server());
+    let client = net.client().start().unwrap();
+    let (told, mut heard) = mpsc::unbounded_channel();
+    client.on_any_outgoing(move |name, args| {
+        _ = told.send((name.to_owned(), args.decode::<u32>().ok()));
+        panic!("on purpose");
+    });
+    client.volatile().emit("dropped", 1).unwrap();
+    client.emit("offline", 2).unwrap();
+    client.connect().await.unwrap();
+    assert_eq!(client.emit_with_ack::<_, u32>("sum", (3, 4)).await.unwrap(), 7);
+    client.compress(false).emit("plain", ()).unwrap();
+    settle().await;
+    client.volatile().emit("now", 5).unwrap();
+    client.disconnect().await;
+    assert!(client.emit("too late", 6).is_err());
+    for (name, args) in [("offline", Some(2)), ("sum", Some(3)), ("plain", None), ("now", Some(5))] {
+        assert_eq!(heard.try_recv().unwrap(), (name.to_owned(), args));
+    }
+    assert!(heard.try_recv().is_err());
+}

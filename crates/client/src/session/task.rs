@@ -208,8 +208,11 @@ impl Task {
         let transport = if self.untried.is_empty() { Transport::Polling } else { self.untried.remove(0) };
         let config = &self.link.config;
         let deadline = after(now, config.connect_timeout);
-        let site = Arc::new(Site::new(Arc::clone(config)));
         self.again = true;
+        let site = match Site::new(Arc::clone(config)) {
+            Ok(site) => Arc::new(site),
+            Err(error) => return self.failed(error, now),
+        };
         self.phase = match transport {
             Transport::Polling => Phase::Open { carrier: Box::new(Carrier::polling(site, now)), deadline },
             Transport::Websocket => {

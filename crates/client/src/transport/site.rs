@@ -1,30 +1,46 @@
 //! What all requests of one attempt to connect share.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use sockeye_engine::Revision;
 
 use crate::address;
-use crate::config::{Config, Transport};
+use crate::config::{Config, Transport, check_header};
 use crate::cookie::Jar;
+use crate::error::ConnectError;
 use crate::random;
 
 /// The options, and the cookies so far.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) config: std::sync::Arc<Config>,
+    pub(crate) config: Arc<Config>,
     pub(crate) cookies: Mutex<Jar>,
+    query: String,
+    headers: Vec<(String, String)>,
 }
 
 impl Site {
-    pub(crate) fn new(config: std::sync::Arc<Config>) -> Self {
-        Self { config, cookies: Mutex::default() }
+    /// What an attempt begins with.
+    ///
+    /// # Errors
+    /// The application made something for it that cannot be sent.
+    pub(crate) fn new(config: Arc<Config>) -> Result<Self, ConnectError> {
+        let (mut query, mut headers) = (config.query.clone(), config.headers.clone());
+        for (name, value) in config.fresh_query.make()? {
+            address::append(&mut query, &name, &value);
+        }
+        for (name, value) in config.fresh_headers.make()? {
+            check_header(&name, &value)?;
+            headers.push((name, value));
+        }
+        Ok(Self { config, cookies: Mutex::default(), query, headers })
     }
 
     /// Path and query of a request.                                                        [EIO4 "HTTP long-polling"]
     pub(crate) fn target(&self, transport: Transport, sid: Option<&str>) -> String {
-        let mut query = self.config.query.clone();
+        let mut query = self.query.clone();
         let is_old = self.config.revision == Revision::V3;
         address::append(&mut query, "EIO", if is_old { "3" } else { "4" });
         match transport {
@@ -48,7 +64,7 @@ impl Site {
     /// The application's headers and the cookies.
     pub(crate) fn headers(&self) -> Vec<(String, String)> {
         let is_cookie = |name: &str| name.eq_ignore_ascii_case("cookie");
-        let headers = &self.config.headers;
+        let headers = &self.headers;
         let mut all: Vec<_> = headers.iter().filter(|(name, _)| !is_cookie(name)).cloned().collect();
         let own = headers.iter().find(|(name, _)| is_cookie(name)).map(|(_, value)| value.as_str());
         if let Some(cookies) = self.cookies.lock().header(own, SystemTime::now()) {
