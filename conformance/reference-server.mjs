@@ -22,6 +22,14 @@ const defaults = {
   parser: 'json',
   deflate: 'false',
   recovery: '0', // milliseconds
+  'allow-upgrades': 'true',
+  cookie: '',
+  headers: 'false',
+  ids: '',
+  key: '',
+  origin: '',
+  path: '/socket.io',
+  'serve-client': '',
 };
 
 const { values: options } = parseArgs({
@@ -37,12 +45,31 @@ const io = new Server(http, {
   maxHttpBufferSize: Number(options['max-payload']),
   transports: options.transports.split(','),
   allowEIO3: options['allow-eio3'] === 'true',
-  serveClient: false,
+  serveClient: options['serve-client'] !== '',
+  allowUpgrades: options['allow-upgrades'] === 'true',
+  path: options.path,
+  addTrailingSlash: options.path === '/socket.io', // without it, both forms are answered
+  ...(options.cookie && { cookie: { name: options.cookie, httpOnly: true, path: '/', sameSite: 'lax' } }),
+  ...(options.origin && { cors: { origin: [options.origin], credentials: true } }),
+  ...(options.key && { allowRequest: (request, decide) => decide('no key', request.headers['x-key'] === options.key) }),
   cleanupEmptyChildNamespaces: true,
   perMessageDeflate: options.deflate === 'true' && { threshold: 1024 },
   ...(options.parser === 'msgpack' && { parser: msgpack }),
   ...(options.recovery !== '0' && { connectionStateRecovery: { maxDisconnectionDuration: Number(options.recovery), skipMiddlewares: false } }),
 });
+
+/** Code and message of each request that was refused. */
+const refused = [];
+io.engine.on('connection_error', ({ code, message }) => refused.push([code, message]));
+
+if (options.ids) {
+  let next = 1;
+  io.engine.generateId = () => `${options.ids}${next++}`;
+}
+if (options.headers === 'true') {
+  io.engine.on('initial_headers', (headers) => { headers['x-first'] = 'first'; });
+  io.engine.on('headers', (headers) => { headers['x-each'] = 'each'; });
+}
 
 /** Why each socket left, and the rooms it was in at that moment. */
 const left = new Map();
@@ -60,11 +87,20 @@ io.of('/auth').use((socket, next) => {
 });
 
 // Namespaces on demand.
-io.of(/^\/room-[^/]+$/).on('connection', (socket) => {
+io.of(/^\/room-[^/]+$/).on('connection', onDemand);
+io.of((name, auth, decide) => decide(null, name.startsWith('/team-') && auth?.token === 'secret')).on('connection', onDemand);
+
+const roomEvents = [];
+for (const [event, name] of [['create', 'create-room'], ['delete', 'delete-room'], ['join', 'join-room'], ['leave', 'leave-room']]) {
+  // Each socket has a room of its own, which is of no interest here.
+  io.of('/custom').adapter.on(name, (room, ...rest) => /^[\w-]{20}$/.test(room) || roomEvents.push([event, room, ...rest]));
+}
+
+function onDemand(socket) {
   socket.on('echo', (...args) => socket.emit('echo', ...args));
   socket.on('who', (ack) => ack({ id: socket.id, namespace: socket.nsp.name, auth: socket.handshake.auth, query: socket.handshake.query.tag ?? null }));
   socket.on('tell', (...args) => { socket.broadcast.emit('told', ...args); socket.emit('told', ...args); });
-});
+}
 
 function handle(namespace) {
   namespace.on('connection', (socket) => {
@@ -137,6 +173,29 @@ function handle(namespace) {
     on('size-binary', (data, ack) => ack(data.length));
     on('make', (length) => socket.emit('made', 'x'.repeat(length)));
     on('make-binary', (length) => socket.emit('made', Buffer.alloc(length, 7)));
+
+    const watched = [];
+    on('watch', (ack) => { socket.onAnyOutgoing((name) => watched.push(name)); ack(); });
+    on('watched', (ack) => ack([...watched]));
+    const heard = (which) => () => socket.emit('heard', which);
+    const first = heard('first');
+    let listened;
+    on('listen', (name, ack) => {
+      listened = name;
+      on(name, first);
+      on(name, heard('second'));
+      known.add(name);
+      socket.once(name, heard('once'));
+      ack();
+    });
+    on('unlisten', (ack) => { socket.off(listened, first); ack(); });
+    on('refused', (ack) => ack(refused));
+    on('room-events', (ack) => ack(roomEvents.splice(0)));
+    if (namespace.name === '/custom') {
+      socket.use(([event], decide) => decide(event === 'forbidden' ? new Error('forbidden') : undefined));
+      socket.on('error', () => {}); // or it would be thrown
+      known.add('forbidden');
+    }
 
     // Whatever has no handler comes back under its own name.
     socket.onAny((event, ...args) => {

@@ -158,6 +158,38 @@ function recovery(tests) {
     assert.equal((await after)[0], 'after');
   }, server);
 
+  tests.add('recovery: a client that has received nothing', async (context) => {
+    if (context.server.isReference) {
+      return; // Without an event there is no offset to come back with.
+    }
+    const [socket, sender] = [await context.connected('/', options), await context.connected()];
+    const { id } = socket;
+    const [got, back] = [next(socket, 'tick'), next(socket, 'connect')];
+    await cut(socket);
+    sender.emit('aim', {}, 'tick').emit('fire', 'missed');
+    await back;
+    assert.deepEqual([(await got)[0], socket.recovered, socket.id], ['missed', true, id]);
+  }, server);
+
+  tests.add('recovery: who is let in no more gets nothing', async (context) => {
+    const [socket, sender] = [
+      await context.connected('/auth', { ...options, auth: { token: 'secret' } }),
+      await context.connected('/auth', { auth: { token: 'secret' } }),
+    ];
+    const first = next(socket, 'tick');
+    sender.emit('aim', {}, 'tick').emit('fire', 'first');
+    await first;
+    const seen = [];
+    socket.on('tick', (value) => seen.push(value));
+    socket.auth = { token: 'revoked' };
+    const refused = next(socket, 'connect_error');
+    await cut(socket);
+    sender.emit('fire', 'secret');
+    await sender.emitWithAck('rooms');
+    assert.equal((await refused)[0].message, 'not authorized');
+    assert.deepEqual(seen, []);
+  }, server);
+
   tests.add('recovery: binary data', async (context) => {
     const [socket, sender] = [await context.connected('/', options), await context.connected()];
     const first = next(socket, 'tick');

@@ -33,28 +33,12 @@ async fn main() -> ExitCode {
         eprintln!("the address of the server is missing");
         return ExitCode::FAILURE;
     };
-    let mut failures = 0;
-    let ways = [
-        ("polling", TransportType::Polling),
-        ("websocket", TransportType::Websocket),
-        ("upgrade", TransportType::WebsocketUpgrade),
-    ];
-    for (name, way) in ways {
-        let server = Server { url: url.clone(), name, way };
-        failures += server.report("events", events(&server)).await;
-        failures += server.report("binary data", binary(&server)).await;
-        failures += server.report("acknowledgements", acknowledgements(&server)).await;
-        failures += server.report("a question it cannot answer", question(&server)).await;
-        failures += server.report("rooms", rooms(&server)).await;
-        failures += server.report("namespaces", namespaces(&server)).await;
-        failures += server.report("auth", auth(&server)).await;
-        failures += server.report("a refusal", refusal(&server)).await;
-        failures += server.report("an unknown namespace", unknown(&server)).await;
-        failures += server.report("a disconnect", disconnect(&server)).await;
-        failures += server.report("heartbeats", heartbeats(&server)).await;
-        failures += server.report("order", order(&server)).await;
-    }
-    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let server = |name, way| Server { url: url.clone(), name, way };
+    let polling = server("polling", TransportType::Polling);
+    let websocket = server("websocket", TransportType::Websocket);
+    let upgrade = server("upgrade", TransportType::WebsocketUpgrade);
+    let failures = tokio::join!(polling.test(), websocket.test(), upgrade.test());
+    if failures == (0, 0, 0) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn events(server: &Server) -> Verdict {
@@ -103,8 +87,12 @@ async fn question(server: &Server) -> Verdict {
 async fn rooms(server: &Server) -> Verdict {
     let mut red = server.connected("/", None).await?;
     let mut other = server.connected("/", None).await?;
-    red.ask("join", vec![json!(["red"])]).await?;
-    for (place, n) in [(json!({ "to": ["red"] }), 1), (json!({ "except": ["red"] }), 2), (json!({}), 3)] {
+    let (here, ours) = (format!("red {}", server.name), format!("all {}", server.name));
+    red.ask("join", vec![json!([here, ours])]).await?;
+    other.ask("join", vec![json!([ours])]).await?;
+    for (place, n) in
+        [(json!({ "to": [here] }), 1), (json!({ "to": [ours], "except": [here] }), 2), (json!({ "to": [ours] }), 3)]
+    {
         other.socket.emit("aim", vec![place, json!("news")]).await?;
         other.socket.emit("fire", json!(n)).await?;
     }
@@ -173,6 +161,22 @@ struct Server {
 }
 
 impl Server {
+    /// Runs every test; gives the number of failures.
+    async fn test(&self) -> u32 {
+        self.report("events", events(self)).await
+            + self.report("binary data", binary(self)).await
+            + self.report("acknowledgements", acknowledgements(self)).await
+            + self.report("a question it cannot answer", question(self)).await
+            + self.report("rooms", rooms(self)).await
+            + self.report("namespaces", namespaces(self)).await
+            + self.report("auth", auth(self)).await
+            + self.report("a refusal", refusal(self)).await
+            + self.report("an unknown namespace", unknown(self)).await
+            + self.report("a disconnect", disconnect(self)).await
+            + self.report("heartbeats", heartbeats(self)).await
+            + self.report("order", order(self)).await
+    }
+
     /// Runs a test and says how it went; gives the number of failures.
     async fn report(&self, test_name: &str, test: impl Future<Output = Verdict>) -> u32 {
         let verdict = timeout(2 * DEADLINE, test).await.unwrap_or_else(|_| Err("it does not end".into()));

@@ -7,7 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sockeye::{BoxError, DisconnectReason, DynamicNamespace, Namespace, Raw, Refusal, Server, Socket, Target};
+use sockeye::{
+    BoxError, DisconnectReason, DynamicNamespace, Listener, Namespace, Raw, Refusal, RoomEvent, Server, Socket, Target,
+};
+
+use crate::options::Refused;
 
 /// Why each socket left, and the rooms it was in at that moment.
 type Left = Arc<Mutex<HashMap<String, Farewell>>>;
@@ -38,7 +42,7 @@ struct Aim {
 #[derive(Default)]
 struct Numbers(Mutex<Vec<u64>>);
 
-pub(crate) fn register(io: &Server) -> Result<(), BoxError> {
+pub(crate) fn register(io: &Server, refused: &Refused) -> Result<(), BoxError> {
     let left = Left::default();
     for path in ["/", "/custom", "/auth"] {
         let namespace = io.of(path);
@@ -47,12 +51,20 @@ pub(crate) fn register(io: &Server) -> Result<(), BoxError> {
         everyone(&namespace);
         farewells(&namespace, &left);
         amounts(&namespace);
+        listeners(&namespace);
     }
+    let seen = Arc::clone(refused);
+    io.on_with_ack("refused", async move |_, ()| locked(&seen).clone());
+    watch_rooms(&io.of("/custom"));
+    io.of("/custom").filter(async |_, message| if message.event() == "forbidden" { Err("forbidden") } else { Ok(()) });
     io.of("/auth").authorize(async |_, auth: Value| match auth.get("token") {
         Some(token) if token == "secret" => Ok(()),
         token => Err(Refusal::new("not authorized").with_data(json!({ "reason": "bad token", "got": token }))),
     });
     on_demand(&io.of_pattern("/room-{name}")?);
+    on_demand(&io.of_with(async |path, peer| {
+        path.starts_with("/team-") && peer.auth::<Value>().is_ok_and(|auth| auth["token"] == "secret")
+    }));
     Ok(())
 }
 
@@ -134,6 +146,52 @@ fn everyone(namespace: &Namespace) {
         if close { target.disconnect_and_close() } else { target.disconnect() }
     });
     namespace.on_with_ack("name", async |socket, name: Value| socket.data().set("name", name).is_ok());
+}
+
+/// Names of what was sent to a socket.
+#[derive(Default)]
+struct Watched(Arc<Mutex<Vec<String>>>);
+
+/// The first of the listeners of a socket's own.
+struct First(Listener);
+
+fn listeners(namespace: &Namespace) {
+    namespace.on_with_ack("watch", async |socket, ()| {
+        let watched = Watched::default();
+        let names = Arc::clone(&watched.0);
+        socket.on_any_outgoing(move |name, _| locked(&names).push(name.to_owned()));
+        socket.extensions().insert(watched);
+    });
+    namespace.on_with_ack("watched", async |socket, ()| {
+        socket.extensions().get::<Watched>().map(|watched| locked(&watched.0).clone())
+    });
+    namespace.on_with_ack("listen", async |socket, name: String| {
+        let heard = |which: &'static str| async move |socket: Socket, ()| socket.emit("heard", which);
+        let first = socket.on(name.as_str(), heard("first"));
+        socket.on(name.as_str(), heard("second"));
+        socket.on(name.as_str(), heard("once")).once();
+        socket.extensions().insert(First(first));
+    });
+    namespace.on_with_ack("unlisten", async |socket, ()| {
+        if let Some(first) = socket.extensions().get::<First>() {
+            first.0.clone().remove();
+        }
+    });
+}
+
+fn watch_rooms(namespace: &Namespace) {
+    let seen = Arc::<Mutex<Vec<Value>>>::default();
+    let told = Arc::clone(&seen);
+    namespace.on_room(move |event| {
+        locked(&told).push(match event {
+            RoomEvent::Created { room } => json!(["create", room]),
+            RoomEvent::Deleted { room } => json!(["delete", room]),
+            RoomEvent::Joined { room, socket } => json!(["join", room, socket]),
+            RoomEvent::Left { room, socket } => json!(["leave", room, socket]),
+            _ => json!(null),
+        });
+    });
+    namespace.on_with_ack("room-events", async move |_, ()| std::mem::take(&mut *locked(&seen)));
 }
 
 fn farewells(namespace: &Namespace, left: &Left) {
@@ -221,6 +279,6 @@ fn sorted(rooms: impl Iterator<Item = impl AsRef<str>>) -> Vec<String> {
     rooms
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,8 +3,8 @@
 //! Options: `--name value`, see [`Options`]. Prints `listening <port>`; then every line on standard input is an order:
 //! `stats` prints a JSON line of what is held, `close` shuts down, the end of input ends the process.
 
-mod options;
 mod handlers;
+mod options;
 mod suite;
 
 use std::error::Error;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let options = Options::parse(std::env::args().skip(1))?;
     let io = options.builder.build()?;
     match options.mode {
-        Mode::Conformance => handlers::register(&io)?,
+        Mode::Conformance => handlers::register(&io, &options.refused)?,
         Mode::Suite => suite::register(&io),
     }
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
@@ -60,8 +60,12 @@ fn stats(io: &Server) -> serde_json::Value {
         "sessions": metrics.sessions,
         "sockets": metrics.sockets,
         "rooms": rooms,
-        "children": namespaces.iter().filter(|namespace| namespace.path().starts_with("/room-")).count(),
+        "children": namespaces.iter().filter(|namespace| is_child(namespace.path())).count(),
         "tasks": metrics.tasks,
         "acks": metrics.acks,
     })
+}
+
+fn is_child(path: &str) -> bool {
+    path.starts_with("/room-") || path.starts_with("/team-")
 }

@@ -1,8 +1,12 @@
 //! The command line.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sockeye::{BoxError, Deflate, Parser, Recovery, Server, ServerBuilder, Transport};
+use sockeye::{BoxError, Cookie, Deflate, Parser, Recovery, Refusal, Server, ServerBuilder, Transport};
+
+use crate::handlers::locked;
 
 /// Which handlers are registered.
 #[derive(Clone, Copy, Debug)]
@@ -19,13 +23,22 @@ pub(crate) struct Options {
     pub(crate) port: u16,
     pub(crate) mode: Mode,
     pub(crate) builder: ServerBuilder,
+    pub(crate) refused: Refused,
 }
+
+/// Code and message of each request that was refused.
+pub(crate) type Refused = Arc<Mutex<Vec<(u8, String)>>>;
 
 impl Options {
     /// # Errors
     /// When a name is unknown, or its value missing or of the wrong kind.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, BoxError> {
-        let mut options = Self { port: 0, mode: Mode::Conformance, builder: Server::builder().any_origin() };
+        let refused = Refused::default();
+        let seen = Arc::clone(&refused);
+        let builder = Server::builder().any_origin().on_connection_error(move |error| {
+            locked(&seen).push((error.code(), error.message().to_owned()));
+        });
+        let mut options = Self { port: 0, mode: Mode::Conformance, builder, refused };
         while let Some(name) = words.next() {
             let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
             options = options.set(&name, &value).map_err(|error| format!("{name} {value}: {error}"))?;
@@ -48,6 +61,14 @@ impl Options {
             "--parser" if value == "msgpack" => self.builder = self.builder.parser(Parser::Msgpack),
             "--deflate" if value == "true" => self.builder = self.builder.per_message_deflate(Deflate::default()),
             "--recovery" => self.builder = self.builder.recovery(Recovery::default().window(milliseconds()?)),
+            "--allow-upgrades" => self.builder = self.builder.allow_upgrades(value.parse()?),
+            "--cookie" => self.builder = self.builder.cookie(Cookie::new(value)),
+            "--headers" if value == "true" => self.builder = headers(self.builder)?,
+            "--ids" => self.builder = ids(self.builder, value),
+            "--key" => self.builder = key(self.builder, value),
+            "--origin" => self.builder = self.builder.origins([value]),
+            "--path" => self.builder = self.builder.path(value),
+            "--serve-client" => self.builder = self.builder.serve_client(value),
             "--transports" => self.builder = self.builder.transports(&transports(value)?),
             _ => return Err("there is no such option".into()),
         }
@@ -62,4 +83,25 @@ fn transports(value: &str) -> Result<Vec<Transport>, BoxError> {
         _ => Err("a transport is polling or websocket".into()),
     };
     value.split(',').map(one).collect()
+}
+
+/// Clients must send this as `x-key`.
+fn key(builder: ServerBuilder, key: &str) -> ServerBuilder {
+    let key = key.to_owned();
+    builder.allow_request(async move |peer| match peer.header("x-key") {
+        Some(given) if given == key => Ok(()),
+        _ => Err(Refusal::new("no key")),
+    })
+}
+
+/// Ids of sessions are counted.
+fn ids(builder: ServerBuilder, prefix: &str) -> ServerBuilder {
+    let (prefix, next) = (prefix.to_owned(), AtomicU64::new(1));
+    builder.generate_id(move |_| format!("{prefix}{}", next.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn headers(builder: ServerBuilder) -> Result<ServerBuilder, BoxError> {
+    let (first, each) = ("first".parse::<http::HeaderValue>()?, "each".parse::<http::HeaderValue>()?);
+    let builder = builder.on_initial_headers(move |headers, _| drop(headers.insert("x-first", first.clone())));
+    Ok(builder.on_headers(move |headers, _| drop(headers.insert("x-each", each.clone()))))
 }
