@@ -72,6 +72,7 @@ fn server() -> Server {
         drop(socket.emit_with_ack::<_, u32>("question", text).timeout(Duration::from_secs(1)).await);
     });
     io.of("/typed").authorize(async |_, _: u32| Ok(()));
+    drop(io.of_pattern("/long-{id}").unwrap());
     io.of("/fails").on_any(async |_, _| Err::<(), _>("on purpose"));
     io
 }
@@ -146,6 +147,7 @@ async fn names_are_short(net: &Net) {
     alice.send("40{\"token\":\"SECRET-auth\"}").await;
     alice.send(&format!("421[\"{name}\",\"SECRET-unanswered\"]")).await;
     alice.send("40/fails,").await;
+    alice.send(&format!("40/long-{},", "p".repeat(1_000))).await;
     alice.send(&format!("42/fails,[\"{name}\",\"SECRET-failing\"]")).await;
     alice.send("1").await;
     alice.drain().await;

@@ -16,6 +16,7 @@ use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
 use crate::ack::Waiter;
 use crate::core::Core;
 use crate::error::{DisconnectReason, Refusal};
+use crate::handlers::short;
 use crate::limits::{Limit, Meter};
 use crate::link::{Link, Urgency};
 use crate::namespace::Visit;
@@ -228,7 +229,7 @@ impl Body {
             let mut joined = Box::new(Joined::enter(namespace, member));
             // `on_connect` begins before anything else can happen to the socket, its end among that.
             joined.run(cx);
-            tracing::debug!(namespace = joined.namespace.path(), "a socket joined");
+            tracing::debug!(namespace = short(joined.namespace.path()), "a socket joined");
             *self.occupant(slot) = Occupant::Joined(joined);
         }
     }
@@ -411,7 +412,7 @@ impl Body {
 
     fn depart(&mut self, slot: Slot, reason: DisconnectReason, now: Instant) {
         if let Occupant::Joined(joined) = std::mem::take(self.occupant(slot)) {
-            tracing::debug!(namespace = joined.namespace.path(), %reason, "a socket left");
+            tracing::debug!(namespace = short(joined.namespace.path()), %reason, "a socket left");
             self.departing.push(joined.depart(reason, now));
         }
     }
