@@ -25,7 +25,7 @@ async fn main() -> Result<(), BoxError> {
     });
 
     // `socket.emit(to_client::MOVED, "somewhere")` does not compile:
-    //     event `Event<(f32, f32)>` does not carry arguments of type `&str`
+    //     event `sockeye::Event<(f32, f32)>` does not carry arguments of type `&str`
 
     let listener = sockeye_examples::listener().await?;
     Ok(io.serve(listener).await?)
