@@ -33,6 +33,7 @@ pages! {
     Architecture: "../ARCHITECTURE.md",
     Acknowledgements: "../docs/acknowledgements.md",
     Binary: "../docs/binary.md",
+    Client: "../docs/client.md",
     EmitCheatsheet: "../docs/emit-cheatsheet.md",
     FromSocketioxide: "../docs/from-socketioxide.md",
     GettingStarted: "../docs/getting-started.md",

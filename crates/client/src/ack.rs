@@ -11,7 +11,7 @@ use sockeye_protocol::{AckId, Outgoing};
 
 use crate::link::Member;
 use crate::queue::{Item, Kind};
-use crate::time::after;
+use crate::time::{after, now};
 use crate::watchers::Note;
 
 /// An event that asks for an answer. It is sent when this is awaited, or by [`Self::send`].
@@ -57,8 +57,7 @@ impl<R> AckFuture<R> {
         let (kind, asker) = if self.member.limits.retries.is_some() {
             (Kind::Retried { id, timeout, asker: Some(asker) }, None)
         } else {
-            let now = tokio::time::Instant::now().into_std();
-            (Kind::Asking { id, deadline: after(now, timeout) }, Some(asker))
+            (Kind::Asking { id, deadline: after(now(), timeout) }, Some(asker))
         };
         self.member.push(Item { packet, kind }, asker)?;
         self.member.watchers.tell(self.note.as_ref());

@@ -1,6 +1,11 @@
-//! Arithmetic of time which cannot overflow.
+//! The clock, and arithmetic of time which cannot overflow.
 
 use std::time::{Duration, Instant};
+
+/// The time by the runtime's clock, which tests can move.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
 
 /// `now + wait`, where a wait too long for the clock means a century.
 pub(crate) fn after(now: Instant, wait: Duration) -> Instant {

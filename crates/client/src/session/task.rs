@@ -24,7 +24,7 @@ use crate::error::{ConnectError, DisconnectReason};
 use crate::link::{Command, Link};
 use crate::random;
 use crate::state::{Ending, State};
-use crate::time::after;
+use crate::time::{after, now};
 use crate::transport::Site;
 use crate::transport::websocket::WebSocket;
 
@@ -364,9 +364,4 @@ impl Drop for Task {
         self.body.lose(DisconnectReason::TransportClose);
         self.body.end(&Ending::Disconnected(DisconnectReason::TransportClose));
     }
-}
-
-/// The time by the runtime's clock, which tests can move.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
