@@ -328,3 +328,19 @@ async fn events_alone_are_not_enough() {
     assert_eq!(passed, 25 + 20);
     net.assert_clean().await;
 }
+
+/// Before HTTP begins, a proxy has to say who the client is: that has a deadline too, and so has what follows.
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_stops_speaking_is_cut_off() {
+    let whole = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
+    for said in ["", "PROXY TCP4 192.", whole] {
+        let io = Server::builder().proxy_protocol(true).build().expect("the options agree");
+        let net = Net::new(&io);
+        let mut wire = Wire::open(&io);
+        wire.write(said).await;
+        net.advance(Duration::from_secs(29)).await;
+        assert!(!wire.is_closed().await, "{said:?}");
+        net.advance(Duration::from_secs(2)).await;
+        assert!(wire.is_closed().await, "{said:?}");
+    }
+}
