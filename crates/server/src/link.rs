@@ -334,8 +334,13 @@ impl Link {
     pub(crate) fn wake_up(&self, commands: &mut Vec<Command>, requests: &mut Vec<Request>) {
         let mut state = self.state.lock();
         state.awake = true;
-        std::mem::swap(&mut state.commands, commands);
-        std::mem::swap(&mut state.requests, requests);
+        // As a rule there is nothing, and swapping what is empty costs as much as swapping what is not.
+        if !state.commands.is_empty() {
+            std::mem::swap(&mut state.commands, commands);
+        }
+        if !state.requests.is_empty() {
+            std::mem::swap(&mut state.requests, requests);
+        }
     }
 
     /// The task is about to wait; false if something has come in meanwhile and another turn is due.

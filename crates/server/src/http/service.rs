@@ -37,7 +37,9 @@ impl SocketService {
         let (mut parts, body) = request.into_parts();
         if let Some(PeerAddr(peer)) = parts.extensions.get().copied() {
             let client = self.core.config.trusted.client(peer, &parts.headers);
-            parts.extensions.insert(PeerAddr(client));
+            if client != peer {
+                parts.extensions.insert(PeerAddr(client));
+            }
         }
         let cors = &self.core.config.cors;
         if let Some(mut response) = client_file::serve(&self.core.config, &parts) {

@@ -171,8 +171,11 @@ impl Task {
 
     /// What other tasks asked for.
     fn obey(&mut self, now: Instant) -> Result<(), Fault> {
+        self.body.link.wake_up(&mut self.commands, &mut self.requests);
+        if self.commands.is_empty() {
+            return Ok(());
+        }
         let mut commands = std::mem::take(&mut self.commands);
-        self.body.link.wake_up(&mut commands, &mut self.requests);
         let mut outcome = Ok(());
         for command in commands.drain(..) {
             match command {

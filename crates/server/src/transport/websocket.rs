@@ -135,6 +135,7 @@ impl WebSocket {
         } else {
             let frame = frame.clone();
             self.keep(batch);
+            batch.clear();
             self.unsent.push_back(frame);
             return false;
         }
@@ -151,8 +152,8 @@ impl WebSocket {
                 Poll::Pending => break,
             }
         }
-        batch.drain(..written);
-        self.keep(batch);
+        self.keep(&batch[written..]);
+        batch.clear();
         match self.poll_unsent(cx) {
             Poll::Ready(result) => result,
             Poll::Pending => Ok(()),
@@ -171,14 +172,15 @@ impl WebSocket {
                 self.unsent.pop_front();
             }
         }
-        self.unsent = VecDeque::new();
+        if self.unsent.capacity() > 0 {
+            self.unsent = VecDeque::new();
+        }
         self.stream.poll_flush(cx)
     }
 
-    fn keep(&mut self, batch: &mut Vec<u8>) {
-        if !batch.is_empty() {
-            self.unsent.push_back(Bytes::copy_from_slice(batch));
-            batch.clear();
+    fn keep(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.unsent.push_back(Bytes::copy_from_slice(bytes));
         }
     }
 
