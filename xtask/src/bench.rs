@@ -9,12 +9,11 @@ const INSTRUCTIONS: &str = "instructions";
 const COUNT: [&str; 6] = ["run", "--release", "--quiet", "--package", "sockeye-bench-instructions", "--"];
 const LOAD: [&str; 6] = ["run", "--release", "--quiet", "--package", "sockeye-bench", "--"];
 
-/// `words` are passed to the load generator; `--help` lists what it knows. `instructions` counts those of the hot paths
-/// and compares them with the file in the repository.
+/// `words` are passed to the load generator; `--help` lists what it knows.
 pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result {
     let root = &workspace.root;
     if let Some((INSTRUCTIONS, rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return shell::run(shell::cargo(root, COUNT).args(rest));
+        return instructions(workspace, rest);
     }
     // A peer which cannot be installed is absent from the table; the others are still worth measuring.
     let command = install::npm_packages(workspace, &root.join("bench/peers/node"))
@@ -24,4 +23,10 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result {
         shell::cargo(root, LOAD)
     });
     shell::run(command.args(words))
+}
+
+/// Counts the instructions of the hot paths and compares them with the file in the repository.
+pub(crate) fn instructions(workspace: &Workspace, words: &[String]) -> Result {
+    install::valgrind(workspace)?;
+    shell::run(shell::cargo(&workspace.root, COUNT).args(words))
 }

@@ -65,6 +65,11 @@ pub(crate) fn chromium(workspace: &Workspace) -> Result<PathBuf> {
     known().ok_or_else(|| Failure::new("install Chromium, or set CHROMIUM to the path of one, then run this again"))
 }
 
+/// Valgrind, which counts instructions.
+pub(crate) fn valgrind(workspace: &Workspace) -> Result {
+    if find("valgrind").is_some() { Ok(()) } else { apt(workspace, &["valgrind"]) }
+}
+
 /// The headers of OpenSSL, for programs that are built with it.
 pub(crate) fn openssl(workspace: &Workspace) -> Result {
     let found =

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::shell::{self, Failure, Result};
 use crate::workspace::Workspace;
-use crate::{client, conformance, demo, differential, install, interleavings, layers, soak, supply, types};
+use crate::{bench, client, conformance, demo, differential, install, interleavings, layers, soak, supply, types};
 
 /// One part of the test: its name for `--only` and `--skip`, what it shows, and how.
 struct Step {
@@ -13,7 +13,7 @@ struct Step {
     run: fn(&Workspace) -> Result,
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "layers", about: "files and crates use only what is below them", run: layers::check },
     Step { name: "supply", about: "licences, sources and versions of what we build on", run: supply::check },
@@ -44,6 +44,11 @@ const STEPS: [Step; 16] = [
         name: "interleavings",
         about: "the locks of the server, in many orders",
         run: |workspace| interleavings::run(workspace, &[]),
+    },
+    Step {
+        name: "instructions",
+        about: "no hot path costs more than the counts that were kept",
+        run: |workspace| bench::instructions(workspace, &[]),
     },
     Step { name: "e2e", about: "the demo in a real browser", run: e2e },
 ];

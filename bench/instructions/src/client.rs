@@ -32,14 +32,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(io: &Server) -> Self {
-        let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        let io = io.clone();
-        tokio::spawn(async move { io.serve_stream(theirs, None).await });
-        let mut client = Self { stream: ours, read: Vec::new() };
+        let mut client = Self { stream: stream(io), read: Vec::new() };
         client.send(REQUEST.as_bytes()).await;
-        client.until("\"maxPayload\"").await;
+        until(&mut client.stream, "\"maxPayload\"").await;
         client.send(&frame("40")).await;
-        client.until("40{\"sid\":\"").await;
+        until(&mut client.stream, "40{\"sid\":\"").await;
         client
     }
 
@@ -55,18 +52,78 @@ impl Client {
             assert_eq!(&frame[2..], text.as_bytes());
         }
     }
+}
 
-    /// Reads up to the end of the frame which holds `text`; the server says nothing more by itself.
-    async fn until(&mut self, text: &str) {
-        let mut seen = Vec::new();
-        let mut part = [0; 1024];
-        loop {
-            let got = self.stream.read(&mut part).await.expect("the server answers");
-            assert!(got > 0, "the server closed");
-            seen.extend_from_slice(&part[..got]);
-            if seen.windows(text.len()).any(|window| window == text.as_bytes()) && seen.ends_with(b"}") {
-                return;
-            }
+/// One client in the main namespace which polls: GET and POST have a connection each.
+pub(crate) struct Poller {
+    get: DuplexStream,
+    post: DuplexStream,
+    path: String,
+}
+
+impl Poller {
+    pub(crate) async fn connect(io: &Server) -> Self {
+        let path = "/socket.io/?EIO=4&transport=polling".to_owned();
+        let mut poller = Self { get: stream(io), post: stream(io), path };
+        poller.ask().await;
+        let open = until(&mut poller.get, "\"maxPayload\"").await;
+        let open = String::from_utf8(open).expect("text");
+        let sid = open.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an id");
+        poller.path = format!("{}&sid={sid}", poller.path);
+        poller.send("40").await;
+        until(&mut poller.get, "40{\"sid\":\"").await;
+        poller
+    }
+
+    /// Sends a packet, and expects it back as what the poll that waited meanwhile is answered with.
+    pub(crate) async fn exchange(&mut self, packet: &str) {
+        self.send(packet).await;
+        ending(&mut self.get, packet).await;
+    }
+
+    async fn send(&mut self, packet: &str) {
+        self.ask().await;
+        let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain;charset=UTF-8", self.path);
+        let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{packet}", packet.len());
+        self.post.write_all(request.as_bytes()).await.expect("the server reads");
+        ending(&mut self.post, "\r\n\r\nok").await;
+    }
+
+    async fn ask(&mut self) {
+        let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n", self.path);
+        self.get.write_all(request.as_bytes()).await.expect("the server reads");
+    }
+}
+
+/// The client's end of a connection.
+fn stream(io: &Server) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let io = io.clone();
+    tokio::spawn(async move { io.serve_stream(theirs, None).await });
+    ours
+}
+
+/// Reads a response that ends with `end`.
+async fn ending(stream: &mut DuplexStream, end: &str) {
+    let mut seen = [0; 1024];
+    let mut length = 0;
+    while !seen[..length].ends_with(end.as_bytes()) {
+        let got = stream.read(&mut seen[length..]).await.expect("the server answers");
+        assert!(got > 0, "the server closed, or said something else");
+        length += got;
+    }
+}
+
+/// Reads up to the end of what holds `text`; the server says nothing more by itself.
+async fn until(stream: &mut DuplexStream, text: &str) -> Vec<u8> {
+    let mut seen = Vec::new();
+    let mut part = [0; 1024];
+    loop {
+        let got = stream.read(&mut part).await.expect("the server answers");
+        assert!(got > 0, "the server closed");
+        seen.extend_from_slice(&part[..got]);
+        if seen.windows(text.len()).any(|window| window == text.as_bytes()) && seen.ends_with(b"}") {
+            return seen;
         }
     }
 }

@@ -9,7 +9,7 @@ use sockeye_engine::ws::{Decoder, Item, Limits};
 use sockeye_engine::{Message, Packet, Role};
 use sockeye_protocol::{Config, Connection, Event, NamespacePath, Parser};
 
-use crate::client::{self, Client};
+use crate::client::{self, Client, Poller};
 
 /// One thing that is counted.
 pub(crate) struct Path {
@@ -64,6 +64,7 @@ pub(crate) const ALL: &[Path] = &[
         operations: RECEIVERS * 8,
         run: |count| broadcast(count, 8),
     },
+    Path { name: "server: polling echo", count: 200, operations: 1, run: poll },
     Path { name: "server: WebSocket handshake to CONNECT", count: 40, operations: 1, run: connect },
 ];
 
@@ -142,6 +143,16 @@ fn exchange(count: usize, in_flight: usize, name: &str, ack: &str) {
         for _ in 0..count {
             client.send(&request).await;
             client.expect(&answer, in_flight).await;
+        }
+    });
+}
+
+fn poll(count: usize) {
+    client::run(async move |io| {
+        let mut poller = Poller::connect(&io).await;
+        let packet = event("echo", SMALL);
+        for _ in 0..count {
+            poller.exchange(&packet).await;
         }
     });
 }

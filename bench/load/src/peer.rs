@@ -79,7 +79,7 @@ pub(crate) fn prepare(name: &str, places: &Places) -> Result<Peer, String> {
 fn sockeye(places: &Places) -> Result<Peer, String> {
     run(cargo(&places.root, &places.target).args(["-p", "sockeye-bench-peer"]))?;
     let version = format!("sockeye {} ({})", env!("CARGO_PKG_VERSION"), commit(&places.root));
-    let abilities = &[Binary, Polling, Rooms];
+    let abilities = &[Binary, Deflate, Polling, Rooms];
     Ok(Peer { name: "sockeye", version, command: vec![release(&places.target, "sockeye-bench-peer")], abilities })
 }
 

@@ -3,13 +3,14 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use sockeye::{BoxError, Server};
+use sockeye::{BoxError, Deflate, Server};
 
 fn main() -> Result<(), BoxError> {
     let port: u16 = option("--port").ok_or("--port is missing")?.parse()?;
     let workers: usize = option("--workers").as_deref().unwrap_or("1").parse()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-    let io = Server::new();
+    let deflate = std::env::args().any(|argument| argument == "--deflate");
+    let io = if deflate { Server::builder().per_message_deflate(Deflate::default()).build()? } else { Server::new() };
     listen(&io);
     Ok(runtime.block_on(io.listen(("127.0.0.1", port)))?)
 }
