@@ -53,7 +53,7 @@ const io = new Server(http, {
   ...(options.origin && { cors: { origin: [options.origin], credentials: true } }),
   ...(options.key && { allowRequest: (request, decide) => decide('no key', request.headers['x-key'] === options.key) }),
   cleanupEmptyChildNamespaces: true,
-  perMessageDeflate: options.deflate === 'true' && { threshold: 1024 },
+  perMessageDeflate: options.deflate !== 'false' && { threshold: 1024, serverNoContextTakeover: options.deflate === 'true' },
   ...(options.parser === 'msgpack' && { parser: msgpack }),
   ...(options.recovery !== '0' && { connectionStateRecovery: { maxDisconnectionDuration: Number(options.recovery), skipMiddlewares: false } }),
 });

@@ -5,6 +5,7 @@ import { io as connect44 } from 'socket.io-client-4.4';
 import { io as connect40 } from 'socket.io-client-4.0';
 import { io as connect3 } from 'socket.io-client-3';
 import connect2 from 'socket.io-client-2';
+import { page } from '../harness/page.mjs';
 import { next } from '../harness/time.mjs';
 import { binary, plain } from '../harness/values.mjs';
 
@@ -121,6 +122,23 @@ export default function oldClients(tests) {
     const refused = context.client('/auth?token=no', {}, connect2);
     assert.deepEqual(await next(refused, 'error'), [{ reason: 'bad token', got: 'no' }]);
   }, { server: { allowEio3: true } });
+
+  for (const [version, connect] of [['3.1', connect3], ['2.5', connect2]]) {
+    tests.add(`${version}: JSONP`, async (context) => {
+      context.atEnd(page());
+      const socket = await context.connected('/', { transports: ['polling'], forceJSONP: true }, connect);
+      for (const [name, value] of Object.entries(plain)) {
+        if (name !== 'lone surrogate') { // It is lost in the form.
+          assert.deepEqual(await ask(socket, 'echo-ack', value), [value], name);
+        }
+      }
+      assert.deepEqual(await ask(socket, 'echo-ack', Buffer.from([0, 255]), { deep: [Buffer.from('x')] }), [Buffer.from([0, 255]), { deep: [Buffer.from('x')] }]);
+      socket.on('question', (what, ack) => ack({ what }));
+      const answer = next(socket, 'answer');
+      socket.emit('ask', 'why');
+      assert.deepEqual(await answer, [{ what: 'why' }]);
+    }, { server: { allowEio3: true, allowJsonp: true } });
+  }
 
   tests.eachTransport('today\'s client is not disturbed by old ones', async (context) => {
     const old = await context.connected('/', {}, connect2);

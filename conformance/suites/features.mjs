@@ -60,7 +60,11 @@ function parser(tests) {
 }
 
 function compression(tests) {
-  tests.add('permessage-deflate', async (context) => {
+  for (const deflate of ['true', 'takeover']) {
+    tests.add(`permessage-deflate: ${deflate === 'true' ? 'each message by itself' : 'with what went before'}`, compressed, { server: { deflate } });
+  }
+
+  async function compressed(context) {
     const sockets = await context.all(3);
     assert.match(sockets[0].io.engine.transport.ws.extensions, /permessage-deflate/);
     const long = 'all work and no play '.repeat(5_000);
@@ -72,7 +76,7 @@ function compression(tests) {
       sockets[0].emit('aim', {}, 'news').emit('fire', value, 1);
       assert.deepEqual(await Promise.all(all), sockets.map(() => [value, 1]));
     }
-  }, { server: { deflate: true } });
+  }
 
   tests.add('permessage-deflate is up to the client', async (context) => {
     const [plainly, compressed] = [await context.connected('/', { perMessageDeflate: false }), await context.connected()];

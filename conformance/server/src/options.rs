@@ -59,6 +59,9 @@ impl Options {
             "--allow-eio3" => self.builder = self.builder.allow_eio3(value.parse()?),
             "--allow-jsonp" => self.builder = self.builder.allow_jsonp(value.parse()?),
             "--parser" if value == "msgpack" => self.builder = self.builder.parser(Parser::Msgpack),
+            "--deflate" if value == "takeover" => {
+                self.builder = self.builder.per_message_deflate(Deflate::default().context_takeover(true));
+            }
             "--deflate" if value == "true" => self.builder = self.builder.per_message_deflate(Deflate::default()),
             "--recovery" => self.builder = self.builder.recovery(Recovery::default().window(milliseconds()?)),
             "--allow-upgrades" => self.builder = self.builder.allow_upgrades(value.parse()?),
