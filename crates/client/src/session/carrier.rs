@@ -283,7 +283,10 @@ impl Carrier {
                     stream.pong(&payload);
                     continue;
                 }
-                Some(ws::Item::Close(_)) => {
+                Some(ws::Item::Close(said)) => {
+                    if let Some((code, reason)) = said {
+                        tracing::debug!(%code, reason, "the server closed the WebSocket");
+                    }
                     self.put_back(stream);
                     return self.stream_gone(CloseReason::TransportClose, now);
                 }
