@@ -126,6 +126,16 @@ fn tuples_spread_and_the_rest_is_one() {
     assert_eq!(text(&(f64::NAN, 1e300, -0.0, f32::MAX)), r#"42["e",null,1e+300,-0.0,3.4028235e+38]"#);
 }
 
+/// Only `()` is nothing; `null` is a value like others, also where only the run time knows it.
+#[test]
+fn a_null_of_any_type_is_an_argument() {
+    assert_eq!(text(&json!(null)), r#"42["e",null]"#);
+    assert_eq!(text(&(json!(null), 1)), r#"42["e",null,1]"#);
+    assert_eq!(text(&()), r#"42["e"]"#);
+    round_trip(&json!(null));
+    round_trip(&(json!(null), json!(null)));
+}
+
 #[test]
 fn each_shape_comes_back() {
     round_trip(&());

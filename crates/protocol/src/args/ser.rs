@@ -19,9 +19,13 @@ pub(crate) enum Shape {
 }
 
 /// Finds out without writing anything: the first call of a value's `Serialize` tells.
+///
+/// `()` takes no room. What does, and says it is a unit, is a `null` that was only found out at run time, such as
+/// `serde_json::Value::Null`, and as much an argument as any other value of its type.
 pub(crate) fn shape<A: Serialize + ?Sized>(args: &A) -> Shape {
     match args.serialize(Probe) {
         Ok(never) => match never {},
+        Err(Shape::None) if size_of_val(args) > 0 => Shape::One,
         Err(shape) => shape,
     }
 }
