@@ -55,6 +55,16 @@ impl Client {
     }
 
     /// A client of another namespace on the same connection.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+    /// use serde_json::json;
+    ///
+    /// let admin = client.of("/admin").auth(json!({ "password": "1" })).connect().await?;
+    /// admin.emit("kick", "Bob")?;
+    /// admin.disconnect().await; // `client` stays
+    /// # Ok(()) }
+    /// ```
     pub fn of(&self, namespace: &str) -> ClientBuilder {
         ClientBuilder::of(Arc::clone(&self.member.link), NamespacePath::new(namespace))
     }
@@ -106,6 +116,13 @@ impl ClientBuilder {
 
     /// Begins to connect, and gives the client at once: what it emits waits until it is connected. Failures are told to
     /// [`Self::on_connect_error`] and by [`Client::watch`].
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://localhost:3000").start()?;
+    /// client.emit("hello", ())?; // waits in the queue
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// A mistake in the configuration.
@@ -185,6 +202,17 @@ impl ClientBuilder {
     }
 
     /// Like [`Self::auth_with`], for what may fail: then the attempt has failed, and the next one asks again.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// use serde_json::json;
+    ///
+    /// let client = sockeye_client::Client::builder("https://chat.example")
+    ///     .try_auth_with(async || Ok::<_, std::io::Error>(json!({ "token": std::fs::read_to_string("token")? })))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
     pub fn try_auth_with<F, Fut, T, E>(mut self, make: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -213,6 +241,19 @@ impl ClientBuilder {
     /// acknowledgement too; volatile events do not wait in this queue.
     ///
     /// The server may get an event twice, if its acknowledgement was lost. [`Self::retry_ids`] lets it see that.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// use std::time::Duration;
+    ///
+    /// let client = sockeye_client::Client::builder("https://shop.example")
+    ///     .retries(10)
+    ///     .retry_ids()
+    ///     .ack_timeout(Duration::from_secs(5))
+    ///     .start()?;
+    /// client.emit("order", 7)?; // arrives, or ten further tries have failed
+    /// # Ok(()) }
+    /// ```
     pub fn retries(mut self, limit: u32) -> Self {
         let with_id = self.limits.retries.is_some_and(|retries| retries.with_id);
         self.limits.retries = Some(Retries { limit, with_id });
@@ -220,7 +261,8 @@ impl ClientBuilder {
     }
 
     /// With [`Self::retries`]: adds an argument at the end of each event, a string which is the same each time the event
-    /// is sent and unlike that of any other event.
+    /// is sent and unlike that of any other event: the name of this client and a number that grows. `Seen` of the server
+    /// tells copies by it.
     pub fn retry_ids(mut self) -> Self {
         let limit = self.limits.retries.map_or(DEFAULT_RETRIES, |retries| retries.limit);
         self.limits.retries = Some(Retries { limit, with_id: true });
@@ -229,6 +271,14 @@ impl ClientBuilder {
 
     /// The bound of what waits to be sent, offline or because the server reads slowly, and what happens beyond it.
     /// Default: 10,000 packets, 16 MiB, [`WhenFull::Fail`].
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// use sockeye_client::{Client, WhenFull};
+    ///
+    /// let sensor = Client::builder("https://example.com").queue(100, 64 * 1024, WhenFull::DropOldest).start()?;
+    /// # Ok(()) }
+    /// ```
     pub fn queue(mut self, packets: usize, bytes: usize, when_full: WhenFull) -> Self {
         self.limits.queue_packets = packets;
         self.limits.queue_bytes = bytes;
@@ -281,12 +331,33 @@ impl ClientBuilder {
     /// Headers which `make` makes before every attempt: for tokens that expire, where the server or a proxy wants them
     /// in a header. (What [`Self::auth_with`] gives is asked for later, when there is a connection.) If one cannot be
     /// sent, the attempt fails, and the next one asks again.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// fn token() -> String {
+    ///     "fresh".to_owned()
+    /// }
+    ///
+    /// let client = sockeye_client::Client::builder("https://chat.example")
+    ///     .headers_with(|| vec![("Authorization".to_owned(), format!("Bearer {}", token()))])
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
     pub fn headers_with(self, make: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
         self.configure(|config| config.fresh_headers = Fresh::new(make))
     }
 
     /// The transports, the first of which opens the connection. Default: polling, then WebSocket, to which a connection
     /// is upgraded. `[Transport::Websocket]` saves a round trip where nothing on the way objects to it.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// use sockeye_client::{Client, Transport};
+    ///
+    /// let client = Client::builder("https://chat.example").transports([Transport::Websocket]).connect().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn transports(self, transports: impl Into<Vec<Transport>>) -> Self {
         self.configure(|config| config.transports = transports.into())
     }
@@ -327,6 +398,12 @@ impl ClientBuilder {
     /// Such servers know no [`Self::auth`] for `/`: give them a [`Self::query`]. For other namespaces what `auth` gives
     /// travels as their query (`socket.handshake.query`), so that it must be an object of strings, numbers and booleans.
     /// [`Client::id`] of `/` is the id of the session, which is a secret there; there is no recovery, and JSON only.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://old.example").eio3(true).query("token", "1").connect().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn eio3(self, eio3: bool) -> Self {
         self.configure(|config| config.revision = if eio3 { Revision::V3 } else { Revision::V4 })
     }
@@ -369,6 +446,12 @@ impl ClientBuilder {
     }
 
     /// Connects to a Unix socket; the URL's host is only told to the server.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://localhost").unix_socket("/run/chat.sock").connect().await?;
+    /// # Ok(()) }
+    /// ```
     #[cfg(unix)]
     pub fn unix_socket(self, path: impl Into<std::path::PathBuf>) -> Self {
         self.configure(|config| config.dial.base = Base::Unix(path.into()))
@@ -376,6 +459,15 @@ impl ClientBuilder {
 
     /// Opens byte streams by a function, which is given host and port: other kinds of tunnels, or memory in tests. A
     /// proxy and TLS come on top of them.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://chat.example")
+    ///     .dial_with(async |host, port| tokio::net::TcpStream::connect((host.as_str(), port)).await)
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
     pub fn dial_with<F, Fut, S>(self, open: F) -> Self
     where
         F: Fn(String, u16) -> Fut + Send + Sync + 'static,

@@ -1,9 +1,7 @@
 //! What a client can do.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use futures_channel::oneshot;
 use serde::Serialize;
@@ -16,6 +14,7 @@ use sockeye_protocol::{AckId, Args, Outgoing, OwnedArgs, Raw};
 
 use crate::ack::AckFuture;
 use crate::config::Retries;
+use crate::disconnected::Disconnected;
 use crate::error::{ConnectError, DisconnectReason, EmitError, HandlerError};
 use crate::link::{Client, Command, Member, Message};
 use crate::queue::{Item, Kind};
@@ -25,6 +24,14 @@ use crate::state::{State, Watch};
 impl Client {
     /// Connects again a client which is disconnected: after a refusal, or after the server or the application
     /// disconnected it. Done at once if it is connected.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+    /// if !client.state().is_active() {
+    ///     client.connect().await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`ClientBuilder::connect`](crate::ClientBuilder::connect).
@@ -68,6 +75,16 @@ impl Client {
     /// queue, within [`ClientBuilder::queue`](crate::ClientBuilder::queue); so does what was emitted before a connection was lost and had not been
     /// given to the network yet.
     ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+    /// use bytes::Bytes;
+    ///
+    /// client.emit("say", ("lobby", "hello"))?;                       // two arguments
+    /// client.emit("upload", ("a.bin", Bytes::from_static(&[0, 1])))?; // bytes as an attachment
+    /// client.emit("ping", ())?;                                      // none
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`EmitError::Closed`] if the client is disconnected for good, [`EmitError::Full`] by the policy of the queue, or
     /// when the arguments cannot be encoded or the name is reserved.
@@ -92,6 +109,16 @@ impl Client {
     }
 
     /// Sends an event and waits for its answer: await the result, or call [`AckFuture::send`] first.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+    /// use std::time::Duration;
+    ///
+    /// let sum: i64 = client.emit_with_ack("sum", (2, 3)).timeout(Duration::from_secs(3)).await?;
+    /// let reply = client.emit_with_ack::<_, i64>("sum", (4, 5)).send(); // sent now
+    /// println!("{sum}, {}", reply.await?);
+    /// # Ok(()) }
+    /// ```
     pub fn emit_with_ack<A: Serialize, R: DeserializeOwned>(&self, event: impl Ask<A, R>, args: A) -> AckFuture<R> {
         let id = self.member.next_ack();
         let packet = match self.member.limits.retries {
@@ -103,6 +130,12 @@ impl Client {
     }
 
     /// This client, with events that are dropped and counted unless they can be sent at this moment.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+    /// client.volatile().emit("position", (1.5, 2.5))?;
+    /// # Ok(()) }
+    /// ```
     pub fn volatile(&self) -> Volatile<'_> {
         Volatile { client: self, compress: true }
     }
@@ -217,6 +250,12 @@ impl Client {
 
     /// Tells `watcher` of every event that is sent, by its name and arguments. It is called by whoever sends, after the
     /// event was queued: it must be quick.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+    /// client.on_any_outgoing(|event, args| println!("{event}: {} bytes", args.size()));
+    /// # Ok(()) }
+    /// ```
     pub fn on_any_outgoing(&self, watcher: impl Fn(&str, Args<'_>) + Send + Sync + 'static) {
         self.member.watchers.add(watcher);
     }
@@ -258,6 +297,14 @@ impl Client {
     ///
     /// Before the first call the latest 1,024 of them (4 MiB) are kept. From then on none is lost: a reader which falls
     /// so far behind makes the whole connection wait, answers to its own questions included.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+    /// while let Some(message) = client.next().await {
+    ///     println!("{}", message.event());
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Cancel safety
     /// Dropping the future loses no event.
@@ -320,6 +367,14 @@ impl Client {
     }
 
     /// To watch how far it is.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+    /// use sockeye_client::State;
+    ///
+    /// client.watch().until(State::is_connected).await;
+    /// # Ok(()) }
+    /// ```
     pub fn watch(&self) -> Watch {
         Watch::new(self.member.subscribe())
     }
@@ -337,6 +392,15 @@ impl Client {
     }
 
     /// Waits until the queue has room for an event; at once if the client is disconnected for good. Cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) -> Result<(), sockeye_client::BoxError> {
+    /// for n in 0..1_000_000 {
+    ///     client.ready().await;
+    ///     client.emit("n", n)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn ready(&self) {
         loop {
             let mut notified = std::pin::pin!(self.member.room.notified());
@@ -360,21 +424,6 @@ impl Member {
     /// No event is taken from now on; false if none was before.
     fn close_outbox(&self) -> bool {
         std::mem::replace(&mut self.outbox.lock().is_active, false)
-    }
-}
-
-/// The end of a client; see [`Client::disconnect`]. Dropping it changes nothing.
-#[derive(Debug)]
-pub struct Disconnected(Option<oneshot::Receiver<()>>);
-
-impl Future for Disconnected {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            Some(told) => Pin::new(told).poll(cx).map(drop),
-            None => Poll::Ready(()),
-        }
     }
 }
 

@@ -15,6 +15,15 @@ use crate::link::{Client, Message};
 impl ClientBuilder {
     /// Calls `handler` for events of this name. See [`Client::on`].
     ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://localhost:3000")
+    ///     .on("said", async |_, (who, text): (String, String)| println!("{who}: {text}"))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Panics
     /// When the name is reserved.
     #[track_caller]
@@ -47,6 +56,16 @@ impl ClientBuilder {
 
     /// Like [`Self::on`], and what `handler` returns is the answer.
     ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://localhost:3000")
+    ///     .on_with_ack("sum", async |_, (a, b): (i64, i64)| a + b)
+    ///     .on_with_ack("both", async |_, ()| ("two", 2)) // an answer of two values
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Panics
     /// When the name is reserved.
     #[track_caller]
@@ -63,6 +82,19 @@ impl ClientBuilder {
     }
 
     /// Calls `handler` for events of this name, undecoded, with the right to answer later.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://localhost:3000")
+    ///     .on_message("job", async |_, message| {
+    ///         let (number, ack) = message.split::<u32>()?;
+    ///         tokio::spawn(async move { ack.send(number + 1) }); // later
+    ///         Ok::<_, sockeye_client::BoxError>(())
+    ///     })
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Panics
     /// When the name is reserved.
@@ -98,6 +130,15 @@ impl ClientBuilder {
 
     /// Calls `handler` each time the client is connected, the first time and after every reconnection. Events are handled
     /// when it has ended.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://localhost:3000")
+    ///     .on_connect(async |client| client.emit("join", "lobby")) // after each reconnection too
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
     pub fn on_connect<F, Fut>(self, handler: F) -> Self
     where
         F: FnOnce(Client) -> Fut + Clone + Send + Sync + 'static,
@@ -120,6 +161,17 @@ impl ClientBuilder {
 
     /// Calls `handler` for every attempt that failed, and for the server's refusal. After a refusal it may call
     /// [`Client::connect`], with fresh credentials for instance.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://localhost:3000")
+    ///     .on_connect_error(async |client, error| match error.message() {
+    ///         Some("token expired") => client.connect().await,
+    ///         _ => Ok(println!("{error}")),
+    ///     })
+    ///     .start()?;
+    /// # Ok(()) }
+    /// ```
     pub fn on_connect_error<F, Fut>(mut self, handler: F) -> Self
     where
         F: FnOnce(Client, ConnectError) -> Fut + Clone + Send + Sync + 'static,
@@ -131,6 +183,15 @@ impl ClientBuilder {
 
     /// Tells `hook` of every handler that failed: an error returned, arguments that do not fit, a panic. The connection
     /// lives on. The last hook counts; without any, failures are logged at `warn`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), sockeye_client::BoxError> {
+    /// let client = sockeye_client::Client::builder("http://localhost:3000")
+    ///     .on_error(|_, error| eprintln!("{}: {error}", error.event()))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
     pub fn on_error(mut self, hook: impl Fn(&Client, HandlerError) + Send + Sync + 'static) -> Self {
         self.hooks.on_error(hook);
         self

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Far, Net, WAYS, answer_all, pass, response, seconds, settle, tasks};
 use serde_json::json;
-use sockeye::Server;
+use sockeye::{Seen, Server};
 use sockeye_client::{Client, DisconnectReason, Ending, Reconnect, State, Transport, WhenFull};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -125,9 +125,11 @@ async fn with_retries_every_event_arrives_in_order_whatever_is_cut() {
         for seed in 0..60 {
             let io = Server::new();
             let (told, mut heard) = mpsc::unbounded_channel();
+            let seen = Arc::new(Seen::new(10));
             io.on_message("n", async move |_, message| {
-                let (arrived, ack) = message.split::<(u32, String)>()?;
-                let _ = told.send(arrived);
+                let ((n, id), ack) = message.split::<(u32, String)>()?;
+                let is_new = seen.insert(&id);
+                let _ = told.send((n, id, is_new));
                 ack.send(())?;
                 Ok::<_, sockeye::BoxError>(())
             });
@@ -141,8 +143,9 @@ async fn with_retries_every_event_arrives_in_order_whatever_is_cut() {
             let mut ids = std::collections::HashSet::new();
             let mut last = None;
             while ids.len() < 20 {
-                let (n, id) = heard.recv().await.unwrap();
-                if ids.insert(id) {
+                let (n, id, is_new) = heard.recv().await.unwrap();
+                assert_eq!(ids.insert(id), is_new, "the server's helper knows the copies");
+                if is_new {
                     assert_eq!(n, last.map_or(0, |last: u32| last + 1), "in order");
                     last = Some(n);
                 } else {
