@@ -152,10 +152,10 @@ fn signed(value: i64) -> Token<'static> {
     u64::try_from(value).map_or(Token::Negative(value), Token::Positive)
 }
 
-/// Only the fixed formats of type 0 are `undefined` and dates.
+/// Only the fixed formats of type 0 are `undefined`, whatever its byte is, and dates.
 fn fixed_extension(kind: i8, bytes: &[u8]) -> Token<'_> {
     match (kind, bytes) {
-        (0, [0]) => Token::Nil,
+        (0, [_]) => Token::Nil,
         (0, bytes) if bytes.len() == 8 => Token::Date(bytes.try_into().map(i64::from_be_bytes).unwrap_or_default()),
         _ => extension(kind, bytes),
     }
@@ -227,6 +227,8 @@ mod tests {
     #[test]
     fn extensions_of_notepack() {
         assert_eq!(token(&[0xd4, 0, 0]), Some(Token::Nil));
+        assert_eq!(token(&[0xd4, 0, 0x82]), Some(Token::Nil));
+        assert_eq!(token(&[0xd4, 1, 0]), Some(Token::Bin(&[0])));
         assert_eq!(token(&[0xd7, 0, 0, 0, 0, 0, 0, 0, 0, 1]), Some(Token::Date(1)));
         assert_eq!(token(&[0xc7, 1, 0, 7]), Some(Token::Bin(&[7])));
         assert_eq!(token(&[0xc7, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8]), Some(Token::Bin(&[1, 2, 3, 4, 5, 6, 7, 8])));
