@@ -69,8 +69,8 @@ export default function lifecycle(tests) {
     const id = socket.id;
     const start = performance.now();
     assert.equal((await context.farewell(id)).reason, 'ping timeout');
-    assert.ok(performance.now() - start < 1_500, 'soon after interval and timeout');
-  }, { server: { pingInterval: 200, pingTimeout: 300 } });
+    assert.ok(performance.now() - start < 4_000, 'soon after interval and timeout');
+  }, { server: { pingInterval: 300, pingTimeout: 700 } });
 
   tests.eachTransport('a server that pings no more is given up by the client', async (context) => {
     const socket = await context.connected();
