@@ -71,18 +71,11 @@ impl Dial {
             let tunnel = proxy.tunnel(&mut *io, &address.host, address.port).await;
             tunnel.map_err(|error| ConnectError::io("the proxy gives no connection", error))?;
         }
-        self.secure(io, address).await
-    }
-
-    #[cfg(feature = "tls")]
-    async fn secure(&self, io: BoxIo, address: &Address) -> Result<BoxIo, ConnectError> {
-        let Some(tls) = self.tls.as_ref().filter(|_| address.secure) else { return Ok(io) };
-        let secured = tls.inner.connect(tls.name.clone(), io).await;
-        Ok(Box::new(secured.map_err(|error| ConnectError::io("TLS failed", error))?))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    async fn secure(&self, io: BoxIo, _: &Address) -> Result<BoxIo, ConnectError> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.as_ref().filter(|_| address.secure) {
+            let secured = tls.inner.connect(tls.name.clone(), io).await;
+            io = Box::new(secured.map_err(|error| ConnectError::io("TLS failed", error))?);
+        }
         Ok(io)
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct New {
 }
 
 impl New {
-    #[cfg_attr(not(feature = "tls"), expect(clippy::unnecessary_wraps, unused_mut, reason = "for the feature"))]
+    #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "for the feature"))]
     pub(crate) fn finish(self) -> Result<Config, ConfigError> {
         let mut config = self.config;
         config.validate()?;
