@@ -1,7 +1,7 @@
 //! The handlers, in the order of `reference-server.mjs`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use sockeye::{
     BoxError, DisconnectReason, DynamicNamespace, Listener, Namespace, Raw, Refusal, RoomEvent, Server, Socket, Target,
 };
 
-use crate::options::Refused;
+use crate::refused::{Refused, locked};
 
 /// Why each socket left, and the rooms it was in at that moment.
 type Left = Arc<Mutex<HashMap<String, Farewell>>>;
@@ -277,8 +277,4 @@ fn sorted(rooms: impl Iterator<Item = impl AsRef<str>>) -> Vec<String> {
     let mut rooms: Vec<String> = rooms.map(|room| room.as_ref().to_owned()).collect();
     rooms.sort();
     rooms
-}
-
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,6 +3,7 @@
 //! Options: `--name value`, see [`Options`]. Prints `listening <port>`; then every line on standard input is an order:
 //! `stats` prints a JSON line of what is held, `close` shuts down, the end of input ends the process.
 
+mod refused;
 mod handlers;
 mod options;
 mod suite;

@@ -1,12 +1,12 @@
 //! The command line.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sockeye::{BoxError, Cookie, Deflate, Parser, Recovery, Refusal, Server, ServerBuilder, Transport};
 
-use crate::handlers::locked;
+use crate::refused::{Refused, locked};
 
 /// Which handlers are registered.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +25,6 @@ pub(crate) struct Options {
     pub(crate) builder: ServerBuilder,
     pub(crate) refused: Refused,
 }
-
-/// Code and message of each request that was refused.
-pub(crate) type Refused = Arc<Mutex<Vec<(u8, String)>>>;
 
 impl Options {
     /// # Errors
