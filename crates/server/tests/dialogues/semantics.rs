@@ -23,6 +23,18 @@ async fn the_protocol_is_looked_at_before_the_application_is_asked() {
     assert_eq!(asked.take(), ["asked"]);
 }
 
+/// The hook sees what the client is told, where the official server says `Forbidden`.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_reported_in_its_own_words() {
+    let seen = Log::default();
+    let log = seen.clone();
+    let io = Server::builder().allow_request(async |_| Err(Refusal::new("no key")));
+    let io = io.on_connection_error(move |error| log.add(format!("{} {}", error.code(), error.message())));
+    let net = Net::new(&io.build().unwrap());
+    net.request("GET", POLLING, &[], "").expect(403, "{\"code\":4,\"message\":\"no key\"}").await;
+    assert_eq!(seen.take(), ["4 no key"]);
+}
+
 /// It is not offered, so only a client that does not listen tries it.
 #[tokio::test(start_paused = true)]
 async fn an_upgrade_that_is_not_offered_is_refused() {
