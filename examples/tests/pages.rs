@@ -47,6 +47,26 @@ fn slug(heading: &str) -> String {
     words.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-')).collect::<String>().replace(' ', "-")
 }
 
+/// Each row of a table names a file and what is in it: `file` `name` `name` `file` `name`.
+#[test]
+fn every_promise_has_its_test() {
+    let text = std::fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let mut named = 0;
+    for row in text.lines().filter(|line| line.starts_with('|')) {
+        let mut file = None;
+        for word in row.split('`').skip(1).step_by(2) {
+            if word.contains('/') && word.contains('.') {
+                let read = std::fs::read_to_string(root().join(word));
+                file = Some(read.unwrap_or_else(|_| panic!("there is no {word}: {row}")));
+            } else if let Some(file) = &file {
+                assert!(file.contains(word), "no test {word:?}: {row}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 50, "{named}");
+}
+
 #[test]
 fn every_difference_has_its_test() {
     let text = std::fs::read_to_string(root().join("docs/protocol-notes.md")).unwrap();
