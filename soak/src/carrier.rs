@@ -147,7 +147,7 @@ impl Polling {
         });
         let body = texts.collect::<Vec<_>>().join(&SEPARATOR.to_string());
         self.posts.write(http::post(&self.sid, &body).as_bytes()).await?;
-        match http::body(&mut self.posts).await?.as_str() {
+        match http::body(&mut self.posts).await.map_err(|error| told("POST", error))?.as_str() {
             "ok" => Ok(()),
             other => Err(io::Error::other(format!("a POST was answered with {other:?}"))),
         }
@@ -168,7 +168,7 @@ impl Polling {
     }
 
     async fn take_poll(&mut self) -> io::Result<()> {
-        let body = http::body(&mut self.polls).await?;
+        let body = http::body(&mut self.polls).await.map_err(|error| told("GET", error))?;
         self.polled = false;
         for packet in body.split(SEPARATOR) {
             self.ready.push_back(match packet.strip_prefix('b') {
@@ -180,6 +180,11 @@ impl Polling {
         }
         Ok(())
     }
+}
+
+/// An error, and which request it answers.
+fn told(method: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{method}: {error}"))
 }
 
 async fn open(route: Route, sid: Option<&str>) -> io::Result<Wire> {

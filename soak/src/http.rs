@@ -32,15 +32,16 @@ pub(crate) fn websocket(sid: Option<&str>) -> String {
 /// The body of the next response, which has status 200. Cancel safe.
 pub(crate) async fn body(wire: &mut Wire) -> io::Result<String> {
     let (head, end) = head(wire).await?;
-    if !head.starts_with("HTTP/1.1 200 ") {
-        return Err(io::Error::other(format!("answered: {}", head.lines().next().unwrap_or_default())));
-    }
     let length: usize = field(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     while wire.unread.len() < end + length {
         wire.read().await?;
     }
     let body = wire.unread.drain(..end + length).skip(end).collect();
-    String::from_utf8(body).map_err(io::Error::other)
+    let body = String::from_utf8(body).map_err(io::Error::other)?;
+    if head.starts_with("HTTP/1.1 200 ") {
+        return Ok(body);
+    }
+    Err(io::Error::other(format!("{}: {body}", head.lines().next().unwrap_or_default())))
 }
 
 /// The answer to [`websocket`].
