@@ -2,6 +2,8 @@
 
 mod running;
 mod serving;
+#[cfg(unix)]
+mod descriptors;
 #[cfg(target_os = "linux")]
 mod talker;
 #[cfg(target_os = "linux")]
