@@ -49,7 +49,7 @@ pub(crate) struct GateOptions {
     #[arg(long, env = "SOCKEYE_TRUST_PROXY", value_name = "NETWORK", value_delimiter = ',')]
     pub(crate) trust_proxy: Vec<String>,
 
-    /// Origin of pages elsewhere that may talk to this server, https://example.org; several with commas, * for all
+    /// Origin of pages elsewhere that may talk to this server, as `https://example.org`; several with commas, * for all
     /// [default: only pages of its own]
     #[arg(long, env = "SOCKEYE_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) origin: Vec<String>,
@@ -74,6 +74,14 @@ pub(crate) struct SizeOptions {
     /// Longest message of a client in no namespace, in bytes [default: 16384]
     #[arg(long, env = "SOCKEYE_MAX_UNCONNECTED_PAYLOAD", value_name = "BYTES")]
     pub(crate) max_unconnected_payload: Option<usize>,
+
+    /// Longest head of a request, in bytes, a power of two, at least 8192 [default: 16384]
+    #[arg(long, env = "SOCKEYE_MAX_HEAD", value_name = "BYTES")]
+    pub(crate) max_head: Option<usize>,
+
+    /// WebSocket frames of one message [default: 65536]
+    #[arg(long, env = "SOCKEYE_MAX_FRAGMENTS", value_name = "NUMBER")]
+    pub(crate) max_fragments: Option<usize>,
 
     /// Attachments of one packet [default: 10]
     #[arg(long, env = "SOCKEYE_MAX_ATTACHMENTS", value_name = "NUMBER")]
@@ -121,6 +129,10 @@ pub(crate) struct QueueOptions {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "How long things may take")]
 pub(crate) struct TimeOptions {
+    /// Seconds for the head of a request, and for the body of a POST [default: 30]
+    #[arg(long, env = "SOCKEYE_REQUEST_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) request_timeout: Option<Duration>,
+
     /// Seconds between two heartbeats [default: 25]
     #[arg(long, env = "SOCKEYE_PING_INTERVAL", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) ping_interval: Option<Duration>,
@@ -140,6 +152,22 @@ pub(crate) struct TimeOptions {
     /// Seconds for the attachments of a packet [default: 60]
     #[arg(long, env = "SOCKEYE_ATTACHMENT_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) attachment_timeout: Option<Duration>,
+}
+
+/// What is asked of the heads of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heads {
+    /// Longest, in bytes.
+    pub(crate) most: usize,
+    /// How long one may take, the wait for its beginning included.
+    pub(crate) timeout: Duration,
+}
+
+impl Default for Heads {
+    /// As the server has them.
+    fn default() -> Self {
+        Self { most: 16 * 1024, timeout: Duration::from_secs(30) }
+    }
 }
 
 /// What happens when too much waits for a client.
@@ -164,6 +192,15 @@ impl LimitOptions {
         let builder = self.queues.set(builder);
         self.times.set(builder).build()
     }
+
+    /// The bounds of the HTTP side, where it is not the server that accepts connections.
+    pub(crate) fn heads(&self) -> Heads {
+        let usual = Heads::default();
+        Heads {
+            most: self.sizes.max_head.map_or(usual.most, usize::next_power_of_two),
+            timeout: self.times.request_timeout.unwrap_or(usual.timeout),
+        }
+    }
 }
 
 impl GateOptions {
@@ -187,6 +224,8 @@ impl SizeOptions {
         let builder = rate(builder, self.byte_rate, ServerBuilder::byte_rate);
         let builder = with(builder, self.max_payload, ServerBuilder::max_payload);
         let builder = with(builder, self.max_unconnected_payload, ServerBuilder::max_unconnected_payload);
+        let builder = with(builder, self.max_head, ServerBuilder::max_head);
+        let builder = with(builder, self.max_fragments, ServerBuilder::max_fragments);
         let builder = with(builder, self.max_attachments, ServerBuilder::max_attachments);
         let builder = with(builder, self.max_attachment_bytes, ServerBuilder::max_attachment_bytes);
         let builder = with(builder, self.max_depth, ServerBuilder::max_depth);
@@ -216,6 +255,7 @@ impl QueueOptions {
 
 impl TimeOptions {
     fn set(&self, builder: ServerBuilder) -> ServerBuilder {
+        let builder = with(builder, self.request_timeout, ServerBuilder::request_timeout);
         let builder = with(builder, self.ping_interval, ServerBuilder::ping_interval);
         let builder = with(builder, self.ping_timeout, ServerBuilder::ping_timeout);
         let builder = with(builder, self.connect_timeout, ServerBuilder::connect_timeout);

@@ -59,9 +59,10 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let readiness = Readiness::default();
     let probes = probes::routes(&io, &readiness);
     let page = Router::new().nest_service("/socket.io", io.service()).fallback(assets::serve);
+    let heads = options.limits.heads();
     let sites = match monitor {
-        Some(monitor) => vec![Site::start(listener, page), Site::start(monitor, probes)],
-        None => vec![Site::start(listener, page.merge(probes))],
+        Some(monitor) => vec![Site::start(listener, page, heads), Site::start(monitor, probes, heads)],
+        None => vec![Site::start(listener, page.merge(probes), heads)],
     };
     terminal::greet(address, monitor_address, made_up.as_deref());
     wait_and_close(signal, options, &io, &readiness, sites).await;

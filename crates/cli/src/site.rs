@@ -18,10 +18,8 @@ use tokio::task::JoinHandle;
 use tower_service::Service;
 use tracing::{debug, warn};
 
-/// How long a client may take for the head of a request, the wait for its beginning included.
-const HEAD_DEADLINE: Duration = Duration::from_secs(30);
-/// Longest head of a request, in bytes, as in Node.js: what the server keeps of one is no longer.
-const MAX_HEAD: usize = 16 * 1024;
+use crate::limits::Heads;
+
 /// How long requests that are being answered may still take at the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
@@ -35,9 +33,9 @@ pub(crate) struct Site {
 
 impl Site {
     /// Begins to serve.
-    pub(crate) fn start(listener: TcpListener, routes: Router) -> Self {
+    pub(crate) fn start(listener: TcpListener, routes: Router, heads: Heads) -> Self {
         let (stop, stopped) = watch::channel(false);
-        Self { stop, task: tokio::spawn(accept(listener, routes, stopped)) }
+        Self { stop, task: tokio::spawn(accept(listener, routes, heads, stopped)) }
     }
 
     /// Accepts no more connections, ends those which wait for requests, and lets requests be answered for a second.
@@ -49,7 +47,7 @@ impl Site {
     }
 }
 
-async fn accept(listener: TcpListener, routes: Router, mut stopped: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, routes: Router, heads: Heads, mut stopped: watch::Receiver<bool>) {
     // Each connection holds a sender: when the last is gone, there is nothing to receive.
     let (open, mut closed) = mpsc::channel::<()>(1);
     loop {
@@ -65,7 +63,7 @@ async fn accept(listener: TcpListener, routes: Router, mut stopped: watch::Recei
                 }
                 let (routes, stopped, open) = (routes.clone(), stopped.clone(), open.clone());
                 tokio::spawn(async move {
-                    serve(stream, address, routes, stopped).await;
+                    serve(stream, address, routes, heads, stopped).await;
                     drop(open);
                 });
             }
@@ -93,7 +91,7 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 /// Serves the requests of one connection until it ends, or becomes a WebSocket.
-async fn serve<S>(stream: S, address: SocketAddr, routes: Router, mut stopped: watch::Receiver<bool>)
+async fn serve<S>(stream: S, address: SocketAddr, routes: Router, heads: Heads, mut stopped: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -103,8 +101,8 @@ where
     });
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .max_buf_size(MAX_HEAD)
+        .header_read_timeout(heads.timeout)
+        .max_buf_size(heads.most)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut http = pin!(http);
@@ -139,7 +137,7 @@ mod tests {
         );
         let (ours, theirs) = duplex(20_000);
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve(theirs, ([192, 0, 2, 1], 1).into(), routes, stopped));
+        tokio::spawn(serve(theirs, ([192, 0, 2, 1], 1).into(), routes, Heads::default(), stopped));
         (ours, stop)
     }
 
@@ -161,7 +159,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn heads_have_a_length() {
-        for (length, status) in [(MAX_HEAD - 1, "200"), (MAX_HEAD, "200"), (MAX_HEAD + 1, "431")] {
+        let most = Heads::default().most;
+        for (length, status) in [(most - 1, "200"), (most, "200"), (most + 1, "431")] {
             let (mut stream, _stop) = open();
             let start = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Pad: ";
             let head = format!("{start}{}\r\n\r\n", "p".repeat(length - start.len() - 4));

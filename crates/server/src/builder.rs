@@ -88,6 +88,31 @@ impl ServerBuilder {
         self
     }
 
+    /// Frames that one message over WebSocket may come in, empty ones included. Default 65,536, which are 4 MiB in frames
+    /// of 64 bytes; a message in more disconnects the client. 1 takes whole messages only, as all known clients send them.
+    pub fn max_fragments(mut self, frames: usize) -> Self {
+        self.config.max_fragments = frames;
+        self
+    }
+
+    /// Longest head of a request, in bytes, where [`Server::listen`](crate::Server::listen) or a sibling of it accepts
+    /// connections. Default 16 KiB, as in Node.js; at least 8 KiB, and rounded up to a power of two, in which heads are
+    /// read. A longer one is answered by 431. A framework in which the server is mounted has a bound of its own.
+    pub fn max_head(mut self, bytes: usize) -> Self {
+        self.config.max_head = bytes.checked_next_power_of_two().unwrap_or(bytes);
+        self
+    }
+
+    /// How long the head of a request may take, the wait for its beginning included (where the server accepts connections
+    /// itself), and then the body of a POST (everywhere). Default 30 s; then the connection is closed, and the session of a
+    /// body that did not arrive with it.
+    ///
+    /// Too short cuts off slow lines, and makes idle clients connect anew; too long lets silent ones keep a connection.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.config.request_timeout = timeout;
+        self
+    }
+
     /// Which transports clients may use. Default polling and WebSocket.
     pub fn transports(mut self, transports: &[Transport]) -> Self {
         let name = |transport: &Transport| match transport {

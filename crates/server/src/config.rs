@@ -64,6 +64,9 @@ pub(crate) struct Config {
     pub(crate) trusted: Trusted,
     pub(crate) proxy_protocol: bool,
     pub(crate) unconnected_payload: usize,
+    pub(crate) max_fragments: usize,
+    pub(crate) max_head: usize,
+    pub(crate) request_timeout: Duration,
     pub(crate) events: Option<Rate>,
     pub(crate) bytes: Option<Rate>,
     pub(crate) adapter: Arc<dyn Adapter>,
@@ -98,6 +101,9 @@ impl Default for Config {
             trusted: Trusted::default(),
             proxy_protocol: false,
             unconnected_payload: 16 * 1024,
+            max_fragments: 65_536,
+            max_head: 16 * 1024,
+            request_timeout: Duration::from_secs(30),
             events: None,
             bytes: None,
             adapter: Arc::new(Local),
@@ -140,6 +146,7 @@ impl Config {
                 "attachment_timeout is zero: no attachment could arrive in time; max_attachments(0) takes none",
             ),
             (self.ack_timeout.is_zero(), "ack_timeout is zero: no answer could come in time"),
+            (self.request_timeout.is_zero(), "request_timeout is zero: no request could arrive in time"),
         ])
     }
 
@@ -147,6 +154,11 @@ impl Config {
         first(&[
             (self.engine.max_payload == 0, "max_payload is zero: no client could send anything"),
             (self.unconnected_payload == 0, "max_unconnected_payload is zero: no client could send CONNECT"),
+            (self.max_fragments == 0, "max_fragments is zero: no WebSocket client could send anything"),
+            (
+                self.max_head < 8 * 1024,
+                "max_head is less than 8,192 bytes: requests with ordinary cookies would be refused",
+            ),
             (self.outbox_bytes == 0, "the outbox bound is zero bytes: nothing could be sent"),
             (self.outbox_packets == 0, "the outbox bound is zero packets: nothing could be sent"),
             (self.max_pending_acks == 0, "max_pending_acks is zero: no answer could be waited for"),

@@ -286,6 +286,24 @@ async fn an_upgrade_that_stops_is_given_up_and_polling_goes_on() {
     }
 }
 
+/// Head and body of a request have the time that the options give them.
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_request_can_be_set() {
+    let limit = Duration::from_secs(3);
+    let io = Server::builder().request_timeout(limit).build().expect("the options agree");
+    let net = Net::new(&io);
+    let (mut half_a_body, target) = polling(&io, true).await;
+    half_a_body.write(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n42")).await;
+    let mut half_a_head = Wire::open(&io);
+    half_a_head.write("GET /socket.io/ HTTP/1.1\r\nHo").await;
+    let mut wires = [half_a_head, half_a_body];
+    net.advance(Duration::from_millis(2_999)).await;
+    assert!(!wires[0].is_closed().await && io.metrics().sessions == 1);
+    net.advance(Duration::from_millis(1)).await;
+    assert!(is_gone(&io, &mut wires).await);
+    net.assert_clean().await;
+}
+
 /// Who answers pings and does nothing else has deadlines too: for a namespace, and for the rest of a packet.
 #[tokio::test(start_paused = true)]
 async fn pongs_alone_are_not_enough() {

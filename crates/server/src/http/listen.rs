@@ -26,10 +26,6 @@ use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
 use crate::transport::io::{Io, Stream};
 
-/// How long a client may take for the head of a request.
-const HEAD_DEADLINE: Duration = Duration::from_secs(30);
-/// Longest head of a request, in bytes, as in Node.js: what the server keeps of one is no longer.
-const MAX_HEAD: usize = 16 * 1024;
 /// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -112,7 +108,8 @@ impl Connection {
         if !self.core.config.proxy_protocol {
             return Some(self);
         }
-        match tokio::time::timeout(HEAD_DEADLINE, announced(&self.core, &mut self.io, self.address)).await {
+        let limit = self.core.config.request_timeout;
+        match tokio::time::timeout(limit, announced(&self.core, &mut self.io, self.address)).await {
             Ok(Ok(client)) => {
                 self.address = client;
                 return Some(self);
@@ -129,8 +126,9 @@ impl Connection {
     pub(crate) async fn serve(self) {
         let Some(mut this) = self.announced().await else { return };
         let mut closing = this.core.closing();
+        let limit = this.core.config.request_timeout;
         let begun = tokio::select! {
-            begun = tokio::time::timeout(HEAD_DEADLINE, super::preface::read(&mut *this.io)) => begun,
+            begun = tokio::time::timeout(limit, super::preface::read(&mut *this.io)) => begun,
             () = closing.wait() => return,
         };
         match begun {
@@ -152,11 +150,12 @@ impl Connection {
     /// HTTP/1.1; `begun` are bytes that were read already.
     pub(crate) async fn serve_http1(self, begun: bytes::Bytes, closing: Closing) {
         let Self { core, io, address, secured, hold: _hold } = self;
+        let (max_head, limit) = (core.config.max_head, core.config.request_timeout);
         let service = service_fn(move |request| answer(Arc::clone(&core), request, address, secured));
         let http = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_DEADLINE)
-            .max_buf_size(MAX_HEAD)
+            .header_read_timeout(limit)
+            .max_buf_size(max_head)
             .serve_connection(TokioIo::new(Stream::new(io, begun)), service)
             .with_upgrades();
         run(std::pin::pin!(http), closing, http1::UpgradeableConnection::graceful_shutdown).await;
@@ -166,19 +165,20 @@ impl Connection {
     #[cfg(feature = "http2")]
     pub(crate) async fn serve_http2(self, begun: bytes::Bytes, closing: Closing) {
         let Self { core, io, address, secured, hold: _hold } = self;
+        let (max_head, limit) = (core.config.max_head, core.config.request_timeout);
         let service = service_fn(move |request| answer(Arc::clone(&core), request, address, secured));
         let http = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
             .timer(TokioTimer::new())
             // Two requests at a time for each session; pages of one browser share a connection.
             .max_concurrent_streams(256)
-            .max_header_list_size(16 * 1024)
+            .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(64)
             .initial_stream_window_size(64 * 1024)
             .initial_connection_window_size(1024 * 1024)
             .max_send_buf_size(64 * 1024)
-            .keep_alive_interval(HEAD_DEADLINE)
-            .keep_alive_timeout(HEAD_DEADLINE)
+            .keep_alive_interval(limit)
+            .keep_alive_timeout(limit)
             .serve_connection(TokioIo::new(Stream::new(io, begun)), service);
         run(std::pin::pin!(http), closing, http2::Connection::graceful_shutdown).await;
     }

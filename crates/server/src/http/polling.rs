@@ -1,7 +1,6 @@
 //! GET and POST of a polling session.                                                     [EIO4 "HTTP long-polling"]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_channel::oneshot;
@@ -18,9 +17,6 @@ use crate::compression::HttpCompression;
 use crate::config::Config;
 use crate::encoding::Encoding;
 use crate::link::{Answer, Link, Request};
-
-/// How long the body of a POST may take.
-const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A body from this size on is compressed by a thread that may be busy for long.
 const BLOCKING: usize = 64 * 1024;
@@ -103,7 +99,7 @@ where
         return closing(empty(StatusCode::BAD_REQUEST));
     }
     let limit = link.max_payload();
-    let body = match tokio::time::timeout(BODY_DEADLINE, collect(body, limit)).await {
+    let body = match tokio::time::timeout(link.config.request_timeout, collect(body, limit)).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
             posting.lost = false;

@@ -86,7 +86,8 @@ pub(crate) fn surplus(link: &Arc<Link>, parts: &mut request::Parts) -> Response<
 
 fn websocket(upgraded: Upgraded, link: &Link, params: Option<Params>) -> WebSocket {
     let form = Form::new(link.revision, link.takes_binary);
-    let socket = WebSocket::new(into_stream(upgraded), form, link.max_payload());
+    let limits = ws::Limits { max_message: link.max_payload(), max_fragments: link.config.max_fragments };
+    let socket = WebSocket::new(into_stream(upgraded), form, limits);
     match (params, link.config.deflate) {
         (Some(params), Some(knobs)) => socket.with_deflate(params, knobs),
         _ => socket,

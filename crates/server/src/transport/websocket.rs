@@ -90,8 +90,7 @@ impl Form {
 }
 
 impl WebSocket {
-    pub(crate) fn new(stream: Stream, form: Form, max_payload: usize) -> Self {
-        let limits = ws::Limits { max_message: max_payload, ..ws::Limits::default() };
+    pub(crate) fn new(stream: Stream, form: Form, limits: ws::Limits) -> Self {
         let decoder = ws::Decoder::new(Role::Server, limits);
         Self { stream, decoder, unsent: VecDeque::new(), pong: None, form, deflation: None }
     }

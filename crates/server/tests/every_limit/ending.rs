@@ -111,6 +111,15 @@ const CASES: &[Case] = &[
         answer: None,
     },
     Case {
+        limit: Limit::Fragments,
+        stage: Member,
+        server: |builder| builder.max_fragments(3),
+        most: 3,
+        pieces: |n| fragments("42[\"x\"]", n),
+        code: 1008,
+        answer: None,
+    },
+    Case {
         limit: Limit::Attachments,
         stage: Member,
         server: |builder| builder,

@@ -190,13 +190,17 @@ async fn events_that_wait_in_several_namespaces() {
     }
 }
 
-/// The head of a request may have 16 KiB, as in Node.js.
+/// The head of a request may have 16 KiB, as in Node.js, or what the options say.
 #[tokio::test(start_paused = true)]
 async fn heads_of_requests() {
-    const MOST: usize = 16 * 1024;
+    heads(Server::builder, 16 * 1024).await;
+    heads(|| Server::builder().max_head(20_000), 32 * 1024).await;
+}
+
+async fn heads(builder: fn() -> ServerBuilder, most: usize) {
     for transport in ["polling", "websocket"] {
-        for (length, fits) in [(MOST - 1, true), (MOST, true), (MOST + 1, false)] {
-            let io = Server::new();
+        for (length, fits) in [(most - 1, true), (most, true), (most + 1, false)] {
+            let io = builder().build().unwrap();
             let (mut pipe, end) = tokio::io::duplex(1 << 20);
             let server = io.clone();
             let serving = tokio::spawn(async move { server.serve_stream(end, None).await });

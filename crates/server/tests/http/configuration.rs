@@ -31,12 +31,19 @@ fn times_that_leave_no_time() {
         "connect_timeout is zero: no client could join a namespace"
     );
     assert_eq!(refused(builder().ack_timeout(Duration::ZERO)), "ack_timeout is zero: no answer could come in time");
+    let request = "request_timeout is zero: no request could arrive in time";
+    assert_eq!(refused(builder().request_timeout(Duration::ZERO)), request);
 }
 
 #[test]
 fn bounds_that_leave_no_room() {
     let builder = Server::builder;
     assert_eq!(refused(builder().max_payload(0)), "max_payload is zero: no client could send anything");
+    let frames = "max_fragments is zero: no WebSocket client could send anything";
+    assert_eq!(refused(builder().max_fragments(0)), frames);
+    let head = "max_head is less than 8,192 bytes: requests with ordinary cookies would be refused";
+    assert_eq!(refused(builder().max_head(4_096)), head);
+    assert!(builder().max_head(8_192).build().is_ok());
     assert_eq!(refused(builder().outbox(0, 1)), "the outbox bound is zero bytes: nothing could be sent");
     assert_eq!(refused(builder().outbox(1, 0)), "the outbox bound is zero packets: nothing could be sent");
     let unconnected = "max_unconnected_payload is zero: no client could send CONNECT";
