@@ -51,7 +51,7 @@ fn bench(options: &Options) -> Result<(), String> {
         machine: process::machine(),
         commit: peer::commit(&places.root),
         scale: options.scale,
-        rounds: options.rounds,
+        rounds: options.rounds.targets,
         peers: Vec::new(),
         absent: Vec::new(),
         series: BTreeMap::new(),
@@ -92,10 +92,14 @@ fn bench(options: &Options) -> Result<(), String> {
 /// Rounds outside, peers inside: what changes on the machine meanwhile meets all peers alike.
 fn measure(options: &Options, peers: &[Peer], results: &mut Results) -> Result<(), String> {
     let keys = keys(options);
-    let total = keys.iter().map(|key| takers(peers, *key).count()).sum::<usize>() * options.rounds;
+    let rounds = |key: &Key| {
+        let has_target = table::has_target(ALL[key.0].name) && key.1 == Placement::Pinned;
+        if has_target { options.rounds.targets } else { options.rounds.others }
+    };
+    let total: usize = keys.iter().map(|key| takers(peers, *key).count() * rounds(key)).sum();
     let mut done = 0;
-    for round in 0..options.rounds {
-        for &key in &keys {
+    for round in 0..options.rounds.targets.max(options.rounds.others) {
+        for &key in keys.iter().filter(|key| round < rounds(key)) {
             let scenario = &ALL[key.0];
             let takers: Vec<_> = takers(peers, key).collect();
             for turn in 0..takers.len() {

@@ -13,7 +13,7 @@ Measures Socket.IO servers side by side.
   --quick            a look in a few minutes: short, few clients, one round; not kept in bench/results
   --only a,b         these scenarios only
   --peers a,b        these peers only: sockeye, socketioxide, node, python, floor
-  --rounds N         rounds, interleaved; default 3, with --quick 1
+  --rounds N         rounds, interleaved; default 3 of what has a target and 1 of the rest, with --quick 1
   --placement P      pinned (server and load on a core each), free (two workers, not pinned), both; default both
   --out DIR          where results go; default bench/results, with --quick target/bench
   --list             names of the scenarios
@@ -25,7 +25,7 @@ pub(crate) struct Options {
     pub(crate) scale: Scale,
     pub(crate) only: Vec<String>,
     pub(crate) peers: Vec<&'static str>,
-    pub(crate) rounds: usize,
+    pub(crate) rounds: Rounds,
     pub(crate) placements: Vec<Placement>,
     pub(crate) out: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ impl Options {
             scale: Scale::Full,
             only: Vec::new(),
             peers: NAMES.to_vec(),
-            rounds: 0,
+            rounds: Rounds { targets: 0, others: 0 },
             placements: vec![Placement::Pinned, Placement::Free],
             out: None,
         };
@@ -47,7 +47,10 @@ impl Options {
                 "--quick" => options.scale = Scale::Quick,
                 "--only" => options.only = scenarios(&value()?)?,
                 "--peers" => options.peers = peers(&value()?)?,
-                "--rounds" => options.rounds = rounds(&value()?)?,
+                "--rounds" => {
+                    let rounds = rounds(&value()?)?;
+                    options.rounds = Rounds { targets: rounds, others: rounds };
+                }
                 "--placement" => options.placements = placements(&value()?)?,
                 "--out" => options.out = Some(value()?.into()),
                 "--list" => {
@@ -63,11 +66,20 @@ impl Options {
                 other => return Err(format!("unknown argument {other}; see --help")),
             }
         }
-        if options.rounds == 0 {
-            options.rounds = options.scale.pick(1, 3);
+        if options.rounds.targets == 0 {
+            options.rounds = Rounds { targets: options.scale.pick(1, 3), others: 1 };
         }
         Ok(Some(options))
     }
+}
+
+/// How often things are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rounds {
+    /// What must reach a target.
+    pub(crate) targets: usize,
+    /// Everything else.
+    pub(crate) others: usize,
 }
 
 fn scenarios(list: &str) -> Result<Vec<String>, String> {
@@ -114,11 +126,11 @@ mod tests {
     fn reads_a_command_line() {
         let options = parse("--quick --only echo-1,idle --peers node,sockeye --rounds 2 --placement free");
         let options = options.unwrap().expect("something to do");
-        assert_eq!((options.scale, options.rounds), (Scale::Quick, 2));
+        assert_eq!((options.scale, options.rounds), (Scale::Quick, Rounds { targets: 2, others: 2 }));
         assert_eq!(options.only, ["echo-1", "idle"]);
         assert_eq!(options.peers, ["sockeye", "node"]);
         assert_eq!(options.placements, [Placement::Free]);
-        assert_eq!(parse("").unwrap().expect("all").rounds, 3);
+        assert_eq!(parse("").unwrap().expect("all").rounds, Rounds { targets: 3, others: 1 });
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Target {
     }
 }
 
+/// Whether a scenario has to reach something.
+pub(crate) fn has_target(scenario: &str) -> bool {
+    TARGETS.iter().any(|target| target.scenario == scenario)
+}
+
 /// The whole report.
 pub(crate) fn markdown(results: &Results, scenarios: &[Scenario]) -> String {
     let mut out = String::new();
@@ -56,7 +61,7 @@ pub(crate) fn markdown(results: &Results, scenarios: &[Scenario]) -> String {
 
 fn head(results: &Results, out: &mut String) {
     let Results { date, machine, commit, rounds, .. } = results;
-    let _ = writeln!(out, "{date}, {machine}, commit {commit}; medians of {rounds} interleaved rounds.");
+    let _ = writeln!(out, "{date}, {machine}, commit {commit}; medians of up to {rounds} interleaved rounds.");
     if results.scale == Scale::Quick {
         let _ = writeln!(out, "A quick look: short, and with fewer clients than the titles say.");
     }
