@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::recovery::Log;
 use crate::rooms::{Room, RoomEvent, Watchers, address};
+use crate::spare;
 
 /// A socket, as its namespace knows it.
 pub(crate) struct Member {
@@ -234,9 +235,13 @@ impl Hub {
         let left: Vec<_> = place.rooms.iter().map(|room| (room.clone(), self.remove_from_room(room, member))).collect();
         drop(place);
         let hash = self.hasher.hash_one(&member.id);
-        if let Ok(found) = shard(&self.members, hash).write().find_entry(hash, |other| Arc::ptr_eq(other, member)) {
+        let mut shard = shard(&self.members, hash).write();
+        if let Ok(found) = shard.find_entry(hash, |other| Arc::ptr_eq(other, member)) {
             found.remove();
             self.metrics.sockets.down();
+        }
+        if let Some(fit) = spare::fit(shard.len(), shard.capacity()) {
+            shard.shrink_to(fit, |member| self.hasher.hash_one(&member.id));
         }
         Some(left)
     }
@@ -299,6 +304,9 @@ impl Hub {
         let last = found.is_empty();
         if last {
             shard.remove(room);
+            if let Some(fit) = spare::fit(shard.len(), shard.capacity()) {
+                shard.shrink_to(fit);
+            }
         }
         last
     }

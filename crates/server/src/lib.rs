@@ -394,6 +394,7 @@ mod ack;
 mod outbox;
 mod transport;
 mod link;
+mod spare;
 mod rooms;
 mod hub;
 mod selector;

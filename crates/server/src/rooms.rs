@@ -8,6 +8,8 @@ use hashbrown::HashMap;
 use parking_lot::RwLock;
 use smol_str::SmolStr;
 
+use crate::spare;
+
 /// What happened to a room on this server. A socket's own id is no room in this sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -121,6 +123,12 @@ impl<T> Room<T> {
         }
         if self.members.len() < INDEX_FROM / 2 {
             self.index = None;
+        }
+        if let Some(fit) = spare::fit(self.members.len(), self.members.capacity()) {
+            self.members.shrink_to(fit);
+            if let Some(index) = &mut self.index {
+                index.shrink_to(fit);
+            }
         }
         true
     }

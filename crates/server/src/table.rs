@@ -7,6 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use parking_lot::RwLock;
 
 use crate::link::Link;
+use crate::spare;
 
 /// Number of parts, each with a lock of its own.
 const SHARDS: usize = 16;
@@ -38,8 +39,12 @@ impl Table {
 
     pub(crate) fn remove(&self, link: &Arc<Link>) {
         let hash = self.hash(link.sid.as_str());
-        if let Ok(found) = self.shard(hash).write().find_entry(hash, |other| Arc::ptr_eq(other, link)) {
+        let mut shard = self.shard(hash).write();
+        if let Ok(found) = shard.find_entry(hash, |other| Arc::ptr_eq(other, link)) {
             found.remove();
+        }
+        if let Some(fit) = spare::fit(shard.len(), shard.capacity()) {
+            shard.shrink_to(fit, |link| self.hash(link.sid.as_str()));
         }
     }
 
