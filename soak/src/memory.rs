@@ -1,11 +1,10 @@
-//! Counts what is allocated; refuses nothing.
-
-use std::alloc::System;
+//! The allocator of the binary `sockeye`, with a count of what is allocated.
 
 use cap::Cap;
+use mimalloc::MiMalloc;
 
 #[global_allocator]
-static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
 
 /// Bytes allocated and not freed.
 pub(crate) fn allocated() -> usize {
