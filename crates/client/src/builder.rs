@@ -131,7 +131,6 @@ impl ClientBuilder {
     /// Outside of a tokio runtime.
     pub fn start(self) -> Result<Client, ConfigError> {
         let client = self.build()?;
-        client.member.activate();
         drop(client.start());
         Ok(client)
     }

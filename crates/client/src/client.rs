@@ -16,7 +16,7 @@ use crate::ack::AckFuture;
 use crate::config::Retries;
 use crate::disconnected::Disconnected;
 use crate::error::{ConnectError, DisconnectReason, EmitError, HandlerError};
-use crate::link::{Client, Command, Member, Message};
+use crate::link::{Client, Member, Message};
 use crate::queue::{Item, Kind};
 use crate::session;
 use crate::state::{State, Watch};
@@ -38,6 +38,9 @@ impl Client {
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing: the client goes on connecting.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, unless the connection serves another namespace already.
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let done = self.start();
         done.await.unwrap_or_else(|_| Err(ConnectError::closed()))
@@ -46,15 +49,11 @@ impl Client {
     /// Begins to connect; the receiver is told how that ended.
     pub(crate) fn start(&self) -> oneshot::Receiver<Result<(), ConnectError>> {
         let (done, told) = oneshot::channel();
-        let command = Command::Connect { member: Arc::clone(&self.member), done: Some(done) };
-        self.command(command);
-        told
-    }
-
-    fn command(&self, command: Command) {
-        if !self.member.link.command(command) {
-            session::start(Arc::clone(&self.member.link));
+        let link = &self.member.link;
+        if let Some(runtime) = link.connect(&self.member, done) {
+            session::start(Arc::clone(link), &runtime);
         }
+        told
     }
 
     /// Leaves the namespace for good: nothing connects again by itself. The last namespace to leave closes the
@@ -63,12 +62,7 @@ impl Client {
     /// Takes effect at once; await the result to know when nothing is left to send. Handlers that still run are not
     /// waited for, so that this can be called in them. A client which waits for its first connection stops.
     pub fn disconnect(&self) -> Disconnected {
-        let (done, told) = oneshot::channel();
-        if !self.member.close_outbox() {
-            return Disconnected(None);
-        }
-        self.command(Command::Disconnect { member: Arc::clone(&self.member), done });
-        Disconnected(Some(told))
+        Disconnected(self.member.link.disconnect(&self.member))
     }
 
     /// Sends an event. Never waits: `Ok` means that it is queued. While the client is not connected it waits in the
@@ -419,11 +413,6 @@ impl Member {
     fn has_room(&self) -> bool {
         let outbox = self.outbox.lock();
         !outbox.is_active || outbox.queue.has_room(&self.limits)
-    }
-
-    /// No event is taken from now on; false if none was before.
-    fn close_outbox(&self) -> bool {
-        std::mem::replace(&mut self.outbox.lock().is_active, false)
     }
 }
 

@@ -10,8 +10,9 @@ use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 use smol_str::SmolStr;
-use sockeye_protocol::event::{Asker, EmitError, Handle, Listeners};
+use sockeye_protocol::event::{self, Asker, EmitError, Listeners};
 use sockeye_protocol::{AckId, NamespacePath, Outgoing, OwnedArgs, Parser};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use crate::config::{Config, Limits};
@@ -60,15 +61,41 @@ impl Link {
         }
     }
 
-    /// Asks something of the task; false if there is none, which must then be started.
+    /// Asks the task to connect a client, which takes events from now on. If there is no task: the runtime in which it
+    /// must be started.
+    ///
+    /// # Panics
+    /// When there is no task, outside of a tokio runtime. Nothing is changed then.
     #[must_use]
-    pub(crate) fn command(&self, command: Command) -> bool {
+    pub(crate) fn connect(
+        &self,
+        member: &Arc<Member>,
+        done: oneshot::Sender<Result<(), ConnectError>>,
+    ) -> Option<Handle> {
         let mut mailbox = self.mailbox.lock();
-        mailbox.commands.push(command);
-        let was_running = std::mem::replace(&mut mailbox.is_running, true);
+        let runtime = (!mailbox.is_running).then(Handle::current);
+        mailbox.is_running = true;
+        // Before the task can see the command, and in the order of the commands.
+        member.activate();
+        mailbox.commands.push(Command::Connect { member: Arc::clone(member), done: Some(done) });
         drop(mailbox);
         self.ring();
-        was_running
+        runtime
+    }
+
+    /// Asks the task to disconnect a client, which takes no events from now on. `None` if there is no task, and so
+    /// nothing to do.
+    pub(crate) fn disconnect(&self, member: &Arc<Member>) -> Option<oneshot::Receiver<()>> {
+        let mut mailbox = self.mailbox.lock();
+        if !mailbox.is_running {
+            return None;
+        }
+        let (done, told) = oneshot::channel();
+        member.outbox.lock().is_active = false;
+        mailbox.commands.push(Command::Disconnect { member: Arc::clone(member), done });
+        drop(mailbox);
+        self.ring();
+        Some(told)
     }
 
     /// Wakes the task unless it is awake.
@@ -164,7 +191,7 @@ impl PartialEq for Client {
 
 impl Eq for Client {}
 
-impl Handle for Client {
+impl event::Handle for Client {
     fn parser(&self) -> &Parser {
         &self.member.link.config.parser
     }
@@ -316,16 +343,19 @@ impl Member {
         Arc::clone(&self.hooks.read())
     }
 
-    // what follows is for the task alone
+    /// The client is wanted: events are taken from now on.
+    pub(crate) fn activate(&self) {
+        let was_active = std::mem::replace(&mut self.outbox.lock().is_active, true);
+        if !was_active {
+            self.set_state(State::Connecting);
+        }
+    }
 
     pub(crate) fn set_state(&self, state: State) {
         self.state.send_replace(state);
     }
 
-    /// The client is wanted: events are taken from now on.
-    pub(crate) fn activate(&self) {
-        self.outbox.lock().is_active = true;
-    }
+    // what follows is for the task alone
 
     /// The server has let the client in.
     pub(crate) fn join(&self, id: &str, recovered: bool) {

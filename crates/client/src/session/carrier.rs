@@ -52,6 +52,8 @@ pub(crate) struct Carrier {
     stream_refused: bool,
     /// A request was begun which was not polled yet.
     started: bool,
+    /// Something was not read in this turn, because handlers or readers were far behind.
+    is_held_up: bool,
 }
 
 impl std::fmt::Debug for Carrier {
@@ -87,11 +89,13 @@ impl Carrier {
             upgraded: false,
             stream_refused: false,
             started: false,
+            is_held_up: false,
         }
     }
 
     /// Reads, thinks and writes as far as it can without waiting.
     pub(crate) fn turn(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
+        self.is_held_up = false;
         self.poll_upgrade(now, cx);
         self.read_polling(upper, now, cx);
         self.read_stream(upper, now, cx);
@@ -168,6 +172,7 @@ impl Carrier {
             }
         }
         if upper.is_congested() {
+            self.is_held_up = true;
             return;
         }
         if let Some(polling) = &mut self.polling
@@ -238,7 +243,8 @@ impl Carrier {
         }
         lend_read_buffer(|buffer| {
             for _ in 0..READS {
-                if upper.is_congested() || self.session.is_closed() {
+                self.is_held_up |= upper.is_congested();
+                if self.is_held_up || self.session.is_closed() {
                     return;
                 }
                 let Some(stream) = &mut self.stream else { return };
@@ -440,6 +446,12 @@ impl Carrier {
     /// Whether something was begun that needs another turn to get under way.
     pub(crate) fn take_started(&mut self) -> bool {
         std::mem::take(&mut self.started)
+    }
+
+    /// Whether the last turn left something unread because of [`Upper::is_congested`]. Nothing will tell that it is
+    /// there: another turn is needed as soon as there is room.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.is_held_up
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

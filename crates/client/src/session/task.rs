@@ -14,10 +14,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
+use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
 use super::body::Body;
-use super::carrier::Carrier;
+use super::carrier::{Carrier, Upper as _};
 use crate::config::Transport;
 use crate::dial::BoxFuture;
 use crate::error::{ConnectError, DisconnectReason};
@@ -69,9 +70,9 @@ struct Task {
 }
 
 /// Starts the task of a connection, which has been given its first command.
-pub(crate) fn start(link: Arc<Link>) {
+pub(crate) fn start(link: Arc<Link>, runtime: &Handle) {
     let body = Body::new(Arc::clone(&link.config), now());
-    tokio::spawn(Task {
+    runtime.spawn(Task {
         link,
         body,
         phase: Phase::Resting,
@@ -316,12 +317,14 @@ impl Task {
     /// Whether there is something to do at once.
     fn is_urgent(&mut self) -> bool {
         let again = std::mem::take(&mut self.again);
-        let (started, writable) = match &mut self.phase {
-            Phase::Open { carrier, .. } => (carrier.take_started(), carrier.is_writable()),
-            Phase::Closing { carrier, .. } => (carrier.take_started(), false),
-            Phase::Dialing { .. } | Phase::Resting | Phase::Waiting { .. } => (false, false),
+        let (started, writable, held_up) = match &mut self.phase {
+            Phase::Open { carrier, .. } => (carrier.take_started(), carrier.is_writable(), carrier.is_held_up()),
+            Phase::Closing { carrier, .. } => (carrier.take_started(), false, carrier.is_held_up()),
+            Phase::Dialing { .. } | Phase::Resting | Phase::Waiting { .. } => (false, false, false),
         };
-        again || started || self.link.has_commands() || writable && self.body.has_packets()
+        // A reader, or a handler in this turn, may have made room after the connection was not read for want of it.
+        let readable = held_up && !self.body.is_congested();
+        again || started || readable || self.link.has_commands() || writable && self.body.has_packets()
     }
 
     /// Ready when the next deadline has passed.

@@ -1,0 +1,105 @@
+//! What handles ask for before, and while, the task of the connection has its turn.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Net, pass, seconds, settle, tasks};
+use futures_util::FutureExt;
+use sockeye::Server;
+use sockeye_client::{Client, State, Transport};
+use tokio::sync::Notify;
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_dropped_before_the_first_turn_left_a_connected_client() {
+    let net = Net::with(&Server::new());
+    for _ in 0..5 {
+        assert!(net.client().connect().now_or_never().is_none());
+    }
+    pass(seconds(60)).await;
+    assert_eq!((net.open(), tasks()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disconnect_before_the_first_turn_was_ignored() {
+    let net = Net::with(&Server::new());
+    let client = net.client().connect().await.unwrap();
+    client.disconnect().await;
+    // Each call is seen by the task in one turn.
+    let mut asked = Box::pin(client.connect());
+    assert!((&mut asked).now_or_never().is_none());
+    client.disconnect().await;
+    assert!(asked.await.unwrap_err().is_closed());
+    assert!(!client.state().is_active());
+    // The last word counts.
+    let disconnected = client.disconnect();
+    assert!(client.connect().now_or_never().is_none());
+    disconnected.await;
+    client.watch().until(State::is_connected).await.unwrap();
+    client.disconnect().await;
+    settle().await;
+    assert_eq!((net.open(), tasks()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stream_of_a_client_just_started_ended_at_once() {
+    let io = Server::new();
+    io.on_connect(async |socket| socket.emit("hi", ()));
+    let client = Net::with(&io).client().start().unwrap();
+    assert!(matches!(client.state(), State::Connecting));
+    assert_eq!(client.next().await.unwrap().event(), "hi");
+    client.disconnect().await;
+    assert!(client.connect().now_or_never().is_none());
+    assert!(client.state().is_active());
+    assert_eq!(client.next().await.unwrap().event(), "hi");
+    client.disconnect().await;
+}
+
+#[test]
+fn a_connect_outside_of_a_runtime_made_the_client_unusable() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let net = Net::with(&Server::new());
+    let client = runtime().block_on(async {
+        let client = net.client().connect().await.unwrap();
+        client.disconnect().await;
+        settle().await;
+        client
+    });
+    let outside = std::panic::AssertUnwindSafe(|| client.connect().now_or_never());
+    assert!(std::panic::catch_unwind(outside).is_err());
+    assert!(!client.state().is_active());
+    runtime().block_on(async {
+        client.connect().await.unwrap();
+        client.disconnect().await;
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_taken_during_a_turn_left_the_rest_unread() {
+    let io = Server::new();
+    let net = Net::with(&io);
+    let go = Arc::new(Notify::new());
+    let wait = Arc::clone(&go);
+    let client = net
+        .client()
+        .transports([Transport::Websocket])
+        .max_waiting(1, 1 << 20)
+        // It runs in the turn, after the connection was not read because of what it then takes.
+        .on("take", async move |client: Client, ()| {
+            wait.notified().await;
+            assert_eq!(client.next().await.unwrap().event(), "first");
+        })
+        .connect()
+        .await
+        .unwrap();
+    assert!(client.next().now_or_never().is_none());
+    for event in ["take", "first", "second"] {
+        io.emit(event, ()).unwrap();
+        pass(Duration::from_millis(10)).await;
+    }
+    go.notify_one();
+    settle().await;
+    assert_eq!(client.next().now_or_never().flatten().expect("no time has passed").event(), "second");
+    client.disconnect().await;
+}
