@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import http from 'node:http';
 import msgpack from 'socket.io-msgpack-parser';
 import { Polling, request } from '../harness/raw.mjs';
-import { collect, next, pause, until } from '../harness/time.mjs';
+import { collect, next, pause, until, within } from '../harness/time.mjs';
 import { binary, plain } from '../harness/values.mjs';
 
 export default function features(tests) {
@@ -233,6 +233,19 @@ function recovery(tests) {
     socket.connect();
     await back;
     assert.deepEqual([socket.recovered, socket.id === id], [false, false]);
+  }, server);
+
+  tests.eachTransport('recovery: a question has its callback where listeners expect it', async (context) => {
+    const socket = await context.connected('/', options);
+    await socket.emitWithAck('join', ['red']);
+    socket.on('question', (what, ack) => ack(`${what}!`));
+    const answer = next(socket, 'answer');
+    socket.emit('ask', 'why');
+    assert.equal((await answer)[0], 'why!');
+    const asked = new Promise((resolve) => {
+      socket.emit('send-ack', { to: ['red'] }, 5_000, 'question', 'who', (...reply) => resolve(reply));
+    });
+    assert.deepEqual(await within(5_000, asked, 'the answers of the room'), [false, ['who!']]);
   }, server);
 
   tests.add('recovery: a made-up claim is ignored', async (context) => {

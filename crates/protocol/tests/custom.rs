@@ -141,7 +141,7 @@ fn both_ends_talk_in_a_form_of_their_own() {
     let Ok(Some(Event::Replied { ack: AckId(7), args, .. })) = deliver(&answer, &mut client) else { panic!("an ack") };
     assert_eq!(args.decode::<(String, Vec<u8>)>().unwrap(), ("hi".into(), vec![1, 2]));
 
-    let numbered = parser.recoverable_event(&"/a".into(), None, "news", &(), "offset").unwrap();
+    let numbered = parser.recoverable_event(&"/a".into(), "news", &(), "offset").unwrap();
     assert_eq!(wire(&numbered), r#"event:news /a - | ["offset"]"#);
     let Ok(Some(Event::Received { args, .. })) = deliver(&numbered, &mut client) else { panic!("an event") };
     assert_eq!(args.last_text().as_deref(), Some("offset"));

@@ -142,7 +142,7 @@ fn emit_logged<A: Serialize + ?Sized>(
     let now = tokio::time::Instant::now().into_std();
     let mut state = log.lock();
     let number = if flags.volatile { state.next() - 1 } else { state.next() };
-    let packet = hub.parser().recoverable_event(&hub.path, None, name, &args, &state.offset(number))?;
+    let packet = hub.parser().recoverable_event(&hub.path, name, &args, &state.offset(number))?;
     let packet = sendable(hub, packet)?;
     let packet = flags.apply(hub, packet);
     if let Some(selection) = kept {
@@ -158,7 +158,8 @@ fn emit_logged<A: Serialize + ?Sized>(
     Ok(packet)
 }
 
-/// Asks every member of a selection on this server for an answer.
+/// Asks every member of a selection on this server for an answer. Questions are not kept for who is away, and carry no
+/// number: where events have one, listeners expect the function that answers.
 pub(crate) fn ask<A: Serialize + ?Sized>(
     hub: &Hub,
     selection: &Selection,
@@ -166,17 +167,11 @@ pub(crate) fn ask<A: Serialize + ?Sized>(
     name: &str,
     args: &A,
 ) -> Result<Arc<Gather>, EmitError> {
-    if is_reserved(name) {
-        return Err(EmitError::Reserved);
-    }
     let ack = hub.next_ack();
-    let draft = Draft::new(hub, ack, name, args)?;
+    let packet = flags.apply(hub, encode(hub, Some(ack), name, args)?);
     let deadline = deadline(flags.timeout.unwrap_or(hub.config.ack_timeout));
     let gather = Arc::new(Gather::default());
-    draft.send(hub, |packet| {
-        let packet = flags.apply(hub, packet);
-        ask_each(hub, selection, &packet, &gather, (ack, deadline));
-    })?;
+    ask_each(hub, selection, &packet, &gather, (ack, deadline));
     Ok(gather)
 }
 
@@ -192,44 +187,6 @@ fn ask_each(
         let command = link::Command::Await { slot: member.slot, socket: member.id.clone(), ack, deadline, waiter };
         member.link.push_asking(packet.clone(), command);
     });
-}
-
-/// An event that asks for an answer, as far as it can be prepared before it is sent.
-#[derive(Debug)]
-pub(crate) enum Draft {
-    Ready(Outgoing),
-    /// In a namespace whose clients can be recovered: it carries the number of the event before it, known when it is sent.
-    Numbered {
-        ack: AckId,
-        name: Box<str>,
-        args: Raw,
-    },
-}
-
-impl Draft {
-    pub(crate) fn new<A: Serialize + ?Sized>(hub: &Hub, ack: AckId, name: &str, args: &A) -> Result<Self, EmitError> {
-        if hub.log().is_none() {
-            return Ok(Self::Ready(encode(hub, Some(ack), name, args)?));
-        }
-        if is_reserved(name) {
-            return Err(EmitError::Reserved);
-        }
-        Ok(Self::Numbered { ack, name: name.into(), args: OwnedArgs::encode(args)?.into() })
-    }
-
-    /// Hands the packet to `push`, while no other event of the namespace can come between.
-    pub(crate) fn send<T>(self, hub: &Hub, push: impl FnOnce(Outgoing) -> T) -> Result<T, EmitError> {
-        match (self, hub.log()) {
-            (Self::Ready(packet), _) => Ok(push(packet)),
-            (Self::Numbered { ack, name, args }, Some(log)) => {
-                let state = log.lock();
-                let offset = state.offset(state.next() - 1);
-                let packet = hub.parser().recoverable_event(&hub.path, Some(ack), &name, &args, &offset)?;
-                Ok(push(sendable(hub, packet)?))
-            }
-            (Self::Numbered { ack, name, args }, None) => Ok(push(encode(hub, Some(ack), &name, &args)?)),
-        }
-    }
 }
 
 pub(crate) fn join(hub: &Hub, selection: &Selection, flags: Flags, rooms: &[SmolStr]) -> Result<(), ClusterError> {

@@ -15,7 +15,7 @@ use sockeye_protocol::{AckId, Args, NamespacePath, Outgoing, OwnedArgs, Parser};
 
 use crate::ack::{Reply, Waiter, deadline};
 use crate::adapter::Selection;
-use crate::broadcast::{self, Draft, Flags};
+use crate::broadcast::{self, Flags};
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
 use crate::hub::{JoinError, Member};
 use crate::link::{Carrier, Command, Urgency};
@@ -227,7 +227,7 @@ impl Socket {
     pub fn emit_with_ack<A: Serialize, R: DeserializeOwned>(&self, event: impl Ask<A, R>, args: A) -> AckFuture<R> {
         let ack = self.0.hub.next_ack();
         AckFuture {
-            draft: Draft::new(&self.0.hub, ack, event.name(), &args),
+            packet: broadcast::encode(&self.0.hub, Some(ack), event.name(), &args),
             ack,
             timeout: self.0.hub.config.ack_timeout,
             socket: self.clone(),
@@ -354,7 +354,7 @@ pub(crate) fn allowed(name: &str) -> &str {
 #[must_use = "the event is sent when this is awaited"]
 pub struct AckFuture<R> {
     socket: Socket,
-    draft: Result<Draft, EmitError>,
+    packet: Result<Outgoing, EmitError>,
     ack: AckId,
     timeout: Duration,
     reply: PhantomData<fn() -> R>,
@@ -383,7 +383,7 @@ impl<R> AckFuture<R> {
         let (waiter, receiver) = Waiter::one();
         let deadline = deadline(self.timeout);
         let command = Command::Await { slot: member.slot, socket: member.id.clone(), ack: self.ack, deadline, waiter };
-        self.draft?.send(&member.hub, |packet| member.link.push_asking(packet, command))?;
+        member.link.push_asking(self.packet?, command);
         Ok(receiver)
     }
 }

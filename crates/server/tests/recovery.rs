@@ -177,17 +177,21 @@ async fn a_user_who_was_revoked_meanwhile_gets_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_ask_for_an_answer_leave_the_offset_usable() {
+async fn a_question_carries_no_offset_where_the_listener_expects_its_callback() {
     let (io, net) = server(Recovery::default());
     let (mut client, sid, pid) = join(&net).await;
     io.emit("a", "text").unwrap();
-    client.expect(r#"42["a","text","…"]"#).await;
-    let asked = io.emit_with_ack::<_, u32>("ask", "last argument is a string");
-    let ask = client.expect(r#"42…["ask","last argument is a string","…"]"#).await;
+    let offset = client.expect(r#"42["a","text","…"]"#).await[0].clone();
+    let room = io.to("red").emit_with_ack::<_, u32>("ask", "last argument is a string");
+    let ask = client.expect(r#"42…["ask","last argument is a string"]"#).await;
     client.send(&format!("43{}[7]", ask[0])).await;
-    assert_eq!(asked.collect().await.len(), 1);
+    assert_eq!(room.collect().await.len(), 1);
+    let one = io.get(&sid).unwrap().emit_with_ack::<_, u32>("ask", ()).send();
+    let ask = client.expect(r#"42…["ask"]"#).await;
+    client.send(&format!("43{}[8]", ask[0])).await;
+    assert_eq!(one.await.unwrap(), 8);
     client.reset();
     net.advance(Duration::from_millis(10)).await;
-    let mut client = come_back(&net, &sid, &pid, Some(&ask[1])).await;
+    let mut client = come_back(&net, &sid, &pid, Some(&offset)).await;
     client.expect_nothing().await;
 }

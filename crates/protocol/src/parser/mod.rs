@@ -63,15 +63,14 @@ impl Parser {
     pub fn recoverable_event<A: Serialize + ?Sized>(
         &self,
         namespace: &NamespacePath,
-        ack: Option<AckId>,
         name: &str,
         args: &A,
         offset: &str,
     ) -> Result<Outgoing, EncodeError> {
         match self {
-            Self::Json => json::event(namespace, ack, name, args, Some(offset)),
-            Self::Msgpack => msgpack::event(namespace, ack, name, args, Some(offset)),
-            Self::Custom(parser) => custom::event(&**parser, namespace, ack, name, args, Some(offset)),
+            Self::Json => json::event(namespace, None, name, args, Some(offset)),
+            Self::Msgpack => msgpack::event(namespace, None, name, args, Some(offset)),
+            Self::Custom(parser) => custom::event(&**parser, namespace, None, name, args, Some(offset)),
         }
     }
 
