@@ -63,7 +63,8 @@ const FLOORS: [(&str, &str, &str); 14] = [
     ("tungstenite", "0.20.1", "RUSTSEC-2023-0065"),
 ];
 
-const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
+/// How Cargo names the source of what was published; a repository begins with `git+`.
+const REGISTRY: &str = "registry+";
 
 /// # Errors
 /// Lists every fault.
@@ -123,9 +124,9 @@ fn licences(packages: &[&Value]) -> Vec<String> {
 }
 
 fn sources(packages: &[&Value]) -> Vec<String> {
-    let foreign = |package: &&&Value| package["source"].as_str().is_some_and(|source| source != CRATES_IO);
+    let foreign = |package: &&&Value| package["source"].as_str().is_some_and(|source| !source.starts_with(REGISTRY));
     let fault =
-        |package: &&Value| format!("{} comes from {}, not from crates.io", label(package), text(package, "source"));
+        |package: &&Value| format!("{} comes from {}, not from a registry", label(package), text(package, "source"));
     packages.iter().filter(foreign).map(fault).collect()
 }
 
@@ -255,7 +256,7 @@ mod tests {
     fn other_sources_are_named() {
         let git = json!({ "name": "x", "version": "1.0.0", "source": "git+https://example.org/x" });
         let ours = json!({ "name": "y", "version": "1.0.0", "source": null });
-        assert_eq!(sources(&[&git, &ours]), ["x 1.0.0 comes from git+https://example.org/x, not from crates.io"]);
+        assert_eq!(sources(&[&git, &ours]), ["x 1.0.0 comes from git+https://example.org/x, not from a registry"]);
     }
 
     #[test]
