@@ -130,8 +130,11 @@ fn tuples_spread_and_the_rest_is_one() {
 #[test]
 fn a_null_of_any_type_is_an_argument() {
     assert_eq!(text(&json!(null)), r#"42["e",null]"#);
+    assert_eq!(text(&&json!(null)), r#"42["e",null]"#);
     assert_eq!(text(&(json!(null), 1)), r#"42["e",null,1]"#);
     assert_eq!(text(&()), r#"42["e"]"#);
+    assert_eq!(text(&&()), r#"42["e"]"#);
+    assert_eq!(text(&Box::new(())), r#"42["e"]"#);
     round_trip(&json!(null));
     round_trip(&(json!(null), json!(null)));
 }

@@ -20,15 +20,28 @@ pub(crate) enum Shape {
 
 /// Finds out without writing anything: the first call of a value's `Serialize` tells.
 ///
-/// `()` takes no room. What does, and says it is a unit, is a `null` that was only found out at run time, such as
-/// `serde_json::Value::Null`, and as much an argument as any other value of its type.
+/// `()` takes no room, or is behind pointers. What else says it is a unit is a `null` that was only found out at run
+/// time, such as `serde_json::Value::Null`, and as much an argument as any other value of its type.
 pub(crate) fn shape<A: Serialize + ?Sized>(args: &A) -> Shape {
     match args.serialize(Probe) {
         Ok(never) => match never {},
-        Err(Shape::None) if size_of_val(args) > 0 => Shape::One,
+        Err(Shape::None) if size_of_val(args) > 0 && !is_unit::<A>() => Shape::One,
         Err(shape) => shape,
     }
 }
+
+/// Whether `A` is `()`, behind pointers or not. To serde a pointer is what it points at, so `&()` and `&Value::Null` look
+/// the same; their names do not. Of a pointer that is not known here, `()` is one `null`.
+fn is_unit<A: ?Sized>() -> bool {
+    let mut name = std::any::type_name::<A>().trim_end_matches('>');
+    while let Some(inner) = POINTERS.iter().find_map(|pointer| name.strip_prefix(pointer)) {
+        name = inner;
+    }
+    name == "()"
+}
+
+/// How the names of pointers begin.
+const POINTERS: [&str; 5] = ["&mut ", "&", "alloc::boxed::Box<", "alloc::rc::Rc<", "alloc::sync::Arc<"];
 
 /// Appends arguments to a JSON array which is not closed yet and has an element already: each begins with a comma.
 pub(crate) fn write<A: Serialize + ?Sized>(args: &A, writer: &mut json::ser::Writer<'_>) -> Result<(), EncodeError> {
@@ -236,6 +249,21 @@ mod tests {
         assert_eq!(shape(&[1.5; 3]), Shape::Several(3));
         assert_eq!(shape(&[0; 0]), Shape::Several(0));
         assert_eq!(shape(&super::super::raw::Raw::default()), Shape::Raw);
+    }
+
+    #[test]
+    fn unit_behind_pointers_is_none_and_null_is_one() {
+        assert_eq!(shape(&&()), Shape::None);
+        assert_eq!(shape(&&mut &()), Shape::None);
+        assert_eq!(shape(&Box::new(())), Shape::None);
+        assert_eq!(shape(&&Box::new(&())), Shape::None);
+        assert!(is_unit::<std::sync::Arc<std::rc::Rc<()>>>());
+        let null = serde_json::Value::Null;
+        assert_eq!(shape(&null), Shape::One);
+        assert_eq!(shape(&&null), Shape::One);
+        assert_eq!(shape(&Box::new(&null)), Shape::One);
+        assert_eq!(shape(&&None::<()>), Shape::One);
+        assert_eq!(shape(&&Some(())), Shape::One);
     }
 
     #[test]
