@@ -330,7 +330,9 @@ impl ServerBuilder {
     }
 
     /// Events of one connection, in all its namespaces, that may wait until handlers have caught up: number (default
-    /// 1,024) and bytes of arguments (default 4 MiB). Beyond that nothing more is read from the client until they have.
+    /// 1,024) and bytes of names and arguments (default 4 MiB). Beyond that nothing more is read from the client until
+    /// they have. While an answer of the client is waited for, four times as many may wait: the answer may stand behind
+    /// them.
     pub fn max_waiting_events(mut self, events: usize, bytes: usize) -> Self {
         self.config.max_waiting_events = events;
         self.config.max_waiting_bytes = bytes;
@@ -346,7 +348,8 @@ impl ServerBuilder {
     }
 
     /// Longest message from a client that has not joined a namespace yet, and longest CONNECT later on, in bytes. Default
-    /// 16 KiB: room for the `auth` of any client. More than `max_payload` is as much as that.
+    /// 16 KiB: room for the `auth` of any client. More than `max_payload` is as much as that. A stranger beyond it is
+    /// closed; a longer CONNECT of a further namespace is refused, and the connection goes on.
     ///
     /// While so much, of several namespaces, waits for `authorize` to decide, nothing more is read: that, and one message
     /// more, is all that a stranger can make the server keep.

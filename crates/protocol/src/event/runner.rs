@@ -90,7 +90,7 @@ impl<H: Handle> Runner<H> {
             return self.start(handle, entry, received, cx);
         }
         let busy = self.busy.get_or_insert_default();
-        busy.waiting_bytes += received.args.size();
+        busy.waiting_bytes += received.name.len() + received.args.size();
         busy.waiting.push_back(Waiting {
             entry: Arc::clone(entry),
             name: received.name.into(),
@@ -135,7 +135,7 @@ impl<H: Handle> Runner<H> {
         self.busy.as_ref().map_or(0, |busy| busy.waiting.len())
     }
 
-    /// Bytes of the arguments of the events that wait.
+    /// Bytes of the events that wait, names and arguments.
     pub fn waiting_bytes(&self) -> usize {
         self.busy.as_ref().map_or(0, |busy| busy.waiting_bytes)
     }
@@ -155,7 +155,8 @@ impl<H: Handle> Runner<H> {
             return None;
         }
         let next = busy.waiting.pop_front()?;
-        busy.waiting_bytes = busy.waiting_bytes.saturating_sub(next.args.as_args().size());
+        let bytes = next.name.len() + next.args.as_args().size();
+        busy.waiting_bytes = busy.waiting_bytes.saturating_sub(bytes);
         Some(next)
     }
 

@@ -23,6 +23,9 @@ use crate::namespace::Visit;
 use crate::peer::Peer;
 use crate::registry::Registry;
 
+/// How many times as many events may wait for handlers while an answer of the client is waited for.
+const ASKING: usize = 4;
+
 /// Why a session cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -159,8 +162,10 @@ impl Body {
                 }
             }
             // What it holds is kept for as long as the socket, in each of many namespaces.
-            Event::ConnectAsked { .. } if size > self.core.config.unconnected_payload => {
-                return Err(Fault::Limit(Limit::UnconnectedPayload));
+            Event::ConnectAsked { slot, .. } if size > self.core.config.unconnected_payload => {
+                self.core.metrics.limits.up(Limit::UnconnectedPayload);
+                let most = self.core.config.unconnected_payload;
+                self.refuse(slot, &Refusal::new(format!("the CONNECT of a namespace is limited to {most} bytes")), now);
             }
             Event::ConnectAsked { slot, namespace, query, auth } => {
                 let auth = auth_of(self.link.revision, auth, query);
@@ -347,8 +352,18 @@ impl Body {
                 Occupant::Empty => {}
             }
         }
-        let handlers_are_behind = events >= config.max_waiting_events || bytes >= config.max_waiting_bytes;
+        let is_behind = |times| {
+            events >= config.max_waiting_events.saturating_mul(times)
+                || bytes >= config.max_waiting_bytes.saturating_mul(times)
+        };
+        // A handler may wait for its own client, whose answer stands behind these events: only reading on gets there.
+        let handlers_are_behind = is_behind(1) && (is_behind(ASKING) || !self.is_asking());
         handlers_are_behind || undecided >= config.unconnected_payload
+    }
+
+    /// Whether an answer of this client is waited for.
+    fn is_asking(&self) -> bool {
+        self.sockets.iter().any(|occupant| matches!(occupant, Occupant::Joined(joined) if joined.is_asking()))
     }
 
     /// The next packet of the engine itself, which goes before all messages.

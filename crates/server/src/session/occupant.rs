@@ -135,6 +135,11 @@ impl Joined {
         (self.runner.waiting(), self.runner.waiting_bytes())
     }
 
+    /// Whether an answer is waited for.
+    pub(crate) fn is_asking(&self) -> bool {
+        !self.acks.is_empty()
+    }
+
     /// Notes that an answer is waited for.
     pub(crate) fn wait_for(&mut self, ack: AckId, deadline: Instant, waiter: Waiter) {
         if self.acks.len() >= self.hub().config.max_pending_acks {

@@ -111,6 +111,21 @@ async fn attachments_that_are_wrongly_announced() {
     .await;
 }
 
+/// Not even the answer to CONNECT, if the fault came with it.
+#[tokio::test(start_paused = true)]
+async fn whoever_breaks_the_protocol_gets_nothing_more() {
+    let (io, net) = plain();
+    io.on_connect(async |socket| socket.emit("welcome", ()));
+    let bob = net.polling().await;
+    bob.post("40\u{1e}42{}").expect(200, "ok").await;
+    bob.get().expect(200, "1").await;
+    let mut alice = net.websocket().await;
+    alice.send_all(&["40", "42{}"]).await;
+    alice.expect_closed(None).await;
+    assert_eq!(io.metrics().protocol_errors, 2);
+    net.assert_clean().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn text_where_an_attachment_was_due() {
     let (io, net) = plain();

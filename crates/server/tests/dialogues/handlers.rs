@@ -245,6 +245,53 @@ async fn a_client_that_is_not_read_does_not_die_of_its_heartbeat() {
     net.assert_clean().await;
 }
 
+/// What its handlers ask for stands behind its events, and must be read all the same.
+#[tokio::test(start_paused = true)]
+async fn answers_are_read_however_many_events_wait() {
+    const EVENTS: usize = 1_040;
+    let io = Server::new();
+    let log = Log::default();
+    let answers = log.clone();
+    io.on("ask", async move |socket: Socket, n: usize| {
+        answers.add(socket.emit_with_ack::<_, usize>("sure", n).await? == n);
+        Ok::<_, BoxError>(())
+    });
+    let net = Net::new(&io);
+    let (mut alice, _) = net.join().await;
+    let events: Vec<_> = (0..EVENTS).map(|n| format!("42[\"ask\",{n}]")).collect();
+    alice.send_all(&events.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for n in 0..EVENTS {
+        alice.expect(&format!("42{n}[\"sure\",{n}]")).await;
+        alice.send(&format!("43{n}[{n}]")).await;
+    }
+    assert_eq!(log.take(), vec!["true"; EVENTS]);
+    alice.close().await;
+    net.assert_clean().await;
+}
+
+/// The same by polling, whose POSTs wait.
+#[tokio::test(start_paused = true)]
+async fn answers_are_taken_by_polling_while_events_wait() {
+    let io = Server::builder().max_waiting_events(1, 1_000_000).build().unwrap();
+    let log = Log::default();
+    let answers = log.clone();
+    io.on("ask", async move |socket: Socket, n: usize| {
+        answers.add(socket.emit_with_ack::<_, usize>("sure", n).await?);
+        Ok::<_, BoxError>(())
+    });
+    let net = Net::new(&io);
+    let bob = net.polling().await;
+    bob.join().await;
+    bob.send("42[\"ask\",0]\u{1e}42[\"ask\",1]").await;
+    bob.expect("420[\"sure\",0]").await;
+    bob.send("430[5]").await;
+    bob.expect("421[\"sure\",1]").await;
+    bob.send("431[6]").await;
+    assert_eq!(log.take(), ["5", "6"]);
+    bob.close().await;
+    net.assert_clean().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn filters_come_before_handlers() {
     let (io, net) = plain();

@@ -85,7 +85,7 @@ impl Client {
         told
     }
 
-    async fn send(&mut self, net: &Net, piece: Piece) -> Told {
+    pub(crate) async fn send(&mut self, net: &Net, piece: Piece) -> Told {
         match (self, piece) {
             (_, Piece::Wait(time)) => net.advance(time).await,
             (Self::Stream(stream), Piece::Text(text)) => stream.send(&text).await,
@@ -96,6 +96,14 @@ impl Client {
             (Self::Polling(_), Piece::Frames(_)) => panic!("polling has no frames"),
         }
         Told::Nothing
+    }
+
+    /// The next packet is this one.
+    pub(crate) async fn expect(&mut self, pattern: &str) {
+        match self {
+            Self::Polling(polling) => drop(polling.expect(pattern).await),
+            Self::Stream(stream) => drop(stream.expect(pattern).await),
+        }
     }
 
     /// The server has ended the session: a stream, or by CLOSE in the next GET.

@@ -81,17 +81,6 @@ const CASES: &[Case] = &[
         code: 1009,
         answer: Some(Answer::TooLarge),
     },
-    // A CONNECT is kept as long as its socket, however long other messages may be.
-    Case {
-        limit: Limit::UnconnectedPayload,
-        stage: Member,
-        server: |builder| builder,
-        most: 16 * 1024,
-        // The type of the Engine.IO packet is not counted here.
-        pieces: |n| vec![Piece::Text(format!("40/room-1,{{\"pad\":\"{}\"}}", "x".repeat(n - 19)))],
-        code: 1008,
-        answer: Some(Answer::Said),
-    },
     Case {
         limit: Limit::Fragments,
         stage: Member,
@@ -327,6 +316,37 @@ fn server(options: fn(ServerBuilder) -> ServerBuilder) -> (Server, Net, Reasons)
     rooms.on_disconnect(async move |_, reason| seen.lock().unwrap().push(reason));
     let net = Net::new(&io);
     (io, net, reasons)
+}
+
+/// A CONNECT is kept as long as its socket, however long other messages may be. The other namespaces are not to blame.
+#[tokio::test(start_paused = true)]
+async fn a_long_connect_is_refused_and_the_other_namespaces_stay() {
+    for transport in TRANSPORTS {
+        for (length, fits) in [(16_383, true), (16_384, true), (16_385, false)] {
+            let (io, net, _) = server(|builder| builder);
+            let mut client = Client::open(&net, transport).await;
+            client.join().await;
+            // The type of the Engine.IO packet is not counted here.
+            let connect = format!("40/room-1,{{\"pad\":\"{}\"}}", "x".repeat(length - 19));
+            client.send(&net, Piece::Text(connect)).await;
+            let answer = if fits {
+                "40/room-1,{\"sid\":\"…\"}"
+            } else {
+                "44/room-1,{\"message\":\"the CONNECT of a namespace is limited to 16384 bytes\"}"
+            };
+            client.expect(answer).await;
+            let metrics = io.metrics();
+            let beyond = u64::from(!fits);
+            assert_eq!((metrics.limits.get(Limit::UnconnectedPayload), metrics.limits.total()), (beyond, beyond));
+            assert_eq!((metrics.sessions, metrics.sockets), (1, 2 - beyond), "{length} over {transport:?}");
+            if !fits {
+                client.send(&net, Piece::Text("40/room-1,".to_owned())).await;
+                client.expect("40/room-1,{\"sid\":\"…\"}").await;
+            }
+            client.leave().await;
+            net.assert_clean().await;
+        }
+    }
 }
 
 /// What has no name of its own among the limits: a path longer than 1,024 bytes is no path.

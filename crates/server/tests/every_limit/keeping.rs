@@ -165,6 +165,34 @@ async fn events_that_wait_for_handlers() {
     net.assert_clean().await;
 }
 
+/// While an answer is waited for, four times as many may wait, as the answer may stand behind them.
+#[tokio::test(start_paused = true)]
+async fn events_that_wait_for_a_handler_that_asks() {
+    for transport in [Transport::Websocket, Transport::Upgraded] {
+        for (builder, most) in [
+            (Server::builder().max_waiting_events(3, 1_000_000), 12),
+            // Each has a name of 3 bytes and 2 bytes of arguments.
+            (Server::builder().max_waiting_events(1_000, 25), 20),
+        ] {
+            let (io, net, mut client, _) = joined(builder.ping_interval(Duration::from_mins(10)), transport).await;
+            io.on("ask", async |socket: Socket, _: u32| {
+                drop(socket.emit_with_ack::<_, u32>("sure?", ()).timeout(Duration::from_secs(5)).await);
+            });
+            let before = io.metrics().messages_received;
+            for n in 0..=most + 3 {
+                client.send_all(&net, vec![Piece::Text("42[\"ask\",10]".to_owned())]).await;
+                // One is being handled.
+                assert_eq!(io.metrics().messages_received - before, (n + 1).min(1 + most), "{n} over {transport:?}");
+            }
+            net.advance(Duration::from_secs(5 * (most + 4) + 1)).await;
+            assert_eq!(io.metrics().messages_received - before, most + 4, "{transport:?}");
+            assert_eq!(io.metrics().acks_timed_out, most + 4, "{transport:?}");
+            client.leave().await;
+            net.assert_clean().await;
+        }
+    }
+}
+
 /// The events of all namespaces of a connection wait together, in number and in bytes.
 #[tokio::test(start_paused = true)]
 async fn events_that_wait_in_several_namespaces() {
