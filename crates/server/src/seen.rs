@@ -11,17 +11,29 @@ use parking_lot::Mutex;
 /// memory of this process. Of clients beyond the bound, the ones that were silent longest are forgotten; a copy of theirs
 /// would count as new.
 ///
+/// Insert the id when the work is done: if it fails, nothing is acknowledged, and what the client sends again is another
+/// try. The other way round, by [`Self::insert`] alone before the work, an event whose work failed would be lost, as its
+/// copy is taken for done. The price is an event whose work is still going on when the client, on a new connection, sends
+/// it again: it is new, too. Work that must not be done twice even then keeps the id where its result is kept, in one
+/// transaction.
+///
 /// ```
 /// use std::sync::Arc;
 ///
 /// use sockeye::{BoxError, Seen, Server};
 ///
+/// async fn order(amount: u32) -> Result<(), BoxError> {
+///     println!("an order over {amount}");
+///     Ok(())
+/// }
+///
 /// let io = Server::new();
 /// let seen = Arc::new(Seen::new(100_000));
 /// io.on_message("order", async move |_, message| {
 ///     let ((amount, id), ack) = message.split::<(u32, String)>()?;
-///     if seen.insert(&id) {
-///         println!("an order over {amount}");
+///     if !seen.contains(&id) {
+///         order(amount).await?; // if it fails, nothing is acknowledged, and the client sends it again
+///         seen.insert(&id);
 ///     }
 ///     ack.send(())?; // a copy is acknowledged too, or it would come again
 ///     Ok::<_, BoxError>(())
@@ -40,10 +52,22 @@ struct Generations {
     old: HashMap<Box<str>, u64>,
 }
 
+impl Generations {
+    fn latest(&self, client: &str) -> Option<u64> {
+        self.young.get(client).or_else(|| self.old.get(client)).copied()
+    }
+}
+
 impl Seen {
     /// Remembers at least so many clients, and at most twice as many.
     pub fn new(clients: usize) -> Self {
         Self { generations: Mutex::default(), clients: clients.max(1) }
+    }
+
+    /// Whether an event was here before; notes nothing. Of which ids this can be known: see [`Self::insert`].
+    pub fn contains(&self, id: &str) -> bool {
+        let (client, number) = split(id);
+        self.generations.lock().latest(client).is_some_and(|latest| number <= latest)
     }
 
     /// Notes the id of an event; false if the event was here before. An id without a number at its end stands for itself;
@@ -53,10 +77,11 @@ impl Seen {
         if client.len() > MAX_CLIENT {
             return true;
         }
-        let Generations { young, old } = &mut *self.generations.lock();
-        if young.get(client).or_else(|| old.get(client)).is_some_and(|latest| number <= *latest) {
+        let mut generations = self.generations.lock();
+        if generations.latest(client).is_some_and(|latest| number <= latest) {
             return false;
         }
+        let Generations { young, old } = &mut *generations;
         young.insert(client.into(), number);
         if young.len() >= self.clients {
             *old = std::mem::take(young);
@@ -87,6 +112,17 @@ mod tests {
         assert!(seen.insert("b-8") && !seen.insert("f-1"));
         let generations = seen.generations.lock();
         assert!(generations.young.len() + generations.old.len() <= 4);
+    }
+
+    #[test]
+    fn an_event_whose_work_failed_is_new_again() {
+        let seen = Seen::new(2);
+        assert!(!seen.contains("a-1") && !seen.contains("a-1"), "asking notes nothing");
+        assert!(seen.insert("a-1"));
+        assert!(seen.contains("a-1") && !seen.contains("a-2") && !seen.contains("b-1"));
+        // An id that is not kept.
+        let long = format!("{}-1", "x".repeat(65));
+        assert!(seen.insert(&long) && !seen.contains(&long));
     }
 
     #[test]
