@@ -10,7 +10,7 @@ use sockeye_protocol::event::{AckError, Asker, EmitError, Pending, Reply};
 use sockeye_protocol::{AckId, Outgoing};
 
 use crate::link::Member;
-use crate::queue::{Item, Kind};
+use crate::queue::{Awaiting, Item, Kind};
 use crate::time::{after, now};
 use crate::watchers::Note;
 
@@ -55,7 +55,7 @@ impl<R> AckFuture<R> {
         let (asker, pending) = Asker::new();
         let (id, timeout, packet) = (self.ack, self.timeout, self.packet?);
         let (kind, asker) = if self.member.limits.retries.is_some() {
-            (Kind::Retried { id, timeout, asker: Some(asker) }, None)
+            (Kind::Retried { id, timeout, awaiting: Awaiting::Asker(asker) }, None)
         } else {
             (Kind::Asking { id, deadline: after(now(), timeout) }, Some(asker))
         };

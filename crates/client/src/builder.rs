@@ -237,7 +237,11 @@ impl ClientBuilder {
 
     /// Sends each event, one at a time and in order, until the server has acknowledged it: once and then up to `limit`
     /// times more, each time after [`Self::ack_timeout`] or when a lost connection is back. `emit` asks for an
-    /// acknowledgement too; volatile events do not wait in this queue.
+    /// acknowledgement too. Volatile events and answers to events of the server do not wait in this queue: they have one
+    /// of their own, with the same bound.
+    ///
+    /// An event of `emit` that was given up after the last try is counted in [`Client::dropped`] and told to
+    /// [`on_error`](Self::on_error); `emit_with_ack` gives the error.
     ///
     /// The server may get an event twice, if its acknowledgement was lost. [`Self::retry_ids`] lets it see that.
     ///

@@ -17,7 +17,7 @@ use crate::config::Retries;
 use crate::disconnected::Disconnected;
 use crate::error::{ConnectError, DisconnectReason, EmitError, HandlerError};
 use crate::link::{Client, Member, Message};
-use crate::queue::{Item, Kind};
+use crate::queue::{Awaiting, Item, Kind};
 use crate::session;
 use crate::state::{State, Watch};
 
@@ -88,7 +88,8 @@ impl Client {
             None => Item { packet: self.encode(None, name, &args)?, kind: Kind::Plain },
             Some(retries) => {
                 let id = self.member.next_ack();
-                let kind = Kind::Retried { id, timeout: limits.ack_timeout, asker: None };
+                let awaiting = Awaiting::Nobody { event: name.into() };
+                let kind = Kind::Retried { id, timeout: limits.ack_timeout, awaiting };
                 Item { packet: self.encode_retried(id, name, &args, retries)?, kind }
             }
         };
@@ -375,13 +376,14 @@ impl Client {
 
     /// Packets and bytes that wait to be sent.
     pub fn queued(&self) -> (usize, usize) {
-        self.member.outbox.lock().queue.waiting()
+        self.member.outbox.lock().waiting()
     }
 
-    /// Events that were dropped so far: volatile ones, those for which the queue had no room, and those received which
-    /// nobody took.
+    /// Events that were dropped so far: volatile ones, those for which the queue had no room, those which the server did
+    /// not acknowledge in as many tries as [`retries`](crate::ClientBuilder::retries) says, and those received which nobody
+    /// took.
     pub fn dropped(&self) -> u64 {
-        let sent = self.member.outbox.lock().queue.dropped();
+        let sent = self.member.outbox.lock().dropped();
         sent + self.member.inbox.lock().dropped
     }
 

@@ -220,17 +220,30 @@ impl From<sockeye_engine::CloseReason> for DisconnectReason {
     }
 }
 
-/// A handler that failed: it returned an error, its arguments did not fit, or it panicked.
+/// A handler that failed: it returned an error, its arguments did not fit, or it panicked. Or an event that was given up:
+/// see [`Self::is_unacknowledged`].
 #[derive(Debug, thiserror::Error)]
-#[error("handler of {event:?}: {source}")]
+#[error("{what} {event:?}: {source}")]
 pub struct HandlerError {
+    what: &'static str,
     event: Box<str>,
     source: BoxError,
 }
 
 impl HandlerError {
     pub(crate) fn new(event: Box<str>, source: BoxError) -> Self {
-        Self { event, source }
+        Self { what: HANDLER, event, source }
+    }
+
+    /// An event was emitted which the server did not acknowledge.
+    pub(crate) fn unacknowledged(event: Box<str>, error: AckError) -> Self {
+        Self { what: GIVEN_UP, event, source: error.into() }
+    }
+
+    /// Whether it was no handler that failed, but an event that `emit` sent as often as
+    /// [`retries`](crate::ClientBuilder::retries) says, and the server did not acknowledge. It is not sent again.
+    pub fn is_unacknowledged(&self) -> bool {
+        self.what == GIVEN_UP
     }
 
     /// The event's name; `connect`, `disconnect` and `connect_error` stand for those handlers.
@@ -243,3 +256,7 @@ impl HandlerError {
         self.source
     }
 }
+
+/// What failed.
+const GIVEN_UP: &str = "gave up";
+const HANDLER: &str = "handler of";

@@ -181,8 +181,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Tells `hook` of every handler that failed: an error returned, arguments that do not fit, a panic. The connection
-    /// lives on. The last hook counts; without any, failures are logged at `warn`.
+    /// Tells `hook` of every handler that failed: an error returned, arguments that do not fit, a panic; and of every event
+    /// that was given up with [`retries`](Self::retries). The connection lives on. The last hook counts; without any,
+    /// failures are logged at `warn`.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), sockeye_client::BoxError> {

@@ -209,10 +209,39 @@ impl event::Handle for Client {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) queue: Queue,
+    /// With `retries`: answers and volatile events, which wait for no acknowledgement. The server may need them before
+    /// it acknowledges what it was sent.
+    express: Queue,
     /// Events are taken: the client is connected or will try to be.
     pub(crate) is_active: bool,
     /// In its namespace: what waits may be sent.
     pub(crate) is_joined: bool,
+}
+
+impl Outbox {
+    /// What is sent next; `held`: an event must be acknowledged before others of the queue.
+    pub(crate) fn pop(&mut self, held: bool) -> Option<(Item, Option<Asker>)> {
+        self.express.pop().or_else(|| if held { None } else { self.queue.pop() })
+    }
+
+    pub(crate) fn has_packet(&self, held: bool) -> bool {
+        !self.express.is_empty() || !held && !self.queue.is_empty()
+    }
+
+    /// Packets and bytes that wait.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let (queue, express) = (self.queue.waiting(), self.express.waiting());
+        (queue.0 + express.0, queue.1 + express.1)
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.queue.dropped() + self.express.dropped()
+    }
+
+    /// Where that waits which is sent once.
+    fn once(&mut self, limits: &Limits) -> &mut Queue {
+        if limits.retries.is_some() { &mut self.express } else { &mut self.queue }
+    }
 }
 
 /// Events which no handler took, for [`Client::next`].
@@ -296,12 +325,14 @@ impl Member {
         if !outbox.is_active {
             return Err(EmitError::Closed);
         }
-        let ready = outbox.is_joined && outbox.queue.is_empty() && self.link.writable.load(Ordering::Relaxed);
+        let is_joined = outbox.is_joined;
+        let queue = outbox.once(&self.limits);
+        let ready = is_joined && queue.is_empty() && self.link.writable.load(Ordering::Relaxed);
         if !ready {
-            outbox.queue.count_dropped();
+            queue.count_dropped();
             return Ok(false);
         }
-        outbox.queue.push(item, None, &self.limits)?;
+        queue.push(item, None, &self.limits)?;
         drop(outbox);
         self.link.ring();
         Ok(true)
@@ -313,7 +344,7 @@ impl Member {
         if !outbox.is_joined || self.epoch() != epoch {
             return Err(EmitError::Closed);
         }
-        outbox.queue.push(Item { packet, kind: Kind::Reply }, None, &self.limits)?;
+        outbox.once(&self.limits).push(Item { packet, kind: Kind::Reply }, None, &self.limits)?;
         drop(outbox);
         self.link.ring();
         Ok(())
@@ -368,7 +399,7 @@ impl Member {
     pub(crate) fn leave(&self) {
         let mut outbox = self.outbox.lock();
         outbox.is_joined = false;
-        outbox.queue.drop_replies();
+        outbox.once(&self.limits).drop_replies();
         drop(outbox);
         *self.identity.lock() = Identity::default();
     }
@@ -378,7 +409,7 @@ impl Member {
         let mut outbox = self.outbox.lock();
         outbox.is_active = false;
         outbox.is_joined = false;
-        let lost = outbox.queue.clear();
+        let lost = outbox.queue.clear() + outbox.express.clear();
         drop(outbox);
         if lost > 0 {
             tracing::debug!(lost, "events were not sent, because the client was disconnected");

@@ -28,7 +28,17 @@ pub(crate) enum Kind {
     /// The answer to an event of one connection: later ones would not understand it.
     Reply,
     /// Sent again until it is acknowledged, each time after `timeout`.
-    Retried { id: AckId, timeout: Duration, asker: Option<Asker> },
+    Retried { id: AckId, timeout: Duration, awaiting: Awaiting },
+}
+
+/// Who is told how an event ended which is sent until it is acknowledged.
+#[derive(Debug)]
+pub(crate) enum Awaiting {
+    Asker(Asker),
+    /// It was emitted: `on_error` is told its name if it is given up.
+    Nobody {
+        event: Box<str>,
+    },
 }
 
 /// Packets in the order in which they were emitted.

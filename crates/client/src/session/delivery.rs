@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sockeye_protocol::event::{AckError, Asker};
 use sockeye_protocol::{AckId, AckTable, Args, Outgoing};
 
+use crate::queue::Awaiting;
 use crate::time::after;
 
 /// What was sent and waits for an answer.
@@ -21,11 +22,18 @@ struct Guaranteed {
     packet: Outgoing,
     id: AckId,
     timeout: Duration,
-    asker: Option<Asker>,
+    awaiting: Awaiting,
     /// How often it may still be sent.
     tries_left: u32,
     /// When it is sent again. `None`: now.
     due: Option<Instant>,
+}
+
+/// An event which the server did not acknowledge, and why it is not sent again.
+#[derive(Debug)]
+pub(crate) struct GivenUp {
+    pub(crate) event: Box<str>,
+    pub(crate) error: AckError,
 }
 
 impl Delivery {
@@ -42,13 +50,13 @@ impl Delivery {
         packet: &Outgoing,
         id: AckId,
         timeout: Duration,
-        asker: Option<Asker>,
+        awaiting: Awaiting,
         retries: u32,
         now: Instant,
     ) {
         let due = Some(after(now, timeout));
         let packet = packet.clone();
-        self.guaranteed = Some(Box::new(Guaranteed { packet, id, timeout, asker, tries_left: retries, due }));
+        self.guaranteed = Some(Box::new(Guaranteed { packet, id, timeout, awaiting, tries_left: retries, due }));
     }
 
     /// The event which is to be sent again now.
@@ -61,7 +69,7 @@ impl Delivery {
     /// The server has answered; false if nobody waits for it (any more).
     pub(crate) fn answered(&mut self, id: AckId, args: &Args<'_>) -> bool {
         if let Some(guaranteed) = self.guaranteed.take_if(|guaranteed| guaranteed.id == id) {
-            if let Some(asker) = guaranteed.asker {
+            if let Awaiting::Asker(asker) = guaranteed.awaiting {
                 asker.answer(args);
             }
             return true;
@@ -69,47 +77,47 @@ impl Delivery {
         self.askers.settle(id).map(|asker| asker.answer(args)).is_some()
     }
 
-    /// Tells those whose answer did not come in time.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    /// Tells those whose answer did not come in time. The event which was given up, if it was emitted.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<GivenUp> {
         while let Some(asker) = self.askers.expire(now) {
             asker.fail(AckError::Timeout);
         }
         let due = self.guaranteed.as_ref().and_then(|guaranteed| guaranteed.due);
-        if due.is_some_and(|due| due <= now) {
-            self.retry(AckError::Timeout);
-        }
+        if due.is_some_and(|due| due <= now) { self.retry(AckError::Timeout) } else { None }
     }
 
-    /// The connection is gone, and with it the answers.
-    pub(crate) fn disconnected(&mut self) {
+    /// The connection is gone, and with it the answers. The event which was given up, if it was emitted.
+    pub(crate) fn disconnected(&mut self) -> Option<GivenUp> {
         for asker in self.askers.drain() {
             asker.fail(AckError::Disconnected);
         }
         // As in the official client, this was a try: an event which makes the server fall over is not sent for ever.
-        if self.is_waiting() {
-            self.retry(AckError::Disconnected);
-        }
+        if self.is_waiting() { self.retry(AckError::Disconnected) } else { None }
     }
 
-    fn retry(&mut self, error: AckError) {
-        let Some(guaranteed) = &mut self.guaranteed else { return };
+    fn retry(&mut self, error: AckError) -> Option<GivenUp> {
+        let guaranteed = self.guaranteed.as_mut()?;
         if let Some(left) = guaranteed.tries_left.checked_sub(1) {
             guaranteed.tries_left = left;
             guaranteed.due = None;
-            return;
+            return None;
         }
-        if let Some(asker) = self.guaranteed.take().and_then(|guaranteed| guaranteed.asker) {
-            asker.fail(error);
-        } else {
-            tracing::warn!("an event was given up: the server did not acknowledge it");
-        }
+        self.give_up(error)
     }
 
-    /// The client is disconnected for good.
-    pub(crate) fn end(&mut self) {
-        self.disconnected();
-        if let Some(asker) = self.guaranteed.take().and_then(|guaranteed| guaranteed.asker) {
-            asker.fail(AckError::Disconnected);
+    /// The client is disconnected for good. The event which was given up, if it was emitted.
+    pub(crate) fn end(&mut self) -> Option<GivenUp> {
+        let given_up = self.disconnected();
+        given_up.or_else(|| self.give_up(AckError::Disconnected))
+    }
+
+    fn give_up(&mut self, error: AckError) -> Option<GivenUp> {
+        match self.guaranteed.take()?.awaiting {
+            Awaiting::Asker(asker) => {
+                asker.fail(error);
+                None
+            }
+            Awaiting::Nobody { event } => Some(GivenUp { event, error }),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::link::{Client, Member, Stray};
 use crate::queue::{Item, Kind};
 use crate::state::{Ending, State};
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, GivenUp};
 use super::shifts::Shifts;
 
 /// How far a client is.
@@ -283,13 +283,13 @@ impl Seat {
 
     /// The next packet to send, if the client is in its namespace.
     pub(crate) fn next_packet(&mut self, now: Instant) -> Option<Outgoing> {
-        if !matches!(self.stage, Stage::Joined { .. }) || self.delivery.is_waiting() {
+        if !self.is_joined() {
             return None;
         }
         if let Some(packet) = self.delivery.again(now) {
             return Some(packet);
         }
-        let (item, asker) = self.member.outbox.lock().queue.pop()?;
+        let (item, asker) = self.member.outbox.lock().pop(self.delivery.is_waiting())?;
         self.member.room.notify_waiters();
         Some(self.sent(item, asker, now))
     }
@@ -298,9 +298,9 @@ impl Seat {
         let Item { packet, kind } = item;
         match (kind, asker) {
             (Kind::Asking { id, deadline }, Some(asker)) => self.delivery.wait_for(id, deadline, asker),
-            (Kind::Retried { id, timeout, asker }, _) => {
+            (Kind::Retried { id, timeout, awaiting }, _) => {
                 let limit = self.member.limits.retries.map_or(0, |retries| retries.limit);
-                self.delivery.guarantee(&packet, id, timeout, asker, limit, now);
+                self.delivery.guarantee(&packet, id, timeout, awaiting, limit, now);
             }
             _ => {}
         }
@@ -311,7 +311,7 @@ impl Seat {
     pub(crate) fn last_words(&mut self, now: Instant) -> Vec<Outgoing> {
         let mut words = Vec::new();
         while matches!(self.stage, Stage::Joined { .. }) {
-            let popped = self.member.outbox.lock().queue.pop();
+            let popped = self.member.outbox.lock().pop(false);
             let Some((item, asker)) = popped else { break };
             words.push(self.sent(item, asker, now));
         }
@@ -327,7 +327,8 @@ impl Seat {
         self.early = Vec::new();
         self.early_bytes = 0;
         self.member.leave();
-        self.delivery.disconnected();
+        let given_up = self.delivery.disconnected();
+        self.tell_given_up(given_up);
         if was_joined {
             tracing::debug!(namespace = %self.member.path, %reason, "disconnected");
             let client = self.client();
@@ -349,7 +350,8 @@ impl Seat {
             Ending::Disconnected(_) | Ending::Idle => ConnectError::closed(),
         };
         self.stage = Stage::Gone;
-        self.delivery.end();
+        let given_up = self.delivery.end();
+        self.tell_given_up(given_up);
         (self.pid, self.offset) = (None, None);
         self.member.deactivate(ending);
         for done in self.asking.drain(..) {
@@ -365,8 +367,17 @@ impl Seat {
         while let Some(failed) = self.jobs.poll(cx) {
             self.report(failed);
         }
-        self.delivery.expire(now);
+        let given_up = self.delivery.expire(now);
+        self.tell_given_up(given_up);
         self.member.outbox.lock().queue.expire(now);
+    }
+
+    /// An event was emitted which is not sent any more, though the server did not acknowledge it.
+    fn tell_given_up(&self, given_up: Option<GivenUp>) {
+        if let Some(GivenUp { event, error }) = given_up {
+            self.member.outbox.lock().queue.count_dropped();
+            self.report(HandlerError::unacknowledged(event, error));
+        }
     }
 
     fn report(&self, error: HandlerError) {
@@ -407,8 +418,7 @@ impl Seat {
     /// Whether something waits to be sent that could be.
     pub(crate) fn has_packets(&self) -> bool {
         self.is_joined()
-            && !self.delivery.is_waiting()
-            && (self.delivery.has_packet() || !self.member.outbox.lock().queue.is_empty())
+            && (self.delivery.has_packet() || self.member.outbox.lock().has_packet(self.delivery.is_waiting()))
     }
 
     pub(crate) fn slot(&self) -> Option<Slot> {
