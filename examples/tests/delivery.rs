@@ -302,6 +302,41 @@ async fn delivery_to_a_full_outbox_fail() {
     when_full(WhenFull::Fail, rows).await;
 }
 
+/// Recovery changes nothing of what `emit` says, and brings back nothing of which it said that it was not taken.
+#[tokio::test(start_paused = true)]
+async fn delivery_to_a_full_outbox_with_recovery() {
+    for (policy, says) in [
+        (WhenFull::Disconnect, "Closed"),
+        (WhenFull::Fail, "Full"),
+        (WhenFull::DropNew, "Ok"),
+        (WhenFull::DropOldest, "Ok"),
+    ] {
+        let (io, net) = server(Server::builder().outbox(1_000_000, 2).when_full(policy).recovery(Recovery::default()));
+        let polling = net.polling().await;
+        polling.send("40").await;
+        let accepted = split(polling.get().answer().await.text()).remove(0);
+        let ids: Vec<&str> = accepted.split('"').collect();
+        let (id, pid) = (ids[3], ids[7]);
+        let socket = io.get(id).unwrap();
+        for n in 0..2 {
+            socket.emit("n", n).unwrap();
+        }
+        assert_eq!(outcome(call(&io, &socket, One)).await, says, "{policy:?}");
+        if policy == WhenFull::Fail {
+            polling.get().answer().await;
+            socket.emit("n", 2).unwrap();
+            Client::Poll(polling).vanish().await;
+            let mut back = net.websocket().await;
+            back.send(&format!("40{{\"pid\":\"{pid}\"}}")).await;
+            back.expect(&format!("40{{\"sid\":\"{id}\",\"pid\":\"{pid}\"}}")).await;
+            for n in 0..3 {
+                back.expect(&format!("42[\"n\",{n},\"…\"]")).await;
+            }
+            back.expect_nothing().await;
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn delivery_to_a_full_outbox_drop_new() {
     let rows = [

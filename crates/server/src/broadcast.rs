@@ -1,6 +1,5 @@
 //! One packet to many sockets: encoded once, handed to the outbox of each.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use crate::adapter::{Command, Selection};
 use crate::error::{ClusterError, DisconnectReason, EmitError};
 use crate::hub::{Hub, Member};
 use crate::link::{self, Urgency};
-use crate::recovery::Log;
+use crate::recovery::{Aim, Log, State};
 
 /// What goes with a broadcast besides its selection.
 #[derive(Clone, Copy, Debug)]
@@ -136,26 +135,59 @@ fn emit_logged<A: Serialize + ?Sized>(
     name: &str,
     args: &A,
 ) -> Result<Outgoing, EmitError> {
-    // The application's code runs before the lock is taken; under it, bytes are copied.
     let args = Raw::from(OwnedArgs::encode(args)?);
-    let kept = (!flags.volatile).then(|| Arc::new(selection.clone()));
+    let aim = (!flags.volatile).then(|| Aim::Many(Arc::new(selection.clone())));
     let now = tokio::time::Instant::now().into_std();
     let mut state = log.lock();
     let number = if flags.volatile { state.next() - 1 } else { state.next() };
-    let packet = hub.parser().recoverable_event(&hub.path, name, &args, &state.offset(number))?;
-    let packet = sendable(hub, packet)?;
-    let packet = flags.apply(hub, packet);
-    if let Some(selection) = kept {
-        state.append(packet.clone(), selection, now, log.options());
+    let packet = flags.apply(hub, encode_numbered(hub, &state, number, name, &args)?);
+    if let Some(aim) = aim {
+        state.append(packet.clone(), aim, now, log.options());
     }
     hub.for_each(selection, |member| {
-        if let Some(thread) = member.thread().filter(|_| !flags.volatile) {
-            thread.end.store(number + 1, Ordering::Relaxed);
+        if !flags.volatile {
+            member.note_meant(number);
         }
         push(member, packet.clone(), flags.urgency());
     });
     drop(state);
     Ok(packet)
+}
+
+/// The same to one member. What its outbox refuses is not kept either: the caller is told, and must not see it arrive.
+pub(crate) fn emit_logged_to<A: Serialize + ?Sized>(
+    member: &Member,
+    log: &Log<Weak<Member>>,
+    name: &str,
+    args: &A,
+) -> Result<(), EmitError> {
+    if is_reserved(name) {
+        return Err(EmitError::Reserved);
+    }
+    let args = Raw::from(OwnedArgs::encode(args)?);
+    let now = tokio::time::Instant::now().into_std();
+    let mut state = log.lock();
+    if member.is_gone() {
+        return Err(EmitError::Closed);
+    }
+    let number = state.next();
+    let packet = encode_numbered(&member.hub, &state, number, name, &args)?;
+    member.link.push(packet.clone(), Urgency::Normal)?;
+    member.note_meant(number);
+    state.append(packet, Aim::One(member.id.clone()), now, log.options());
+    Ok(())
+}
+
+/// An event with its number, of which nobody knows before the log is locked: the application's arguments were encoded by
+/// then, and all that runs under the lock is the parser. One of the application's own must not emit; see `CustomParser`.
+fn encode_numbered(
+    hub: &Hub,
+    state: &State<Weak<Member>>,
+    number: u64,
+    name: &str,
+    args: &Raw,
+) -> Result<Outgoing, EmitError> {
+    sendable(hub, hub.parser().recoverable_event(&hub.path, name, args, &state.offset(number))?)
 }
 
 /// Asks every member of a selection on this server for an answer. Questions are not kept for who is away, and carry no

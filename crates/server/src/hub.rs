@@ -1,7 +1,7 @@
 //! One namespace's data: its members and their rooms. No handles, no tasks.
 //!
-//! Locks are taken in the order *member → room shard → outbox*, for a push or a lookup each; never across an await, a
-//! write, encoding, or code of the application.
+//! Locks are taken in the order *log → member → room shard → outbox*, all but the log's for a push or a lookup each; never
+//! across an await, a write, encoding, or code of the application.
 
 use std::any::Any;
 use std::hash::BuildHasher;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use smol_str::SmolStr;
 use sockeye_protocol::{AckId, Args, NamespacePath, Parser, Slot};
 
@@ -20,7 +20,7 @@ use crate::limits::Limit;
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::peer::Peer;
-use crate::recovery::Log;
+use crate::recovery::{Log, State};
 use crate::rooms::{Room, RoomEvent, Watchers, address};
 use crate::spare;
 
@@ -94,6 +94,13 @@ impl Member {
 
     pub(crate) fn thread(&self) -> Option<&Thread> {
         self.thread.as_deref()
+    }
+
+    /// The event of this number is meant for this member. The log is locked.
+    pub(crate) fn note_meant(&self, number: u64) {
+        if let Some(thread) = &self.thread {
+            thread.end.store(number + 1, Ordering::Relaxed);
+        }
     }
 
     /// Whether somebody is told of what is sent.
@@ -247,10 +254,22 @@ impl Hub {
     }
 
     pub(crate) fn join(&self, member: &Arc<Member>, room: SmolStr) -> Result<(), JoinError> {
-        if let Some(first) = self.join_quietly(member, &room)? {
+        // No event is numbered between the join and the note of it.
+        let mut log = self.log_of(member);
+        let joined = self.join_quietly(member, &room)?;
+        if let (Some((state, pid)), Some(_)) = (&mut log, joined) {
+            state.joined(pid, room.clone());
+        }
+        drop(log);
+        if let Some(first) = joined {
             self.tell_joined(member, room, first);
         }
         Ok(())
+    }
+
+    /// The log, locked, and under which name it knows a member, if that can be recovered.
+    fn log_of<'a>(&'a self, member: &'a Member) -> Option<(MutexGuard<'a, State<Weak<Member>>>, &'a str)> {
+        Some((self.log.as_ref()?.lock(), &member.thread()?.pid))
     }
 
     pub(crate) fn tell_joined(&self, member: &Member, room: SmolStr, first: bool) {
@@ -284,6 +303,7 @@ impl Hub {
     }
 
     pub(crate) fn leave(&self, member: &Arc<Member>, room: &str) {
+        let mut log = self.log_of(member);
         let mut place = member.place.lock();
         if place.gone {
             return;
@@ -292,6 +312,10 @@ impl Hub {
             let room = place.rooms.swap_remove(at);
             let last = self.remove_from_room(&room, member);
             drop(place);
+            if let Some((state, pid)) = &mut log {
+                state.left(pid, &room);
+            }
+            drop(log);
             self.watchers.tell(|| departure(room, member, last));
         }
     }

@@ -385,6 +385,7 @@ mod compression;
 mod cors;
 mod cookie;
 mod hooks;
+mod stays;
 mod recovery;
 mod config;
 mod tally;

@@ -18,6 +18,7 @@ use smol_str::{SmolStr, format_smolstr};
 use sockeye_protocol::Outgoing;
 
 use crate::adapter::Selection;
+use crate::stays::Stays;
 
 /// Options of connection state recovery; see [`ServerBuilder::recovery`](crate::ServerBuilder::recovery).
 ///
@@ -95,7 +96,7 @@ pub(crate) struct Claim {
 pub(crate) struct Session {
     pub(crate) id: SmolStr,
     pub(crate) pid: SmolStr,
-    pub(crate) rooms: Vec<SmolStr>,
+    pub(crate) stays: Stays,
     pub(crate) data: serde_json::Value,
     /// Number of the first event it could get.
     pub(crate) start: u64,
@@ -124,14 +125,29 @@ pub(crate) struct State<T> {
     away: HashMap<SmolStr, (Instant, Session)>,
     /// In the order in which they left; may name some that have come back.
     leaving: VecDeque<(Instant, SmolStr)>,
-    present: HashMap<SmolStr, T>,
+    present: HashMap<SmolStr, Present<T>>,
+}
+
+/// A socket that is there.
+#[derive(Debug)]
+struct Present<T> {
+    socket: T,
+    stays: Stays,
 }
 
 #[derive(Debug)]
 struct Kept {
     packet: Outgoing,
-    selection: Arc<Selection>,
+    aim: Aim,
     at: Instant,
+}
+
+/// Whom an event is meant for.
+#[derive(Debug)]
+pub(crate) enum Aim {
+    Many(Arc<Selection>),
+    /// The socket of this id, and not who may be in a room of that name.
+    One(SmolStr),
 }
 
 impl<T> Log<T> {
@@ -175,9 +191,9 @@ impl<T> State<T> {
     }
 
     /// Keeps an event under the next number.
-    pub(crate) fn append(&mut self, packet: Outgoing, selection: Arc<Selection>, now: Instant, options: &Recovery) {
+    pub(crate) fn append(&mut self, packet: Outgoing, aim: Aim, now: Instant, options: &Recovery) {
         self.bytes += packet.size();
-        self.events.push_back(Kept { packet, selection, at: now });
+        self.events.push_back(Kept { packet, aim, at: now });
         self.prune(now, options);
     }
 
@@ -205,14 +221,30 @@ impl<T> State<T> {
         }
     }
 
-    /// A socket is there.
-    pub(crate) fn enter(&mut self, pid: SmolStr, socket: T) {
-        self.present.insert(pid, socket);
+    /// A socket is there, and in the rooms that are told by `stays`.
+    pub(crate) fn enter(&mut self, pid: SmolStr, socket: T, stays: Stays) {
+        self.present.insert(pid, Present { socket, stays });
     }
 
     /// The socket that has this private id now.
     pub(crate) fn present(&self, pid: &str) -> Option<&T> {
-        self.present.get(pid)
+        self.present.get(pid).map(|present| &present.socket)
+    }
+
+    /// A socket that is there has joined a room which it was not in: nothing sent before is meant for it there.
+    pub(crate) fn joined(&mut self, pid: &str, room: SmolStr) {
+        let next = self.next();
+        if let Some(present) = self.present.get_mut(pid) {
+            present.stays.join(room, next);
+        }
+    }
+
+    /// A socket that is there has left a room: it may still need what was sent there before.
+    pub(crate) fn left(&mut self, pid: &str, room: &str) {
+        let (first, next) = (self.first, self.next());
+        if let Some(present) = self.present.get_mut(pid) {
+            present.stays.leave(room, first, next);
+        }
     }
 
     /// Whether who claims this has left a session that can be taken up.
@@ -222,15 +254,14 @@ impl<T> State<T> {
         session.is_some_and(|session| self.missed(session, claim.offset.as_deref()).is_some())
     }
 
-    /// A socket has left for good.
-    pub(crate) fn forget(&mut self, pid: &str) {
-        self.present.remove(pid);
+    /// A socket is there no more; the rooms it was in.
+    pub(crate) fn leave(&mut self, pid: &str) -> Stays {
+        self.present.remove(pid).map(|present| present.stays).unwrap_or_default()
     }
 
-    /// A socket has left and may come back.
+    /// A socket that has left may come back.
     pub(crate) fn suspend(&mut self, session: Session, now: Instant, options: &Recovery) {
         let pid = session.pid.clone();
-        self.present.remove(&pid);
         self.leaving.push_back((now, pid.clone()));
         self.away.insert(pid, (now, session));
         self.prune(now, options);
@@ -248,25 +279,30 @@ impl<T> State<T> {
         // Without an offset of this log the client has seen nothing that carried one.
         let seen = offset.and_then(|offset| self.number(offset)).map_or(session.start, |number| number + 1);
         let from = seen.max(session.start);
-        let complete_before = from >= session.end || from >= self.first;
-        if !complete_before || session.left < self.first {
+        // Nothing was meant for it between `end` and `left`.
+        let from = if from >= session.end { from.max(session.left) } else { from };
+        if from < self.first || from < session.stays.known_from() {
             return None;
         }
-        let skip = usize::try_from(from.saturating_sub(self.first)).ok()?;
-        let kept = self.events.iter().skip(skip);
-        let missed = kept.filter(|kept| session.is_meant(&kept.selection)).map(|kept| kept.packet.clone());
-        Some((from, missed.collect()))
+        let skip = usize::try_from(from - self.first).ok()?;
+        let kept = (from..).zip(self.events.iter().skip(skip));
+        let missed = kept.filter(|(number, kept)| session.is_meant(&kept.aim, *number));
+        Some((from, missed.map(|(_, kept)| kept.packet.clone()).collect()))
     }
 }
 
 impl Session {
-    fn is_in(&self, room: &SmolStr) -> bool {
-        *room == self.id || self.rooms.contains(room)
+    fn was_in(&self, room: &SmolStr, number: u64) -> bool {
+        *room == self.id || self.stays.was_in(room, number)
     }
 
-    fn is_meant(&self, selection: &Selection) -> bool {
-        let included = selection.rooms.is_empty() || selection.rooms.iter().any(|room| self.is_in(room));
-        included && !selection.except.iter().any(|room| self.is_in(room))
+    fn is_meant(&self, aim: &Aim, number: u64) -> bool {
+        let selection = match aim {
+            Aim::Many(selection) => selection,
+            Aim::One(id) => return *id == self.id,
+        };
+        let included = selection.rooms.is_empty() || selection.rooms.iter().any(|room| self.was_in(room, number));
+        included && !selection.except.iter().any(|room| self.was_in(room, number))
     }
 }
 
@@ -284,10 +320,12 @@ mod tests {
 
     fn session(pid: &str, state: &State<()>) -> Session {
         let next = state.next();
+        let mut stays = Stays::default();
+        stays.join("red".into(), next);
         Session {
             id: "id".into(),
             pid: pid.into(),
-            rooms: vec!["red".into()],
+            stays,
             data: serde_json::Value::Null,
             start: next,
             end: next,
@@ -295,8 +333,8 @@ mod tests {
         }
     }
 
-    fn to(rooms: &[&str]) -> Arc<Selection> {
-        Arc::new(Selection { rooms: rooms.iter().map(SmolStr::new).collect(), except: Vec::new() })
+    fn to(rooms: &[&str]) -> Aim {
+        Aim::Many(Arc::new(Selection { rooms: rooms.iter().map(SmolStr::new).collect(), except: Vec::new() }))
     }
 
     fn packet(text: &str) -> Outgoing {

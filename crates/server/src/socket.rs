@@ -14,8 +14,7 @@ use sockeye_protocol::event::{Answer, Ask, Emit, Handle, Handler, Listen, Listen
 use sockeye_protocol::{AckId, Args, NamespacePath, Outgoing, OwnedArgs, Parser};
 
 use crate::ack::{Reply, Waiter, deadline};
-use crate::adapter::Selection;
-use crate::broadcast::{self, Flags};
+use crate::broadcast;
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
 use crate::hub::{JoinError, Member};
 use crate::link::{Carrier, Command, Urgency};
@@ -190,10 +189,10 @@ impl Socket {
     /// [`EmitError::Closed`] after the disconnect, [`EmitError::Full`] by the outbox's policy, or when the arguments
     /// cannot be encoded or the name is reserved.
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
-        if self.0.hub.log().is_some() {
-            return self.emit_logged(event.name(), &args);
+        match self.0.hub.log() {
+            Some(log) => broadcast::emit_logged_to(&self.0, log, event.name(), &args)?,
+            None => self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?, Urgency::Normal)?,
         }
-        self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?, Urgency::Normal)?;
         if self.0.has_outgoing() {
             self.0.tell_outgoing(event.name(), OwnedArgs::encode(&args)?.as_args());
         }
@@ -207,14 +206,6 @@ impl Socket {
         if self.0.is_gone() {
             self.forget_own();
         }
-    }
-
-    fn emit_logged<A: Serialize>(&self, name: &str, args: &A) -> Result<(), EmitError> {
-        if self.0.is_gone() {
-            return Err(EmitError::Closed);
-        }
-        let selection = Selection { rooms: vec![self.0.id.clone()], except: Vec::new() };
-        broadcast::emit(&self.0.hub, &selection, Flags { local: true, ..Flags::default() }, name, args)
     }
 
     /// Whether this is a client that came back to its id, rooms and data, and to what it had missed; see

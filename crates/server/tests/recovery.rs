@@ -195,3 +195,105 @@ async fn a_question_carries_no_offset_where_the_listener_expects_its_callback() 
     let mut client = come_back(&net, &sid, &pid, Some(&offset)).await;
     client.expect_nothing().await;
 }
+
+/// A client that has joined and seen an event, with its ids and the offset.
+async fn join_and_see(io: &Server, net: &Net) -> (WebSocket, String, String, String) {
+    let (mut client, sid, pid) = join(net).await;
+    io.emit("a", 1).unwrap();
+    let offset = client.expect(r#"42["a",1,"…"]"#).await[0].clone();
+    (client, sid, pid, offset)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_that_was_left_before_the_cut_leaves_no_gap() {
+    let (io, net) = server(Recovery::default());
+    let (mut client, sid, pid, offset) = join_and_see(&io, &net).await;
+    io.get(&sid).unwrap().join("green");
+    io.to("green").emit("lost on the way", 2).unwrap();
+    io.get(&sid).unwrap().leave("green");
+    io.to("green").emit("not for us", 3).unwrap();
+    // It may be lost a second time.
+    for _ in 0..2 {
+        client.reset();
+        net.advance(Duration::from_millis(10)).await;
+        client = come_back(&net, &sid, &pid, Some(&offset)).await;
+        client.expect(r#"42["lost on the way",2,"…"]"#).await;
+        client.expect_nothing().await;
+        assert_eq!(io.get(&sid).unwrap().rooms(), [sid.as_str(), "red"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_from_before_a_room_was_joined_is_delivered() {
+    let (io, net) = server(Recovery::default());
+    let (client, sid, pid, offset) = join_and_see(&io, &net).await;
+    io.to("green").emit("before our time", 2).unwrap();
+    io.get(&sid).unwrap().join("green");
+    io.to("green").emit("in our time", 3).unwrap();
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    io.to("green").emit("while away", 4).unwrap();
+    let mut client = come_back(&net, &sid, &pid, Some(&offset)).await;
+    client.expect(r#"42["in our time",3,"…"]"#).await;
+    client.expect(r#"42["while away",4,"…"]"#).await;
+    client.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_left_out_is_told_by_the_rooms_of_that_moment() {
+    let (io, net) = server(Recovery::default());
+    let (client, sid, pid, offset) = join_and_see(&io, &net).await;
+    io.get(&sid).unwrap().join("green");
+    io.except("green").emit("not for green", 2).unwrap();
+    io.get(&sid).unwrap().leave("green");
+    io.except("green").emit("for the others", 3).unwrap();
+    io.get(&sid).unwrap().join("green");
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    let mut client = come_back(&net, &sid, &pid, Some(&offset)).await;
+    client.expect(r#"42["for the others",3,"…"]"#).await;
+    client.expect_nothing().await;
+}
+
+/// A client that is cut after it was in 70 rooms, with the offset it had before and the one of the last event there.
+async fn restless(io: &Server, net: &Net) -> (String, String, [String; 2]) {
+    let (mut client, sid, pid, offset) = join_and_see(io, net).await;
+    let socket = io.get(&sid).unwrap();
+    let mut last = String::new();
+    for n in 0..70 {
+        socket.join("green");
+        io.to("green").emit("n", n).unwrap();
+        last = client.expect(&format!(r#"42["n",{n},"…"]"#)).await.remove(0);
+        socket.leave("green");
+    }
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    (sid, pid, [offset, last])
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_left_more_rooms_than_are_remembered_begins_anew() {
+    let (io, net) = server(Recovery::default());
+    let (sid, pid, [first, _]) = restless(&io, &net).await;
+    let mut client = net.websocket().await;
+    client.send(&format!("40{}", json!({ "pid": pid, "offset": first }))).await;
+    let ids = client.expect(r#"40{"sid":"…","pid":"…"}"#).await;
+    assert!(ids[0] != sid && ids[1] != pid, "a new socket, and no silent gap");
+    client.expect_nothing().await;
+    // Who has seen it all needs none of them.
+    let (sid, pid, [_, last]) = restless(&io, &net).await;
+    come_back(&net, &sid, &pid, Some(&last)).await.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_to_one_socket_is_not_for_a_room_of_its_name() {
+    let (io, net) = server(Recovery::default());
+    let (_other, other, _) = join(&net).await;
+    let (client, sid, pid, offset) = join_and_see(&io, &net).await;
+    io.get(&sid).unwrap().join(other.as_str());
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    io.get(&other).unwrap().emit("private", 2).unwrap();
+    let mut client = come_back(&net, &sid, &pid, Some(&offset)).await;
+    client.expect_nothing().await;
+}

@@ -1,7 +1,7 @@
 //! The way of a client into a namespace, and out of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use smol_str::{SmolStr, format_smolstr};
@@ -13,7 +13,8 @@ use crate::hub::{Hub, Member, Thread};
 use crate::id::random_id;
 use crate::link::{Command, Link, Urgency};
 use crate::peer::Peer;
-use crate::recovery::{Claim, Session};
+use crate::recovery::{Claim, Session, State};
+use crate::stays::Stays;
 
 /// Lets a client in: the answer to CONNECT is queued before anything else can be, and the socket is in the namespace.
 /// `None` if the client does not wait for it any more.
@@ -51,10 +52,10 @@ fn admit_recoverable(
     let mut replaced = None;
     let returning = claim.and_then(|claim| {
         // Its old connection may not have been found dead yet: then it is taken over.
-        let old = state.present(&claim.pid).and_then(std::sync::Weak::upgrade);
+        let old = state.present(&claim.pid).and_then(Weak::upgrade);
         if let Some(old) = old.filter(|old| !Arc::ptr_eq(&old.link, link)) {
-            let session = session_of(&old, state.next());
             let left = hub.remove_quietly(&old)?;
+            let session = session_of(&old, &mut state);
             replaced = Some((old, left));
             state.suspend(session?, now, log.options());
         }
@@ -63,24 +64,26 @@ fn admit_recoverable(
         Some((session, from, missed))
     });
     let next = state.next();
-    let (id, rooms, thread, missed) = match returning {
+    let (id, stays, thread, missed) = match returning {
         Some((session, from, missed)) => {
             peer.data().replace(session.data);
-            let thread = Thread { pid: session.pid, start: from, end: AtomicU64::new(next), recovered: true };
-            (session.id, session.rooms, thread, missed)
+            let end = AtomicU64::new(if missed.is_empty() { session.end } else { next });
+            let thread = Thread { pid: session.pid, start: from, end, recovered: true };
+            (session.id, session.stays, thread, missed)
         }
         None => {
             let thread = Thread { pid: random_id(), start: next, end: AtomicU64::new(next), recovered: false };
-            (socket_id(hub, link), Vec::new(), thread, Vec::new())
+            (socket_id(hub, link), Stays::default(), thread, Vec::new())
         }
     };
     let pid = thread.pid.clone();
+    let rooms = stays.rooms().cloned().collect();
     let accepted = connection.accept(slot, &id, Some(&pid), now);
     let member = accepted.map(|packet| {
         push(link, packet);
         let member = Member::new(id, slot, hub, link, peer, Some(thread));
         hub.insert(&member);
-        state.enter(pid, Arc::downgrade(&member));
+        state.enter(pid, Arc::downgrade(&member), stays);
         member
     });
     let joined = member.as_ref().map(|member| rejoin(hub, member, rooms)).unwrap_or_default();
@@ -128,32 +131,31 @@ fn rejoin(hub: &Hub, member: &Arc<Member>, rooms: Vec<SmolStr>) -> Vec<(SmolStr,
 
 /// Takes a socket out of its namespace; it can come back if nobody had wanted it to leave.
 pub(crate) fn dismiss(hub: &Hub, member: &Arc<Member>, reason: DisconnectReason, now: Instant) {
-    let (Some(log), Some(thread)) = (hub.log(), member.thread()) else {
+    let Some(log) = hub.log() else {
         hub.remove(member);
         return;
     };
     let mut state = log.lock();
-    let session = session_of(member, state.next());
     let Some(left) = hub.remove_quietly(member) else { return };
-    match session {
+    match session_of(member, &mut state) {
         Some(session) if reason.is_recoverable() => state.suspend(session, now, log.options()),
-        _ => state.forget(&thread.pid),
+        _ => {}
     }
     drop(state);
     hub.tell_left(member, left);
 }
 
-/// What a member leaves behind, if it leaves now. `next` is the number of the next event.
-fn session_of(member: &Member, next: u64) -> Option<Session> {
+/// What a member leaves behind, which has just left.
+fn session_of(member: &Member, state: &mut State<Weak<Member>>) -> Option<Session> {
     let thread = member.thread()?;
     Some(Session {
         id: member.id.clone(),
         pid: thread.pid.clone(),
-        rooms: member.rooms().split_off(1),
+        stays: state.leave(&thread.pid),
         data: member.peer.data().to_value(),
         start: thread.start,
         end: thread.end.load(Ordering::Relaxed),
-        left: next,
+        left: state.next(),
     })
 }
 
