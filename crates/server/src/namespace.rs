@@ -257,7 +257,8 @@ impl Namespace {
         self.0.handlers.listeners.named(allowed(event.name()), Handler::event(handler))
     }
 
-    /// Like [`Self::on`], and what `handler` returns is the answer.
+    /// Like [`Self::on`], and what `handler` returns is the answer, whatever its type: a `Result` goes to the client, too,
+    /// as `{"Ok":…}` or `{"Err":…}`, and not to `on_error`. For answers that can fail there is [`Self::on_message`].
     ///
     /// # Panics
     /// When the name is reserved.
