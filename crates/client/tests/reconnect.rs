@@ -480,3 +480,26 @@ async fn odd_options_do_no_harm() {
     let reserved = std::panic::catch_unwind(|| Client::builder("http://x").on("disconnect", async |_, ()| {}));
     assert!(reserved.is_err(), "a mistake in the program");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_text_of_a_question_is_taken_for_no_offset() {
+    let io = Server::builder().recovery(sockeye::Recovery::default()).build().unwrap();
+    let net = Net::with(&io);
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let client = net.client().on("n", async move |_, n: u32| {
+        let _ = told.send(n);
+    });
+    let client = client.on_with_ack("name", async |_, _: String| "ada").connect().await.unwrap();
+    io.emit("n", 1).unwrap();
+    assert_eq!(heard.recv().await, Some(1));
+    assert_eq!(io.emit_with_ack::<_, String>("name", "first or last?").collect().await.len(), 1);
+    net.set(Far::Refuses);
+    net.cut();
+    lost(&client).await;
+    io.emit("n", 2).unwrap();
+    net.set(Far::Server(io.clone()));
+    connected(&client).await;
+    io.emit("n", 3).unwrap();
+    assert_eq!((heard.recv().await, heard.recv().await), (Some(2), Some(3)), "what was seen does not come again");
+    assert!(client.is_recovered());
+}

@@ -211,7 +211,9 @@ impl Seat {
         if !matches!(self.stage, Stage::Joined { .. }) {
             return self.keep_early(received);
         }
+        // The last argument of a question is the application's: only what asks for nothing is numbered.
         if self.pid.is_some()
+            && received.ack.is_none()
             && let Some(offset) = received.args.last_text()
         {
             self.offset = Some(offset.into_owned());
