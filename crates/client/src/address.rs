@@ -23,6 +23,9 @@ impl Address {
     pub(crate) fn parse(url: &str) -> Result<Self, ConfigError> {
         // Only parts of it: a URL may hold credentials.
         let wrong = |why: &str| ConfigError::new(format!("the URL {why}"));
+        if lacks_slashes(url) {
+            return Err(wrong("has a scheme without `//` after it"));
+        }
         let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let (scheme, rest) = with_scheme.split_once("://").unwrap_or_default();
         let secure = match scheme.to_ascii_lowercase().as_str() {
@@ -65,6 +68,14 @@ impl Address {
     fn bracketed(&self) -> String {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
+}
+
+/// Whether a URL begins with `http:` and the like, but not with `http://`: it would be taken for a host of that name.
+fn lacks_slashes(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once(':') else { return false };
+    let is_scheme = ["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    // A host may be called so, if its port follows.
+    is_scheme && !rest.starts_with("//") && !rest.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Host and port, brackets of IPv6 taken off. `None` if the port is no number.
@@ -127,6 +138,10 @@ mod tests {
     fn what_is_no_url_is_refused() {
         let bad =
             ["", "http://", "ftp://a", "http://a:x", "http://a:70000", "http://[::1", "http://u:p@a", "http://a b"];
+        for url in ["http:/localhost:4501", "HTTPS:localhost", "ws:", "wss:/"] {
+            assert!(Address::parse(url).unwrap_err().to_string().contains("//"), "{url}");
+        }
+        assert_eq!(address("ws:8080"), (false, "ws:8080".into(), String::new(), String::new()));
         for url in bad.into_iter().chain(["http://é", "http://a/é", "http://a/x\r\ny", "http://a?x y", "http://[a]b"])
         {
             assert!(Address::parse(url).is_err(), "{url}");

@@ -289,14 +289,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Answers that may be waited for at once. Default 10,000; further questions are [`EmitError::Full`](crate::EmitError::Full).
+    /// Answers that may be waited for at once: at least 1. Default 10,000; further questions are [`EmitError::Full`](crate::EmitError::Full).
     pub fn max_pending_acks(mut self, limit: usize) -> Self {
         self.limits.max_pending_acks = limit;
         self
     }
 
     /// How far handlers, or the reader of [`Client::next`], may be behind before the connection is read no more: events
-    /// and bytes. Default 1,024 events, 4 MiB.
+    /// and bytes, each at least 1. Default 1,024 events, 4 MiB.
     pub fn max_waiting(mut self, events: usize, bytes: usize) -> Self {
         self.limits.max_waiting_events = events;
         self.limits.max_waiting_bytes = bytes;
@@ -461,7 +461,7 @@ impl ClientBuilder {
     }
 
     /// Opens byte streams by a function, which is given host and port: other kinds of tunnels, or memory in tests. A
-    /// proxy and TLS come on top of them.
+    /// proxy and TLS come on top of them. An error of it, and a panic in it, is a failed attempt.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), sockeye_client::BoxError> {

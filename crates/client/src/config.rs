@@ -190,7 +190,11 @@ impl Limits {
         let checks = [
             (self.queue_bytes == 0 || self.queue_packets == 0, "the bound of the queue is zero: nothing could be sent"),
             (self.ack_timeout.is_zero(), "ack_timeout is zero: no answer could come in time"),
-            (self.max_waiting_events == 0, "max_waiting_events is zero: nothing could be received"),
+            (
+                self.max_waiting_events == 0 || self.max_waiting_bytes == 0,
+                "max_waiting is zero: nothing could be received",
+            ),
+            (self.max_pending_acks == 0, "max_pending_acks is zero: nothing could be asked"),
         ];
         checks.iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, why)| Err(ConfigError::new(*why)))
     }

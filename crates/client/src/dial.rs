@@ -4,12 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -61,12 +62,13 @@ impl fmt::Debug for Base {
 impl Dial {
     /// Opens a byte stream to the server.
     pub(crate) async fn open(&self, address: &Address) -> Result<BoxIo, ConnectError> {
-        let (host, port) = match &self.proxy {
-            Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (address.host.as_str(), address.port),
+        let (who, host, port) = match &self.proxy {
+            Some(proxy) => ("the proxy", proxy.host.as_str(), proxy.port),
+            None => ("the server", address.host.as_str(), address.port),
         };
-        let to = if self.proxy.is_some() { "the proxy cannot be reached" } else { "the server cannot be reached" };
-        let mut io = self.base.open(host, port).await.map_err(|error| ConnectError::io(to, error))?;
+        let unreachable =
+            |error| ConnectError::io(format!("{who} at {} cannot be reached", self.base.place(host, port)), error);
+        let mut io = self.base.open(host, port).await.map_err(unreachable)?;
         if let Some(proxy) = &self.proxy {
             let tunnel = proxy.tunnel(&mut *io, &address.host, address.port).await;
             tunnel.map_err(|error| ConnectError::io("the proxy gives no connection", error))?;
@@ -81,6 +83,16 @@ impl Dial {
 }
 
 impl Base {
+    /// Where it goes, for errors.
+    fn place(&self, host: &str, port: u16) -> String {
+        match self {
+            Self::Tcp | Self::Custom(_) if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp | Self::Custom(_) => format!("{host}:{port}"),
+            #[cfg(unix)]
+            Self::Unix(path) => path.display().to_string(),
+        }
+    }
+
     async fn open(&self, host: &str, port: u16) -> io::Result<BoxIo> {
         match self {
             Self::Tcp => {
@@ -90,7 +102,12 @@ impl Base {
                 stream.set_nodelay(true)?;
                 Ok(Box::new(stream))
             }
-            Self::Custom(open) => open(host.to_owned(), port).await,
+            Self::Custom(open) => {
+                // Code of the application: a panic in it is a failed attempt.
+                let opening = AssertUnwindSafe(async { open(host.to_owned(), port).await });
+                let panicked = |_| Err(io::Error::other("the function given to dial_with panicked"));
+                opening.catch_unwind().await.unwrap_or_else(panicked)
+            }
             #[cfg(unix)]
             Self::Unix(path) => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
         }

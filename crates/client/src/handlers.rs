@@ -162,6 +162,10 @@ impl ClientBuilder {
     /// Calls `handler` for every attempt that failed, and for the server's refusal. After a refusal it may call
     /// [`Client::connect`], with fresh credentials for instance.
     ///
+    /// These handlers and those of [`Self::on_disconnect`] are called one at a time: one that waits, for `connect` too,
+    /// holds up the calls that follow. Up to 64 calls are kept; what comes beyond is logged and left out. Spawn a task
+    /// for what takes long.
+    ///
     /// ```no_run
     /// # async fn example() -> Result<(), sockeye_client::BoxError> {
     /// let client = sockeye_client::Client::builder("http://localhost:3000")
