@@ -70,6 +70,19 @@ impl ConnectError {
         Self::unreachable(what, Some(cause.into()))
     }
 
+    /// The connection ended before the server had let the client into its namespace.
+    pub(crate) fn lost(reason: DisconnectReason, cause: Option<Self>) -> Self {
+        let what = format!("the connection was lost before the namespace was joined: {reason}");
+        match cause {
+            Some(cause) if cause.is_incompatible() => cause,
+            Some(cause) => {
+                let retry_after = cause.retry_after();
+                Self(Arc::new(Kind::Unreachable(Unreachable { what, cause: Some(cause.into()), retry_after })))
+            }
+            None => Self::answered(what, None),
+        }
+    }
+
     /// The server answered, but not as a Socket.IO server does.
     pub(crate) fn answered(what: impl Into<String>, retry_after: Option<Duration>) -> Self {
         Self(Arc::new(Kind::Unreachable(Unreachable { what: what.into(), cause: None, retry_after })))

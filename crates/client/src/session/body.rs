@@ -121,6 +121,11 @@ impl Body {
         self.active().for_each(|seat| seat.complain(error));
     }
 
+    /// The connection is being lost; for those not in their namespace yet an attempt has failed.
+    pub(crate) fn complain_unjoined(&mut self, error: &ConnectError) {
+        self.active().filter(|seat| !seat.is_joined()).for_each(|seat| seat.complain(error));
+    }
+
     /// All clients are told where the connection stands.
     pub(crate) fn set_state(&mut self, state: &State) {
         self.active().for_each(|seat| seat.member.set_state(state.clone()));
@@ -131,6 +136,11 @@ impl Body {
         self.active().for_each(|seat| seat.end(ending.clone()));
     }
 
+    /// No further attempt is made after this one.
+    pub(crate) fn give_up(&mut self, error: &ConnectError) {
+        self.active().for_each(|seat| seat.give_up(error));
+    }
+
     fn active(&mut self) -> impl Iterator<Item = &mut Seat> {
         self.seats.iter_mut().filter(|seat| seat.is_active())
     }
@@ -139,15 +149,17 @@ impl Body {
     pub(crate) fn run(&mut self, now: Instant, cx: &mut Context<'_>) -> Option<ConnectError> {
         self.now = now;
         for at in 0..self.seats.len() {
-            let Some(seat) = self.seats.get_mut(at) else { break };
-            seat.run(now, cx);
-            if let Some(connection) = &mut self.connection {
+            if let (Some(connection), Some(seat)) = (&mut self.connection, self.seats.get_mut(at)) {
                 let wish = seat.poll_connect(connection, now, cx);
                 // In revision 3 the answer may have been here before the question.
                 if let Some(slot) = seat.slot().filter(|slot| !seat.is_joined() && connection.is_connected(*slot)) {
                     seat.join(slot, &id_v3(&seat.member.path, self.sid.as_ref()), None, cx);
                 }
                 self.grant(at, wish);
+            }
+            // Last, for what the above has called for.
+            if let Some(seat) = self.seats.get_mut(at) {
+                seat.run(now, cx);
             }
         }
         self.seats.retain_mut(|seat| seat.is_active() || !seat.is_idle());

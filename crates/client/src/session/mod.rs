@@ -1,6 +1,7 @@
 //! One connection at work: transports, namespaces, and the loop that drives them.
 
 mod carrier;
+mod auth;
 mod delivery;
 mod shifts;
 mod seat;

@@ -8,15 +8,16 @@ use std::time::Instant;
 use futures_channel::oneshot;
 use sockeye_engine::Revision;
 use sockeye_protocol::event::{Asker, Entry, Received, Snapshot};
-use sockeye_protocol::{AckId, Args, Connection, NamespacePath, Outgoing, OwnedArgs, Slot};
+use sockeye_protocol::{AckId, Args, Connection, Outgoing, OwnedArgs, Slot};
 
-use crate::address;
 use crate::error::{BoxError, ConfigError, ConnectError, DisconnectReason, HandlerError};
 use crate::hooks::{Auth, AuthJob, Jobs, poll_contained};
 use crate::link::{Client, Member, Stray};
 use crate::queue::{Item, Kind};
 use crate::state::{Ending, State};
+use crate::time::after;
 
+use super::auth::auth_query;
 use super::delivery::{Delivery, GivenUp};
 use super::shifts::Shifts;
 
@@ -28,6 +29,8 @@ pub(crate) enum Stage {
     Authorizing { job: AuthJob, deadline: Instant },
     /// It does not want to be connected (any more).
     Gone,
+    /// An earlier CONNECT for the namespace was left, and its answer must come first: before the deadline.
+    Held { deadline: Instant },
     /// In the namespace.
     Joined { slot: Slot },
     /// There is no connection.
@@ -60,6 +63,8 @@ pub(crate) struct Seat {
     /// By which the server recognises the client after a lost connection, and the last event that arrived.
     pid: Option<String>,
     offset: Option<String>,
+    /// Why it is out of its namespace, until an attempt to come back has failed.
+    lost: Option<DisconnectReason>,
 }
 
 struct Early {
@@ -83,6 +88,7 @@ impl Seat {
             early_bytes: 0,
             pid: None,
             offset: None,
+            lost: None,
         }
     }
 
@@ -102,6 +108,10 @@ impl Seat {
     /// The connection is open: begins to ask for the namespace.
     pub(crate) fn begin(&mut self, connection: &mut Connection, deadline: Instant) -> Wish {
         self.member.set_state(State::Connecting);
+        if connection.is_left(&self.member.path) {
+            self.stage = Stage::Held { deadline };
+            return Wish::Nothing;
+        }
         match &self.member.hooks().auth {
             Auth::Nothing => self.ask(connection, None, deadline),
             Auth::Constant(auth) => self.ask(connection, Some(auth.clone()), deadline),
@@ -139,6 +149,12 @@ impl Seat {
                 // Nothing is sent for a namespace which was only asked for.
                 drop(connection.disconnect(slot, now));
                 Wish::Failed(ConnectError::timeout("the server's answer to CONNECT"))
+            }
+            Stage::Held { .. } if !connection.is_left(&self.member.path) => {
+                self.begin(connection, after(now, self.member.link.config.connect_timeout))
+            }
+            Stage::Held { deadline } if now >= *deadline => {
+                Wish::Failed(ConnectError::timeout("the server's answer to an earlier CONNECT"))
             }
             _ => Wish::Nothing,
         }
@@ -331,6 +347,7 @@ impl Seat {
         self.member.leave();
         let given_up = self.delivery.disconnected();
         self.tell_given_up(given_up);
+        self.lost = was_joined.then_some(reason);
         if was_joined {
             tracing::debug!(namespace = %self.member.path, %reason, "disconnected");
             let client = self.client();
@@ -341,8 +358,14 @@ impl Seat {
 
     /// An attempt has failed; another may follow.
     pub(crate) fn complain(&mut self, error: &ConnectError) {
+        self.lost = None;
         let client = self.client();
         self.member.hooks().failed(&mut self.jobs, &client, error);
+    }
+
+    /// No further attempt is made.
+    pub(crate) fn give_up(&mut self, error: &ConnectError) {
+        self.end(self.lost.map_or_else(|| Ending::Failed(error.clone()), Ending::Disconnected));
     }
 
     /// The client will not be connected by itself any more.
@@ -432,33 +455,14 @@ impl Seat {
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let connecting = match &self.stage {
-            Stage::Asked { deadline, .. } | Stage::Authorizing { deadline, .. } => Some(*deadline),
+            Stage::Asked { deadline, .. } | Stage::Authorizing { deadline, .. } | Stage::Held { deadline } => {
+                Some(*deadline)
+            }
             _ => None,
         };
         let queued = self.member.outbox.lock().queue.next_deadline();
         connecting.into_iter().chain(queued).chain(self.delivery.next_deadline()).min()
     }
-}
-
-/// What a namespace is asked for with in revision 3.
-fn auth_query(path: &NamespacePath, auth: Option<serde_json::Value>) -> Result<String, ConfigError> {
-    let mut query = String::new();
-    let Some(auth) = auth.filter(|auth| !auth.is_null()) else { return Ok(query) };
-    if path.is_main() {
-        return Err(ConfigError::new("auth: servers of Socket.IO 2.x know none for `/`; give the client a query"));
-    }
-    let serde_json::Value::Object(fields) = auth else {
-        return Err(ConfigError::new("auth must be an object"));
-    };
-    for (name, value) in fields {
-        let text = match value {
-            serde_json::Value::String(text) => text,
-            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
-            _ => return Err(ConfigError::new(format!("auth: {name:?} cannot be put into a query"))),
-        };
-        address::append(&mut query, &name, &text);
-    }
-    Ok(query)
 }
 
 fn auth_failed(error: BoxError) -> ConnectError {

@@ -132,7 +132,13 @@ impl Task {
     fn obey(&mut self, now: Instant) {
         for command in self.link.wake_up() {
             match command {
-                Command::Connect { member, done } => self.body.connect(member, done, now),
+                Command::Connect { member, done } => {
+                    self.body.connect(Arc::clone(&member), done, now);
+                    if let (Phase::Waiting { until }, State::Connecting) = (&self.phase, member.state()) {
+                        let delay = until.saturating_duration_since(now);
+                        member.set_state(State::Waiting { attempt: self.attempt, delay });
+                    }
+                }
                 Command::Disconnect { member, done } => {
                     self.body.disconnect(&member, now);
                     self.leaving.push(done);
@@ -233,16 +239,17 @@ impl Task {
         }
         tracing::debug!(%error, attempt = self.attempt, "no connection");
         self.body.complain(&error);
-        self.retry(error, None, now);
+        self.retry(&error, now);
     }
 
     /// The connection was lost.
     fn lost(&mut self, reason: DisconnectReason, error: Option<ConnectError>, now: Instant) {
         self.phase = Phase::Resting;
+        let error = ConnectError::lost(reason, error);
+        self.body.complain_unjoined(&error);
         self.body.lose(reason);
         self.outage.get_or_insert(now);
-        let error = error.unwrap_or_else(|| ConnectError::answered(format!("the connection was lost: {reason}"), None));
-        self.retry(error, Some(reason), now);
+        self.retry(&error, now);
     }
 
     /// The connection works, but does not serve its purpose.
@@ -253,10 +260,12 @@ impl Task {
         self.body.lose(DisconnectReason::TransportError);
         self.untried.clear();
         self.failed(error, now);
+        // Its handlers were not polled yet.
+        self.again = true;
     }
 
     /// Waits before the next attempt, or gives up.
-    fn retry(&mut self, error: ConnectError, lost: Option<DisconnectReason>, now: Instant) {
+    fn retry(&mut self, error: &ConnectError, now: Instant) {
         if !self.body.is_wanted() {
             return;
         }
@@ -273,7 +282,7 @@ impl Task {
             None => {
                 tracing::debug!(%error, "no further attempt");
                 (self.attempt, self.outage) = (0, None);
-                self.body.end(&lost.map_or(Ending::Failed(error), Ending::Disconnected));
+                self.body.give_up(error);
             }
         }
     }

@@ -206,6 +206,11 @@ impl Connection {
         self.state.namespaces.path(slot).filter(|_| self.state.namespaces.phase(slot) != Phase::Left)
     }
 
+    /// Client: whether a namespace was left while the answer to its CONNECT is out; it cannot be asked for until then.
+    pub fn is_left(&self, namespace: &NamespacePath) -> bool {
+        self.state.namespaces.find(namespace.as_str()).is_some_and(|(_, phase)| phase == Phase::Left)
+    }
+
     /// Whether the server has let the client in.
     pub fn is_connected(&self, slot: Slot) -> bool {
         self.state.namespaces.phase(slot) == Phase::Connected
