@@ -17,6 +17,10 @@ pub trait CustomParser: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`List`](crate::args::List) hands its arguments to any serde format.
     ///
+    /// Write, and do nothing else: where clients can be recovered the server calls this while it holds the log of the
+    /// namespace. Something slow here holds up all of its events, joins and leaves; and who emits, joins, leaves or waits
+    /// for somebody who does that waits for ever.
+    ///
     /// # Errors
     /// The packet cannot be written. `emit` returns the error. Of packets without an application to tell (the server's
     /// CONNECT and CONNECT_ERROR, DISCONNECT) an empty message is sent in place, which no peer can read.
