@@ -77,16 +77,21 @@ impl Reconnect {
         {
             return None;
         }
-        let exponent = i32::try_from(attempt).unwrap_or(i32::MAX);
-        let plain = self.min.as_secs_f64() * self.factor.powi(exponent);
-        let capped = plain.min(self.max.as_secs_f64());
-        let jittered = capped * (1.0 + self.jitter * (2.0 * random - 1.0));
-        let delay = Duration::try_from_secs_f64(jittered).unwrap_or(self.max);
+        let delay = self.wait(attempt, random);
         Some(match self.max_elapsed {
             // The last attempt comes at the end of the time, not after it.
             Some(limit) => delay.min(limit.saturating_sub(elapsed)),
             None => delay,
         })
+    }
+
+    /// The same, of a policy that never gives up.
+    pub(crate) fn wait(&self, attempt: u32, random: f64) -> Duration {
+        let exponent = i32::try_from(attempt).unwrap_or(i32::MAX);
+        let plain = self.min.as_secs_f64() * self.factor.powi(exponent);
+        let capped = plain.min(self.max.as_secs_f64());
+        let jittered = capped * (1.0 + self.jitter * (2.0 * random - 1.0));
+        Duration::try_from_secs_f64(jittered).unwrap_or(self.max)
     }
 }
 

@@ -200,7 +200,8 @@ impl ClientBuilder {
         })
     }
 
-    /// Like [`Self::auth_with`], for what may fail: then the attempt has failed, and the next one asks again.
+    /// Like [`Self::auth_with`], for what may fail: then the attempt has failed, and the next one asks again. Each
+    /// namespace waits for its next attempt by itself, as `reconnect` says; the others stay connected.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), sockeye_client::BoxError> {

@@ -160,7 +160,8 @@ impl ClientBuilder {
     }
 
     /// Calls `handler` for every attempt that failed, and for the server's refusal. After a refusal it may call
-    /// [`Client::connect`], with fresh credentials for instance.
+    /// [`Client::connect`], with fresh credentials for instance: the server is asked at once, and after further refusals
+    /// with the waits of [`reconnect`](Self::reconnect).
     ///
     /// These handlers and those of [`Self::on_disconnect`] are called one at a time: one that waits, for `connect` too,
     /// holds up the calls that follow. Up to 64 calls are kept; what comes beyond is logged and left out. Spawn a task

@@ -47,6 +47,7 @@ mod error;
 mod random;
 mod time;
 mod backoff;
+mod patience;
 mod cookie;
 mod address;
 mod proxy;

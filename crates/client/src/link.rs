@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::{Config, Limits};
 use crate::error::ConnectError;
 use crate::hooks::Hooks;
+use crate::patience::Patience;
 use crate::queue::{Item, Kind, Queue};
 use crate::state::{Ending, State};
 use crate::watchers::Watchers;
@@ -154,6 +155,8 @@ pub(crate) struct Member {
     pub(crate) mail: Notify,
     state: watch::Sender<State>,
     identity: Mutex<Identity>,
+    /// For the task alone; here because refusals outlive it.
+    pub(crate) patience: Mutex<Patience>,
     next_ack: AtomicU64,
     /// Makes ids of this client's events unlike those of others.
     pub(crate) origin: String,
@@ -298,6 +301,7 @@ impl Member {
             mail: Notify::new(),
             state,
             identity: Mutex::default(),
+            patience: Mutex::default(),
             next_ack: AtomicU64::new(0),
             origin: crate::random::text(16),
             epoch: AtomicU64::new(0),

@@ -54,7 +54,7 @@ impl Body {
             self.seats.len() - 1
         });
         let Some(seat) = self.seats.get_mut(at) else { return };
-        seat.connect(done);
+        seat.connect(done, now);
         if matches!(seat.stage, Stage::Waiting) {
             self.begin(at, now);
         }
@@ -65,21 +65,23 @@ impl Body {
         let (Some(connection), Some(seat)) = (&mut self.connection, self.seats.get_mut(at)) else { return };
         let deadline = after(now, self.config.connect_timeout);
         let wish = seat.begin(connection, deadline);
-        self.grant(at, wish);
+        self.grant(at, wish, now);
     }
 
-    fn grant(&mut self, at: usize, wish: Wish) {
+    fn grant(&mut self, at: usize, wish: Wish, now: Instant) {
         match wish {
             Wish::Nothing => {}
             Wish::Ask(packet) => self.control.push_back(packet),
             Wish::Failed(error) => {
-                let others = self.seats.iter().any(Seat::is_joined);
+                let is_shared = self.seats.iter().enumerate().any(|(other, seat)| other != at && seat.is_trying());
                 let Some(seat) = self.seats.get_mut(at) else { return };
-                if others || error.is_config() {
-                    // The connection serves the other namespaces: only this one has failed.
+                if error.is_config() {
                     seat.complain(&error);
                     seat.end(Ending::Failed(error));
+                } else if is_shared {
+                    seat.fail(&error, now);
                 } else {
+                    // Nobody loses anything by a new connection, which may be what is missing.
                     self.useless.get_or_insert(error);
                 }
             }
@@ -118,44 +120,48 @@ impl Body {
 
     /// An attempt has failed.
     pub(crate) fn complain(&mut self, error: &ConnectError) {
-        self.active().for_each(|seat| seat.complain(error));
+        self.trying().for_each(|seat| seat.complain(error));
     }
 
     /// The connection is being lost; for those not in their namespace yet an attempt has failed.
     pub(crate) fn complain_unjoined(&mut self, error: &ConnectError) {
-        self.active().filter(|seat| !seat.is_joined()).for_each(|seat| seat.complain(error));
+        self.trying().filter(|seat| !seat.is_joined()).for_each(|seat| seat.complain(error));
     }
 
     /// All clients are told where the connection stands.
     pub(crate) fn set_state(&mut self, state: &State) {
-        self.active().for_each(|seat| seat.member.set_state(state.clone()));
+        self.trying().for_each(|seat| seat.member.set_state(state.clone()));
     }
 
     /// Nothing more will be tried.
     pub(crate) fn end(&mut self, ending: &Ending) {
-        self.active().for_each(|seat| seat.end(ending.clone()));
+        self.seats.iter_mut().filter(|seat| seat.is_active()).for_each(|seat| seat.end(ending.clone()));
     }
 
     /// No further attempt is made after this one.
     pub(crate) fn give_up(&mut self, error: &ConnectError) {
-        self.active().for_each(|seat| seat.give_up(error));
+        self.trying().for_each(|seat| seat.give_up(error));
     }
 
-    fn active(&mut self) -> impl Iterator<Item = &mut Seat> {
-        self.seats.iter_mut().filter(|seat| seat.is_active())
+    /// Those whom it concerns what becomes of the connection.
+    fn trying(&mut self) -> impl Iterator<Item = &mut Seat> {
+        self.seats.iter_mut().filter(|seat| seat.is_trying())
     }
 
     /// Goes on with everything that runs on behalf of the clients. Why the connection is of no use, if it turns out so.
     pub(crate) fn run(&mut self, now: Instant, cx: &mut Context<'_>) -> Option<ConnectError> {
         self.now = now;
         for at in 0..self.seats.len() {
+            if self.seats.get_mut(at).is_some_and(|seat| seat.wake_up(now)) {
+                self.begin(at, now);
+            }
             if let (Some(connection), Some(seat)) = (&mut self.connection, self.seats.get_mut(at)) {
                 let wish = seat.poll_connect(connection, now, cx);
                 // In revision 3 the answer may have been here before the question.
                 if let Some(slot) = seat.slot().filter(|slot| !seat.is_joined() && connection.is_connected(*slot)) {
                     seat.join(slot, &id_v3(&seat.member.path, self.sid.as_ref()), None, cx);
                 }
-                self.grant(at, wish);
+                self.grant(at, wish, now);
             }
             // Last, for what the above has called for.
             if let Some(seat) = self.seats.get_mut(at) {
@@ -192,8 +198,7 @@ impl Body {
             }
             Handled::Refused { slot, error } => {
                 if let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {
-                    seat.complain(&error);
-                    seat.end(Ending::Failed(error));
+                    seat.refuse(error, now);
                 }
             }
             Handled::Disconnected { slot } => {
@@ -209,6 +214,11 @@ impl Body {
     /// Whether any client wants to be connected.
     pub(crate) fn is_wanted(&self) -> bool {
         self.seats.iter().any(Seat::is_active)
+    }
+
+    /// Whether any client wants it at this moment.
+    pub(crate) fn is_wanted_now(&self) -> bool {
+        self.seats.iter().any(Seat::is_trying)
     }
 
     pub(crate) fn is_any_joined(&self) -> bool {
@@ -250,7 +260,7 @@ impl Upper for Body {
         self.sid = Some(open.sid.clone());
         self.connection = Some(Connection::new(Role::Client, *revision, parser.clone(), Arc::clone(protocol), now));
         for at in 0..self.seats.len() {
-            if self.seats.get(at).is_some_and(Seat::is_active) {
+            if self.seats.get(at).is_some_and(Seat::is_trying) {
                 self.begin(at, now);
             }
         }

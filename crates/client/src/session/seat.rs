@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use sockeye_engine::Revision;
@@ -27,6 +27,8 @@ pub(crate) enum Stage {
     Asked { slot: Slot, deadline: Instant },
     /// The payload of CONNECT is being made.
     Authorizing { job: AuthJob, deadline: Instant },
+    /// An attempt has failed which was this client's alone: the next one comes then, whatever the connection does.
+    Delayed { until: Instant },
     /// It does not want to be connected (any more).
     Gone,
     /// An earlier CONNECT for the namespace was left, and its answer must come first: before the deadline.
@@ -93,7 +95,7 @@ impl Seat {
     }
 
     /// The client wants to be connected; `done` is told when it is, or why it will not be.
-    pub(crate) fn connect(&mut self, done: Option<oneshot::Sender<Result<(), ConnectError>>>) {
+    pub(crate) fn connect(&mut self, done: Option<oneshot::Sender<Result<(), ConnectError>>>, now: Instant) {
         if matches!(self.stage, Stage::Joined { .. }) {
             return tell(done, Ok(()));
         }
@@ -102,7 +104,27 @@ impl Seat {
             self.stage = Stage::Waiting;
             self.member.activate();
             self.member.set_state(State::Connecting);
+            let rest = self.member.patience.lock().rest(now);
+            if let Some((attempt, delay)) = rest {
+                self.rest(attempt, delay, now);
+            }
         }
+    }
+
+    /// Waits before the next attempt.
+    fn rest(&mut self, attempt: u32, delay: Duration, now: Instant) {
+        self.forget_early();
+        self.stage = Stage::Delayed { until: after(now, delay) };
+        self.member.set_state(State::Waiting { attempt, delay });
+    }
+
+    /// Whether the wait before the next attempt is over; then it takes part again in what the connection does.
+    pub(crate) fn wake_up(&mut self, now: Instant) -> bool {
+        let is_due = matches!(self.stage, Stage::Delayed { until } if until <= now);
+        if is_due {
+            self.stage = Stage::Waiting;
+        }
+        is_due
     }
 
     /// The connection is open: begins to ask for the namespace.
@@ -204,6 +226,7 @@ impl Seat {
         }
         self.pid = pid;
         self.stage = Stage::Joined { slot };
+        self.member.patience.lock().joined();
         self.member.join(id, recovered);
         self.shifts.begin(self.client());
         self.member.set_state(State::Connected);
@@ -220,6 +243,10 @@ impl Seat {
             self.receive(&Received { name: &early.name, args: early.args.as_args(), ack: early.ack }, cx);
         }
         self.early_bytes = 0;
+    }
+
+    fn forget_early(&mut self) {
+        (self.early, self.early_bytes) = (Vec::new(), 0);
     }
 
     /// An event has arrived. False if so many came before the answer to CONNECT that the connection must end.
@@ -339,11 +366,10 @@ impl Seat {
     /// The client is out of its namespace, for now. True if it was in.
     pub(crate) fn lose(&mut self, reason: DisconnectReason) -> bool {
         let was_joined = matches!(self.stage, Stage::Joined { .. });
-        if !matches!(self.stage, Stage::Gone) {
+        if self.is_trying() {
             self.stage = Stage::Waiting;
         }
-        self.early = Vec::new();
-        self.early_bytes = 0;
+        self.forget_early();
         self.member.leave();
         let given_up = self.delivery.disconnected();
         self.tell_given_up(given_up);
@@ -363,6 +389,23 @@ impl Seat {
         self.member.hooks().failed(&mut self.jobs, &client, error);
     }
 
+    /// An attempt has failed, and the connection serves others: this client waits by itself, or gives up.
+    pub(crate) fn fail(&mut self, error: &ConnectError, now: Instant) {
+        self.complain(error);
+        let next = self.member.patience.lock().failed(&self.member.link.config.reconnect, now);
+        match next {
+            Some((attempt, delay)) => self.rest(attempt, delay, now),
+            None => self.give_up(error),
+        }
+    }
+
+    /// The server has refused: no further attempt is made until the application asks for one.
+    pub(crate) fn refuse(&mut self, error: ConnectError, now: Instant) {
+        self.complain(&error);
+        self.member.patience.lock().refused(&self.member.link.config.reconnect, now);
+        self.end(Ending::Failed(error));
+    }
+
     /// No further attempt is made.
     pub(crate) fn give_up(&mut self, error: &ConnectError) {
         self.end(self.lost.map_or_else(|| Ending::Failed(error.clone()), Ending::Disconnected));
@@ -375,6 +418,7 @@ impl Seat {
             Ending::Disconnected(_) | Ending::Idle => ConnectError::closed(),
         };
         self.stage = Stage::Gone;
+        self.member.patience.lock().ended();
         let given_up = self.delivery.end();
         self.tell_given_up(given_up);
         (self.pid, self.offset) = (None, None);
@@ -431,6 +475,11 @@ impl Seat {
         !matches!(self.stage, Stage::Gone)
     }
 
+    /// Whether it takes part in what the connection does: it wants to be connected, and does not wait by itself.
+    pub(crate) fn is_trying(&self) -> bool {
+        !matches!(self.stage, Stage::Delayed { .. } | Stage::Gone)
+    }
+
     pub(crate) fn is_joined(&self) -> bool {
         matches!(self.stage, Stage::Joined { .. })
     }
@@ -458,6 +507,7 @@ impl Seat {
             Stage::Asked { deadline, .. } | Stage::Authorizing { deadline, .. } | Stage::Held { deadline } => {
                 Some(*deadline)
             }
+            Stage::Delayed { until } => Some(*until),
             _ => None,
         };
         let queued = self.member.outbox.lock().queue.next_deadline();

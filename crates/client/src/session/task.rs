@@ -118,7 +118,7 @@ impl Task {
         }
         if !self.body.is_wanted() {
             self.wind_down(now);
-        } else if matches!(self.phase, Phase::Resting) {
+        } else if matches!(self.phase, Phase::Resting) && self.body.is_wanted_now() {
             self.attempt(now);
         }
         let writable = matches!(&self.phase, Phase::Open { carrier, .. } if carrier.is_writable());
@@ -150,7 +150,8 @@ impl Task {
     fn step(&mut self, now: Instant, cx: &mut Context<'_>) {
         match std::mem::replace(&mut self.phase, Phase::Resting) {
             Phase::Resting => {}
-            Phase::Waiting { until } if now >= until => self.attempt(now),
+            // The turn goes on with an attempt, if anybody wants one now.
+            Phase::Waiting { until } if now >= until => {}
             Phase::Waiting { until } => self.phase = Phase::Waiting { until },
             Phase::Dialing { site, mut opening, deadline } => match opening.as_mut().poll(cx) {
                 Poll::Ready(Ok(stream)) => {
@@ -266,7 +267,7 @@ impl Task {
 
     /// Waits before the next attempt, or gives up.
     fn retry(&mut self, error: &ConnectError, now: Instant) {
-        if !self.body.is_wanted() {
+        if !self.body.is_wanted_now() {
             return;
         }
         let elapsed = self.outage.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
