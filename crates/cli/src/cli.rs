@@ -32,7 +32,9 @@ pub(crate) enum Command {
     /// Connect to a Socket.IO server: type events, see what arrives
     ///
     /// A line is an event's name and its arguments in JSON; a `?` before it waits for the answer; `.help` says more. It
-    /// ends with the input, and then with code 0; with code 1 if it cannot connect, is refused or disconnected.
+    /// ends with the input, and then with code 0; with code 1 if it cannot connect, is refused or disconnected; with code 2
+    /// if the command line is wrong. After Ctrl-C and SIGTERM it disconnects, and ends with code 130 or 143; a second one
+    /// ends it at once.
     Connect(ConnectOptions),
 }
 

@@ -6,6 +6,7 @@ mod questions;
 mod report;
 
 use std::io;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -20,6 +21,7 @@ use self::line::Line;
 use self::questions::Questions;
 use self::report::{Kind, Report};
 use self::value::Arguments;
+use crate::signal::{Stop, StopSignal};
 
 /// Options of `sockeye connect`.
 #[expect(clippy::struct_excessive_bools, reason = "flags of the command line, each told by its name")]
@@ -52,7 +54,7 @@ pub(crate) struct ConnectOptions {
     #[arg(long)]
     pub(crate) retry: bool,
 
-    /// How long the server may take, and answers to questions
+    /// How long it may take to be connected, and answers to questions
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
 
@@ -87,39 +89,83 @@ pub(crate) enum Failure {
     Config(#[from] ConfigError),
     #[error("{0}")]
     Connect(ConnectError),
+    #[error("not connected within {0} s")]
+    Late(u64),
+    #[error("stopped")]
+    Stopped(Stop),
     #[error("disconnected: {0}")]
     Disconnected(sockeye_client::DisconnectReason),
     #[error("cannot run: {0}")]
     Run(#[from] io::Error),
 }
 
-/// Runs until the input ends, `.quit`, or the end of the connection.
-pub(crate) fn run(options: &ConnectOptions) -> Result<(), Failure> {
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            Self::Connect(error) if error.is_config() => 2,
+            Self::Stopped(stop) => stop.code(),
+            Self::Connect(_) | Self::Disconnected(_) | Self::Late(_) | Self::Run(_) => 1,
+        }
+    }
+}
+
+/// Runs until the input ends, `.quit`, a signal, or the end of the connection.
+pub(crate) fn run(options: &ConnectOptions) -> ExitCode {
+    let report = Report::new(options.json);
+    let Err(failure) = run_to_the_end(options, &report) else { return ExitCode::SUCCESS };
+    match &failure {
+        Failure::Connect(error) => report.failure(&failure.to_string(), error.data()),
+        Failure::Stopped(_) => {}
+        _ => report.failure(&failure.to_string(), None),
+    }
+    ExitCode::from(failure.code())
+}
+
+fn run_to_the_end(options: &ConnectOptions, report: &Report) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(connect(options));
+    let outcome = runtime.block_on(connect(options, report));
     // Somebody may be about to type a line, for which nothing waits any more.
     runtime.shutdown_background();
     outcome
 }
 
-async fn connect(options: &ConnectOptions) -> Result<(), Failure> {
-    let report = Report::new(options.json);
+/// However the talk ends, the server is told; a second signal does not wait for that.
+async fn connect(options: &ConnectOptions, report: &Report) -> Result<(), Failure> {
+    let mut signal = StopSignal::new()?;
     let client = builder(options).start()?;
-    first_connection(&client, options, &report).await?;
+    let outcome = tokio::select! {
+        outcome = talk(&client, options, report) => outcome,
+        stop = signal.next() => Err(Failure::Stopped(stop)),
+    };
+    tokio::select! {
+        () = async { client.disconnect().await } => outcome,
+        stop = signal.next() => Err(Failure::Stopped(stop)),
+    }
+}
+
+async fn talk(client: &Client, options: &ConnectOptions, report: &Report) -> Result<(), Failure> {
+    let connected = first_connection(client, options, report);
+    if options.retry {
+        connected.await?;
+    } else {
+        let limit = Duration::from_secs(options.timeout);
+        tokio::time::timeout(limit, connected).await.unwrap_or(Err(Failure::Late(options.timeout)))?;
+    }
     let mut watch = client.watch();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let (mut asked, mut questions) = (JoinSet::new(), Questions::default());
     loop {
         tokio::select! {
             message = client.next() => match message {
-                Some(message) => received(message, &mut questions, &report),
+                Some(message) => received(message, &mut questions, report),
                 None => return ended(&client.state()),
             },
             Some(state) = watch.changed() => report.state(&state),
             line = lines.next_line() => match line?.as_deref().map(Line::read) {
                 None | Some(Ok(Line::Quit)) => break,
-                Some(Ok(Line::Answer { number, arguments })) => answer(number, &arguments, &mut questions, &report),
-                Some(Ok(line)) => obey(line, &client, &mut asked, &report),
+                Some(Ok(Line::Answer { number, arguments })) => answer(number, &arguments, &mut questions, report),
+                Some(Ok(line)) => obey(line, client, &mut asked, report),
                 Some(Err(why)) => report.problem(&why),
             },
             Some(_) = asked.join_next() => {}
@@ -127,7 +173,6 @@ async fn connect(options: &ConnectOptions) -> Result<(), Failure> {
     }
     // What was asked is answered, or times out.
     while asked.join_next().await.is_some() {}
-    client.disconnect().await;
     Ok(())
 }
 
@@ -177,7 +222,6 @@ async fn first_connection(client: &Client, options: &ConnectOptions, report: &Re
         };
         let Some(error) = failed else { break };
         if !options.retry || !client.state().is_active() {
-            client.disconnect().await;
             return Err(Failure::Connect(error));
         }
         report.problem(&error.to_string());

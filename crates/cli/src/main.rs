@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod signal;
 mod connect;
 mod limits;
 mod cli;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let outcome = match command {
         Command::Serve(options) => serve::run(&options).map_err(|problem| problem.to_string()),
-        Command::Connect(options) => connect::run(&options).map_err(|problem| problem.to_string()),
+        Command::Connect(options) => return connect::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::cli::ServeOptions;
 use crate::probes::{self, Readiness};
+use crate::signal::StopSignal;
 use crate::site::Site;
 use crate::{app, assets, terminal};
 
@@ -97,36 +98,9 @@ async fn wait_and_close(
     };
     tokio::select! {
         () = close => {}
-        () = signal.next() => warn!("stopped before all clients were told"),
+        _ = signal.next() => warn!("stopped before all clients were told"),
     }
     info!("stopped");
-}
-
-/// Ctrl-C, and what service managers send.
-struct StopSignal {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl StopSignal {
-    /// From here on the signals do not end the process by themselves.
-    #[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "the same on all systems"))]
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        drop(tokio::signal::ctrl_c().await);
-    }
 }
 
 /// Sixteen letters and digits that are easy to read aloud: 80 random bits.

@@ -19,10 +19,12 @@ fn serve() -> String {
                 let answer: Raw = socket.emit_with_ack("how many", "fish").await?;
                 Ok::<_, BoxError>(socket.emit("so many", answer)?)
             });
+            let everybody = io.clone();
+            io.on_disconnect(async move |_, reason| everybody.emit("left", reason.to_string()));
             io.on("leave", async |socket, ()| socket.disconnect());
             io.of("/private").authorize(async |_, auth: Value| match auth["token"].as_str() {
                 Some("right") => Ok(()),
-                _ => Err(Refusal::new("wrong token")),
+                _ => Err(Refusal::new("wrong token").with_data("try\u{7f}again")),
             });
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             told.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -144,7 +146,7 @@ fn how_it_ends_is_told_by_its_code() {
     let refused = talk(&[&private, "--auth", r#"{"token":"wrong"}"#], "");
     assert_eq!(
         (refused.status.code(), texts(&refused).1.lines().last()),
-        (Some(1), Some("sockeye: the server refused: wrong token"))
+        (Some(1), Some("sockeye: the server refused: wrong token \"try\u{fffd}again\""))
     );
     let admitted = talk(&[&private, "--auth", r#"{"token":"right"}"#], "");
     assert_eq!(admitted.status.code(), Some(0));
@@ -159,7 +161,55 @@ fn how_it_ends_is_told_by_its_code() {
     assert_eq!(nobody.status.code(), Some(1));
     assert!(texts(&nobody).1.contains("cannot be reached"));
     assert_eq!(talk(&[&url, "--auth", "7"], "").status.code(), Some(2));
-    assert_eq!(talk(&["ftp://x"], "").status.code(), Some(1));
+    assert_eq!(talk(&["ftp://x"], "").status.code(), Some(2));
+}
+
+#[test]
+fn scripts_read_why_it_ended() {
+    let url = serve();
+    let last = |words: &[&str], lines: &str| -> Value {
+        let output = talk(&[words, &["--json"]].concat(), lines);
+        let (shown, notes) = texts(&output);
+        assert_eq!((output.status.code(), notes.as_str()), (Some(1), ""));
+        serde_json::from_str(shown.lines().last().unwrap()).unwrap()
+    };
+    let refused = last(&[&format!("{url}/private")], "");
+    assert_eq!(
+        (&refused["kind"], &refused["failure"], &refused["data"]),
+        (&"failure".into(), &"the server refused: wrong token".into(), &"try\u{7f}again".into())
+    );
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert!(last(&[&format!("http://127.0.0.1:{port}")], "")["failure"].as_str().unwrap().contains("reached"));
+}
+
+#[test]
+fn the_timeout_holds_for_the_whole_connect() {
+    // The handshake succeeds each time, and each time the server ends the connection: it expects JSON.
+    let output = talk(&[&serve(), "--msgpack", "--timeout", "1"], "");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_disconnects_in_order() {
+    let url = serve();
+    for (signal, code) in [(rustix::process::Signal::INT, 130), (rustix::process::Signal::TERM, 143)] {
+        let mut watcher = sockeye(&[&url, "--json"]);
+        let mut lines = BufReader::new(watcher.stdout.take().unwrap()).lines();
+        let mut until = |wanted: &str| while !lines.next().unwrap().unwrap().contains(wanted) {};
+        until("connected");
+        let mut child = sockeye(&[&url, "--json"]);
+        // Held, because the end of the input would end it too.
+        let _input = child.stdin.take();
+        let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
+        while !shown.next().unwrap().unwrap().contains("connected") {}
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        until("client namespace disconnect");
+        drop(watcher.stdin.take());
+        assert_eq!(watcher.wait().unwrap().code(), Some(0));
+    }
 }
 
 /// A pseudo-terminal, and somebody in front of it.

@@ -31,7 +31,7 @@ pub(super) enum Line {
 
 impl Line {
     /// Reads a line: an event's name, plain or as a JSON string, and its arguments as JSON with spaces between them. What
-    /// is no JSON is taken as one string.
+    /// is no JSON is taken as one string, unless it begins like an object, a list or a string: that is a slip.
     pub(super) fn read(line: &str) -> Result<Self, String> {
         let line = line.trim();
         match line {
@@ -44,11 +44,11 @@ impl Line {
         if let Some(rest) = line.strip_prefix('#') {
             let (number, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
             let number = number.parse().map_err(|_| "an answer begins with # and the number of the question")?;
-            return Ok(Self::Answer { number, arguments: arguments(rest) });
+            return Ok(Self::Answer { number, arguments: arguments(rest)? });
         }
         let (asks, rest) = line.strip_prefix('?').map_or((false, line), |rest| (true, rest.trim_start()));
         let (event, rest) = name(rest)?;
-        let arguments = arguments(rest);
+        let arguments = arguments(rest)?;
         Ok(if asks { Self::Ask { event, arguments } } else { Self::Emit { event, arguments } })
     }
 }
@@ -68,9 +68,14 @@ fn name(text: &str) -> Result<(String, &str), String> {
     }
 }
 
-fn arguments(text: &str) -> Arguments {
+fn arguments(text: &str) -> Result<Arguments, String> {
+    let text = text.trim();
     let values: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
-    Arguments(values.unwrap_or_else(|_| vec![text.trim().into()]))
+    match values {
+        Ok(values) => Ok(Arguments(values)),
+        Err(error) if text.starts_with(['{', '[', '"']) => Err(format!("the arguments are no JSON: {error}")),
+        Err(_) => Ok(Arguments(vec![text.into()])),
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_said() {
-        for line in ["?", ".what", "\"open", "\"open 1", "#", "#x 1", "#-1"] {
+        for line in ["?", ".what", "\"open", "\"open 1", "#", "#x 1", "#-1", "bad {json", "?bad [1", "#1 \"open"] {
             assert!(Line::read(line).is_err(), "{line}");
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sockeye_client::State;
 
 use super::value::Arguments;
@@ -74,6 +74,19 @@ impl Report {
             return line(&json!({ "time": now(), "kind": "problem", "problem": problem }).to_string());
         }
         self.note(RED, &format!("! {}", clean(problem)));
+    }
+
+    /// Why it ends, and what the server added to a refusal.
+    pub(super) fn failure(&self, problem: &str, data: Option<&Value>) {
+        if self.json {
+            let mut object = json!({ "time": now(), "kind": "failure", "failure": problem });
+            if let Some(data) = data {
+                object["data"] = data.clone();
+            }
+            return line(&object.to_string());
+        }
+        let data = data.map(|data| format!(" {data}")).unwrap_or_default();
+        note(&format!("sockeye: {}", clean(&(problem.to_owned() + &data))));
     }
 
     /// What can be typed.
