@@ -12,7 +12,8 @@ use sockeye_protocol::event::Received;
 use sockeye_protocol::{Connection, Event, NamespacePath, Outgoing, Slot};
 
 use super::carrier::{OLD_SERVER, Upper};
-use super::seat::{Seat, Stage, Wish};
+use super::seat::Seat;
+use super::stage::{Stage, Wish};
 use crate::config::Config;
 use crate::error::{ConnectError, DisconnectReason};
 use crate::link::Member;

@@ -4,6 +4,8 @@ mod carrier;
 mod auth;
 mod delivery;
 mod shifts;
+mod early;
+mod stage;
 mod seat;
 mod body;
 mod task;

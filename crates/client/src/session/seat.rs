@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 use sockeye_engine::Revision;
 use sockeye_protocol::event::{Asker, Entry, Received, Snapshot};
-use sockeye_protocol::{AckId, Args, Connection, Outgoing, OwnedArgs, Slot};
+use sockeye_protocol::{AckId, Args, Connection, Outgoing, Slot};
 
 use crate::error::{BoxError, ConfigError, ConnectError, DisconnectReason, HandlerError};
-use crate::hooks::{Auth, AuthJob, Jobs, poll_contained};
+use crate::hooks::{Auth, Jobs, poll_contained};
 use crate::link::{Client, Member, Stray};
 use crate::queue::{Item, Kind};
 use crate::state::{Ending, State};
@@ -19,35 +19,9 @@ use crate::time::after;
 
 use super::auth::auth_query;
 use super::delivery::{Delivery, GivenUp};
+use super::early::{Early, MAX_EARLY, MAX_EARLY_BYTES};
 use super::shifts::Shifts;
-
-/// How far a client is.
-pub(crate) enum Stage {
-    /// CONNECT was sent; the answer must be here at the deadline.
-    Asked { slot: Slot, deadline: Instant },
-    /// The payload of CONNECT is being made.
-    Authorizing { job: AuthJob, deadline: Instant },
-    /// An attempt has failed which was this client's alone: the next one comes then, whatever the connection does.
-    Delayed { until: Instant },
-    /// It does not want to be connected (any more).
-    Gone,
-    /// An earlier CONNECT for the namespace was left, and its answer must come first: before the deadline.
-    Held { deadline: Instant },
-    /// In the namespace.
-    Joined { slot: Slot },
-    /// There is no connection.
-    Waiting,
-}
-
-/// What a client asks of its connection after a step.
-#[derive(Debug)]
-pub(crate) enum Wish {
-    Nothing,
-    /// CONNECT is to be sent.
-    Ask(Outgoing),
-    /// It could not be connected, for a reason which further attempts may overcome.
-    Failed(ConnectError),
-}
+use super::stage::{Stage, Wish};
 
 /// One client on a connection.
 pub(crate) struct Seat {
@@ -67,12 +41,6 @@ pub(crate) struct Seat {
     offset: Option<String>,
     /// Why it is out of its namespace, until an attempt to come back has failed.
     lost: Option<DisconnectReason>,
-}
-
-struct Early {
-    name: Box<str>,
-    args: OwnedArgs,
-    ack: Option<AckId>,
 }
 
 impl Seat {
@@ -525,7 +493,3 @@ fn tell(done: Option<oneshot::Sender<Result<(), ConnectError>>>, result: Result<
         drop(done.send(result));
     }
 }
-
-/// Most events, and most bytes of them, which may come before the answer to CONNECT.
-const MAX_EARLY: usize = 65_536;
-const MAX_EARLY_BYTES: usize = 64 * 1024 * 1024;
