@@ -4,15 +4,20 @@
 //!     cargo run -p sockeye-examples --bin chat_client Ada http://localhost:3000
 //!
 //! Type a line to say it in the room you are in; `/join ROOM`, `/to PERSON TEXT`, `/quit`. It comes back by itself when the
-//! connection breaks, and what was typed meanwhile is sent then.
+//! connection breaks, into the same room, and what was typed meanwhile is sent then.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sockeye_client::{BoxError, Client, Event};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::watch;
+
+/// Where everybody begins.
+const LOBBY: &str = "lobby";
 
 /// What the demo answers with.
 type Answer<T> = Result<T, String>;
@@ -69,39 +74,62 @@ struct Person {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    eprintln!("chat_client: {error}");
+    ExitCode::FAILURE
+}
+
+async fn run() -> Result<(), BoxError> {
     let mut words = std::env::args().skip(1);
     let nickname = words.next().ok_or("usage: chat_client NICKNAME [URL]")?;
     let url = words.next().unwrap_or_else(|| "http://localhost:3000".into());
-    let client = chat(&url, nickname).connect().await?;
-    let mut room = "lobby".to_owned();
+    let room = Arc::new(Mutex::new(LOBBY.to_owned()));
+    let (ready, mut is_ready) = watch::channel(false);
+    let client = chat(&url, nickname, Arc::clone(&room), ready).connect().await?;
+    let mut state = client.watch();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
+        tokio::select! {
+            _ = is_ready.wait_for(|ready| *ready) => {}
+            _ = state.until(|state| !state.is_active()) => break,
+        }
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("", "") => {}
             ("/quit", _) => break,
-            ("/join", name) => match client.emit_with_ack(JOIN, name.to_owned()).await? {
-                Ok(()) => name.clone_into(&mut room),
-                Err(problem) => println!("* {problem}"),
+            ("/join", name) => match client.emit_with_ack(JOIN, name.to_owned()).await {
+                Ok(Ok(())) => name.clone_into(&mut lock(&room)),
+                Ok(Err(problem)) => println!("* {problem}"),
+                Err(error) => println!("* {error}"),
             },
             ("/to", rest) => match rest.split_once(' ') {
                 Some((person, text)) => say(&client, Place::Person(person.to_owned()), text).await,
                 None => println!("* /to PERSON TEXT"),
             },
-            _ => say(&client, Place::Room(room.clone()), &line).await,
+            _ => {
+                let room = lock(&room).clone();
+                say(&client, Place::Room(room), &line).await;
+            }
         }
     }
     client.disconnect().await;
     Ok(())
 }
 
-/// A client which prints what happens.
-fn chat(url: &str, nickname: String) -> sockeye_client::ClientBuilder {
+/// A client which prints what happens, and goes back to its room; `ready` tells when it is there.
+fn chat(
+    url: &str,
+    nickname: String,
+    room: Arc<Mutex<String>>,
+    ready: watch::Sender<bool>,
+) -> sockeye_client::ClientBuilder {
     // Proves that the nickname is still ours when we come back.
     let key = format!("{:x}-{:?}", std::process::id(), std::time::SystemTime::now());
     let key: String = key.chars().filter(char::is_ascii_hexdigit).take(64).collect();
     // Who comes back is shown the latest messages again.
     let latest = Arc::new(Mutex::new(0));
+    let ready = Arc::new(ready);
+    let lost = Arc::clone(&ready);
     Client::builder(url)
         .auth(json!({ "nickname": nickname, "key": key }))
         .ack_timeout(Duration::from_secs(60))
@@ -110,7 +138,7 @@ fn chat(url: &str, nickname: String) -> sockeye_client::ClientBuilder {
             println!("* here are: {}", names.join(", "));
         })
         .on(MESSAGE, async move |_, message| {
-            let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut latest = lock(&latest);
             if message.id > *latest {
                 *latest = message.id;
                 show(&message);
@@ -119,7 +147,22 @@ fn chat(url: &str, nickname: String) -> sockeye_client::ClientBuilder {
         .on(LEFT, async |_, nickname| println!("* {nickname} has left"))
         .on(ANNOUNCEMENT, async |_, text| println!("* announcement: {text}"))
         .on(GOODBYE, async |_, why| println!("* you are out: {why}"))
-        .on_disconnect(async |_, reason| println!("* disconnected: {reason}"))
+        .on_connect(async move |client| {
+            let name = lock(&room).clone();
+            // If the connection is lost again, the next one tries again.
+            if name != LOBBY
+                && let Err(problem) = client.emit_with_ack(JOIN, name).await?
+            {
+                println!("* {problem}");
+                LOBBY.clone_into(&mut lock(&room));
+            }
+            ready.send_replace(true);
+            Ok::<_, BoxError>(())
+        })
+        .on_disconnect(async move |_, reason| {
+            lost.send_replace(false);
+            println!("* disconnected: {reason}");
+        })
         .on_connect_error(async |_, error| println!("* {error}"))
 }
 
@@ -132,6 +175,10 @@ fn show(Message { from, to, text, picture, .. }: &Message) {
     if let Some(Picture { name, bytes }) = picture {
         println!("{place} {from}: a picture, {name}, {} bytes", bytes.len());
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn say(client: &Client, to: Place, text: &str) {

@@ -34,6 +34,11 @@ impl Running {
         writeln!(self.input.as_ref().unwrap(), "{line}").unwrap();
     }
 
+    fn is_killed(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     fn ends(mut self, well: bool) {
         drop(self.input.take());
         assert_eq!(self.child.wait().unwrap().success(), well);
@@ -91,4 +96,32 @@ fn two_people_talk() {
     bob.sees("* Ada has left");
     ada.ends(true);
     bob.ends(true);
+}
+
+#[test]
+fn who_comes_back_is_in_the_same_room() {
+    let serve = |port: &str| {
+        let mut demo = Running::start(Command::new(demo()).args(["serve", "--port", port]));
+        let line = demo.line();
+        (demo, line.split(' ').next_back().unwrap().to_owned())
+    };
+    let (first, url) = serve("0");
+    let chat = |nickname: &str| {
+        let mut chat = Command::new(env!("CARGO_BIN_EXE_chat_client"));
+        Running::start(chat.args([nickname, &url]))
+    };
+    let mut ada = chat("Ada");
+    ada.sees("* here are: Ada");
+    ada.types("/join fish");
+    ada.types("in the room");
+    ada.sees("* sent as ");
+    first.is_killed();
+    ada.sees("* disconnected: ");
+    ada.types("typed meanwhile");
+    let port = url.rsplit(':').next().unwrap().trim_end_matches('/');
+    let (second, _) = serve(port);
+    // To a room which she is not in, nothing is sent.
+    ada.sees("* sent as ");
+    ada.ends(true);
+    drop(second);
 }
