@@ -34,7 +34,7 @@ impl Running {
         writeln!(self.input.as_ref().unwrap(), "{line}").unwrap();
     }
 
-    fn is_killed(mut self) {
+    fn dies(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -115,7 +115,7 @@ fn who_comes_back_is_in_the_same_room() {
     ada.types("/join fish");
     ada.types("in the room");
     ada.sees("* sent as ");
-    first.is_killed();
+    first.dies();
     ada.sees("* disconnected: ");
     ada.types("typed meanwhile");
     let port = url.rsplit(':').next().unwrap().trim_end_matches('/');
