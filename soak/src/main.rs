@@ -8,10 +8,11 @@
 //! `run`: clients connect by polling or WebSocket, upgrade, ask and answer, talk in rooms, do not read for a while, and go:
 //! in order, by FIN, by RST, in silence, half way through a handshake or an upgrade; every tenth sleeps (SIGSTOP) now and
 //! then. Meanwhile each checks that what it was told was told once and in order, and that nothing is missing that was
-//! acknowledged. When all is over the server must hold nothing of them, and no more memory than before, by its own count
-//! and by the kernel's.
+//! acknowledged. When all is over the server must hold nothing of them, and no more memory than before. What the kernel has
+//! given is told only: it follows the most that was needed at a time.
 //!
-//! `waves`: clients connect and are killed, again and again; the server must hold as much after the last as after others.
+//! `waves`: clients connect and are killed, again and again; the server must hold as much after the last as after others,
+//! by its own count and by the kernel's.
 #![forbid(unsafe_code)]
 
 mod memory;
