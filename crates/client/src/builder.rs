@@ -290,14 +290,16 @@ impl ClientBuilder {
         self
     }
 
-    /// Answers that may be waited for at once: at least 1. Default 10,000; further questions are [`EmitError::Full`](crate::EmitError::Full).
+    /// Answers that may be waited for at once, to questions sent or not: at least 1. Default 10,000; further questions are
+    /// [`EmitError::Full`](crate::EmitError::Full).
     pub fn max_pending_acks(mut self, limit: usize) -> Self {
         self.limits.max_pending_acks = limit;
         self
     }
 
     /// How far handlers, or the reader of [`Client::next`], may be behind before the connection is read no more: events
-    /// and bytes, each at least 1. Default 1,024 events, 4 MiB.
+    /// and bytes, each at least 1. Default 1,024 events, 4 MiB; 4 times that while an answer of the server is waited for,
+    /// which may stand behind these events.
     pub fn max_waiting(mut self, events: usize, bytes: usize) -> Self {
         self.limits.max_waiting_events = events;
         self.limits.max_waiting_bytes = bytes;

@@ -67,6 +67,9 @@ pub(crate) struct Config {
     pub(crate) dial: Dial,
 }
 
+/// How many times as many events may wait while an answer of the server is waited for.
+const ASKING: usize = 4;
+
 /// What can be set for each namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
@@ -186,6 +189,13 @@ impl fmt::Debug for Fresh {
 }
 
 impl Limits {
+    /// Whether more should not be read while so many events and bytes wait. An answer that is waited for may stand behind
+    /// them: only reading on gets there.
+    pub(crate) fn is_behind(&self, (events, bytes): (usize, usize), is_asking: bool) -> bool {
+        let times = if is_asking { ASKING } else { 1 };
+        events >= self.max_waiting_events.saturating_mul(times) || bytes >= self.max_waiting_bytes.saturating_mul(times)
+    }
+
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let checks = [
             (self.queue_bytes == 0 || self.queue_packets == 0, "the bound of the queue is zero: nothing could be sent"),

@@ -49,6 +49,8 @@ pub(crate) struct Queue {
     bytes: usize,
     /// Who waits for the answers to events which have not been sent yet.
     askers: AckTable<Asker>,
+    /// How many wait for the answers to events which have been sent.
+    asked: usize,
     /// Events that were given up because there was no room.
     dropped: u64,
 }
@@ -64,10 +66,12 @@ impl Queue {
             return asker.map_or(Ok(()), |_| Err(EmitError::Full));
         }
         if let (Kind::Asking { id, deadline }, Some(asker)) = (&item.kind, asker) {
-            if self.askers.len() >= limits.max_pending_acks {
+            if self.asked + self.askers.len() >= limits.max_pending_acks {
                 self.askers.retain(Asker::is_wanted);
             }
-            if self.askers.len() >= limits.max_pending_acks || self.askers.register(*id, *deadline, asker).is_err() {
+            if self.asked + self.askers.len() >= limits.max_pending_acks
+                || self.askers.register(*id, *deadline, asker).is_err()
+            {
                 return Err(EmitError::Full);
             }
         }
@@ -81,6 +85,7 @@ impl Queue {
         let item = self.items.pop_front()?;
         self.forget(&item);
         let asker = item.kind.asking().and_then(|(id, _)| self.askers.settle(id));
+        self.asked += usize::from(asker.is_some());
         Some((item, asker))
     }
 
@@ -115,6 +120,11 @@ impl Queue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// So many answers are still waited for of what has been sent.
+    pub(crate) fn note_asked(&mut self, asked: usize) {
+        self.asked = asked;
     }
 
     /// Packets and bytes that wait.

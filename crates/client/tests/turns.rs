@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{Net, pass, seconds, settle, tasks};
 use futures_util::FutureExt;
 use sockeye::Server;
-use sockeye_client::{Client, State, Transport};
+use sockeye_client::{AckError, Client, State, Transport};
 use tokio::sync::Notify;
 
 #[tokio::test(start_paused = true)]
@@ -101,5 +101,44 @@ async fn an_event_taken_during_a_turn_left_the_rest_unread() {
     go.notify_one();
     settle().await;
     assert_eq!(client.next().now_or_never().flatten().expect("no time has passed").event(), "second");
+    client.disconnect().await;
+}
+
+/// The answer stands behind the events that wait for the handler, and would never be read.
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_asks_its_server_stopped_when_many_events_waited() {
+    const EVENTS: u32 = 1_500;
+    let io = Server::new();
+    io.on_with_ack("double", async |_, number: u32| number * 2);
+    let net = Net::with(&io);
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let builder = net.client().on("number", async move |client: Client, number: u32| {
+        let doubled: u32 = client.emit_with_ack("double", number).await.expect("an answer in time");
+        told.send(doubled).expect("the test listens");
+    });
+    let client = builder.connect().await.unwrap();
+    for number in 0..EVENTS {
+        io.emit("number", number).unwrap();
+    }
+    for number in 0..EVENTS {
+        assert_eq!(heard.recv().await, Some(number * 2));
+    }
+    client.disconnect().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_that_were_sent_did_not_count() {
+    let io = Server::new();
+    io.on_message("never", async |_, _message| std::future::pending::<()>().await);
+    io.on_with_ack("at once", async |_, ()| true);
+    let net = Net::with(&io);
+    let client = net.client().max_pending_acks(3).connect().await.unwrap();
+    assert!(client.emit_with_ack::<_, bool>("at once", ()).await.unwrap(), "what was answered does not count");
+    let asked: Vec<_> = (0..3).map(|_| client.emit_with_ack::<_, bool>("never", ()).send()).collect();
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(client.queued().0, 0, "all are sent");
+    let further = client.emit_with_ack::<_, bool>("never", ()).await.unwrap_err();
+    assert!(matches!(further, AckError::Emit(ref error) if error.is_full()), "{further}");
+    drop(asked);
     client.disconnect().await;
 }

@@ -121,6 +121,11 @@ impl Delivery {
         }
     }
 
+    /// How many answers are waited for.
+    pub(crate) fn asked(&self) -> usize {
+        self.askers.len()
+    }
+
     /// Whether an event must be acknowledged before others are sent.
     pub(crate) fn is_waiting(&self) -> bool {
         self.guaranteed.as_ref().is_some_and(|guaranteed| guaranteed.due.is_some())

@@ -292,6 +292,12 @@ impl Seat {
         if !self.delivery.answered(ack, args) {
             tracing::debug!("an answer which nobody waits for (any more)");
         }
+        self.note_asked();
+    }
+
+    /// Lets as many questions follow as have been answered.
+    fn note_asked(&self) {
+        self.member.outbox.lock().queue.note_asked(self.delivery.asked());
     }
 
     /// The next packet to send, if the client is in its namespace.
@@ -340,6 +346,7 @@ impl Seat {
         self.forget_early();
         self.member.leave();
         let given_up = self.delivery.disconnected();
+        self.note_asked();
         self.tell_given_up(given_up);
         self.lost = was_joined.then_some(reason);
         if was_joined {
@@ -388,6 +395,7 @@ impl Seat {
         self.stage = Stage::Gone;
         self.member.patience.lock().ended();
         let given_up = self.delivery.end();
+        self.note_asked();
         self.tell_given_up(given_up);
         (self.pid, self.offset) = (None, None);
         self.member.deactivate(ending);
@@ -406,7 +414,9 @@ impl Seat {
         }
         let given_up = self.delivery.expire(now);
         self.tell_given_up(given_up);
-        self.member.outbox.lock().queue.expire(now);
+        let mut outbox = self.member.outbox.lock();
+        outbox.queue.note_asked(self.delivery.asked());
+        outbox.queue.expire(now);
     }
 
     /// An event was emitted which is not sent any more, though the server did not acknowledge it.
@@ -427,15 +437,12 @@ impl Seat {
 
     /// Whether handlers or readers are so far behind that no more should be read.
     pub(crate) fn is_congested(&self) -> bool {
-        let limits = &self.member.limits;
-        let is_beyond =
-            |events: usize, bytes: usize| events >= limits.max_waiting_events || bytes >= limits.max_waiting_bytes;
-        let (events, bytes) = self.shifts.waiting();
-        if is_beyond(events, bytes) {
+        let is_beyond = |waiting| self.member.limits.is_behind(waiting, self.delivery.asked() > 0);
+        if is_beyond(self.shifts.waiting()) {
             return true;
         }
         let inbox = self.member.inbox.lock();
-        inbox.is_read && is_beyond(inbox.messages.len(), inbox.bytes)
+        inbox.is_read && is_beyond((inbox.messages.len(), inbox.bytes))
     }
 
     /// Whether it wants to be connected.
