@@ -414,9 +414,8 @@ impl Seat {
         }
         let given_up = self.delivery.expire(now);
         self.tell_given_up(given_up);
-        let mut outbox = self.member.outbox.lock();
-        outbox.queue.note_asked(self.delivery.asked());
-        outbox.queue.expire(now);
+        self.note_asked();
+        self.member.outbox.lock().queue.expire(now);
     }
 
     /// An event was emitted which is not sent any more, though the server did not acknowledge it.
@@ -438,11 +437,10 @@ impl Seat {
     /// Whether handlers or readers are so far behind that no more should be read.
     pub(crate) fn is_congested(&self) -> bool {
         let is_beyond = |waiting| self.member.limits.is_behind(waiting, self.delivery.asked() > 0);
-        if is_beyond(self.shifts.waiting()) {
-            return true;
+        is_beyond(self.shifts.waiting()) || {
+            let inbox = self.member.inbox.lock();
+            inbox.is_read && is_beyond((inbox.messages.len(), inbox.bytes))
         }
-        let inbox = self.member.inbox.lock();
-        inbox.is_read && is_beyond((inbox.messages.len(), inbox.bytes))
     }
 
     /// Whether it wants to be connected.
