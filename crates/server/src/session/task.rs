@@ -69,7 +69,9 @@ impl Task {
     pub(crate) fn spawn(self) {
         let link = Arc::clone(&self.body.link);
         let span = link.span(self.stream.is_some());
-        link.set_abort(tokio::spawn(self.instrument(span)).abort_handle());
+        // Where nothing is logged, tasks are not made larger by a span.
+        let task = if span.is_disabled() { tokio::spawn(self) } else { tokio::spawn(self.instrument(span)) };
+        link.set_abort(task.abort_handle());
     }
 
     fn new(core: Arc<Core>, link: Arc<Link>, lane: Lane, stream: Option<WebSocket>, now: Instant) -> Self {
