@@ -114,13 +114,13 @@ fn tell_outgoing<A: Serialize + ?Sized>(hub: &Hub, selection: &Selection, name: 
     }
     let mut watched = Vec::new();
     hub.for_each(selection, |member| {
-        if member.has_outgoing() {
+        if member.outgoing.is_watched() {
             watched.push(Arc::clone(member));
         }
     });
     if let Some(args) = OwnedArgs::encode(args).ok().filter(|_| !watched.is_empty()) {
         for member in watched {
-            member.tell_outgoing(name, args.as_args());
+            member.outgoing.tell(name, args.as_args());
         }
     }
 }

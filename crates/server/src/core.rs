@@ -25,7 +25,7 @@ pub(crate) struct Core {
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) table: Table,
+    pub(crate) table: Table<Link>,
     pub(crate) gate: Arc<Gate>,
     phase: watch::Sender<Phase>,
     /// WebSockets whose last bytes are being written, when their session is over already.

@@ -4,25 +4,26 @@
 //! across an await, a write, encoding, or code of the application.
 
 use std::any::Any;
-use std::hash::BuildHasher;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use hashbrown::{HashMap, HashSet};
+use parking_lot::{Mutex, MutexGuard};
 use smol_str::SmolStr;
-use sockeye_protocol::{AckId, Args, NamespacePath, Parser, Slot};
+use sockeye_protocol::{AckId, NamespacePath, Parser, Slot};
 
 use crate::adapter::{Adapter, Selection};
 use crate::config::Config;
 use crate::limits::Limit;
 use crate::link::Link;
 use crate::metrics::Metrics;
+use crate::outgoing::{Outgoing, OutgoingHook};
 use crate::peer::Peer;
-use crate::recovery::{Log, State};
+use crate::recovery::{Log, State, epoch};
 use crate::rooms::{Room, RoomEvent, Watchers, address};
+use crate::shards::Shards;
 use crate::spare;
+use crate::table::{Named, Table};
 
 /// A socket, as its namespace knows it.
 pub(crate) struct Member {
@@ -35,13 +36,10 @@ pub(crate) struct Member {
     thread: Option<Box<Thread>>,
     place: Mutex<Place>,
     /// Who is told of what is sent to this socket.
-    outgoing: OnceLock<Box<Mutex<Vec<OutgoingHook>>>>,
+    pub(crate) outgoing: Outgoing,
     /// Handlers of this socket alone; the type is known to `socket.rs`.
     pub(crate) own: OnceLock<Box<dyn Any + Send + Sync>>,
 }
-
-/// Is told of an event that was sent to a socket.
-pub(crate) type OutgoingHook = Arc<dyn Fn(&str, Args<'_>) + Send + Sync>;
 
 /// What a member must remember to be recovered.
 #[derive(Debug)]
@@ -87,7 +85,7 @@ impl Member {
             link: Arc::clone(link),
             peer,
             place: Mutex::default(),
-            outgoing: OnceLock::new(),
+            outgoing: Outgoing::default(),
             own: OnceLock::new(),
         })
     }
@@ -103,32 +101,9 @@ impl Member {
         }
     }
 
-    /// Whether somebody is told of what is sent.
-    pub(crate) fn has_outgoing(&self) -> bool {
-        self.outgoing.get().is_some()
-    }
-
     pub(crate) fn on_outgoing(&self, hook: OutgoingHook) {
-        self.outgoing.get_or_init(Box::default).lock().push(hook);
+        self.outgoing.add(hook);
         self.hub.outgoing.store(true, Ordering::Release);
-    }
-
-    /// Tells of an event that was sent. Hold no lock.
-    pub(crate) fn tell_outgoing(&self, event: &str, args: Args<'_>) {
-        let hooks = self.outgoing.get().map(|hooks| hooks.lock().clone()).unwrap_or_default();
-        for hook in hooks {
-            // The others are to be told, and whoever sends has nothing to do with it.
-            if std::panic::catch_unwind(AssertUnwindSafe(|| hook(event, args))).is_err() {
-                tracing::error!("a watcher of `on_any_outgoing` panicked");
-            }
-        }
-    }
-
-    /// Forgets who is told: they may hold the member itself.
-    pub(crate) fn forget_outgoing(&self) {
-        if let Some(hooks) = self.outgoing.get() {
-            hooks.lock().clear();
-        }
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -139,6 +114,12 @@ impl Member {
     pub(crate) fn rooms(&self) -> Vec<SmolStr> {
         let place = self.place.lock();
         std::iter::once(&self.id).chain(&place.rooms).cloned().collect()
+    }
+}
+
+impl Named for Member {
+    fn name(&self) -> &str {
+        &self.id
     }
 }
 
@@ -159,9 +140,8 @@ pub(crate) struct Hub {
     pub(crate) adapter: Arc<dyn Adapter>,
     watchers: Arc<Watchers>,
     log: Option<Log<Weak<Member>>>,
-    hasher: DefaultHashBuilder,
-    members: Box<[RwLock<HashTable<Arc<Member>>>]>,
-    rooms: Box<[RwLock<Rooms>]>,
+    members: Table<Member>,
+    rooms: Shards<Rooms>,
     next_ack: AtomicU64,
     /// Some member is, or has been, watched for what is sent to it.
     outgoing: AtomicBool,
@@ -176,7 +156,6 @@ impl Hub {
         watchers: Arc<Watchers>,
     ) -> Self {
         let log = config.recovery.clone().map(|options| Log::new(options, epoch()));
-        let shards = shard_count();
         Self {
             path,
             config,
@@ -184,9 +163,8 @@ impl Hub {
             adapter,
             watchers,
             log,
-            hasher: DefaultHashBuilder::default(),
-            members: (0..shards).map(|_| RwLock::default()).collect(),
-            rooms: (0..shards).map(|_| RwLock::default()).collect(),
+            members: Table::default(),
+            rooms: Shards::default(),
             next_ack: AtomicU64::new(0),
             outgoing: AtomicBool::new(false),
         }
@@ -216,9 +194,7 @@ impl Hub {
     }
 
     pub(crate) fn insert(&self, member: &Arc<Member>) {
-        let hash = self.hasher.hash_one(&member.id);
-        let mut shard = shard(&self.members, hash).write();
-        shard.insert_unique(hash, Arc::clone(member), |member| self.hasher.hash_one(&member.id));
+        self.members.add(member);
         self.metrics.sockets.up();
     }
 
@@ -230,7 +206,7 @@ impl Hub {
     }
 
     pub(crate) fn tell_left(&self, member: &Member, left: Vec<(SmolStr, bool)>) {
-        self.watchers.tell(|| left.into_iter().flat_map(|(room, last)| departure(room, member, last)));
+        self.watchers.tell(|| left.into_iter().flat_map(|(room, last)| RoomEvent::left(room, &member.id, last)));
     }
 
     /// Like `remove`, without telling anybody: the rooms it was in, and whether it was the last there.
@@ -241,14 +217,8 @@ impl Hub {
         }
         let left: Vec<_> = place.rooms.iter().map(|room| (room.clone(), self.remove_from_room(room, member))).collect();
         drop(place);
-        let hash = self.hasher.hash_one(&member.id);
-        let mut shard = shard(&self.members, hash).write();
-        if let Ok(found) = shard.find_entry(hash, |other| Arc::ptr_eq(other, member)) {
-            found.remove();
+        if self.members.remove(member) {
             self.metrics.sockets.down();
-        }
-        if let Some(fit) = spare::fit(shard.len(), shard.capacity()) {
-            shard.shrink_to(fit, |member| self.hasher.hash_one(&member.id));
         }
         Some(left)
     }
@@ -273,10 +243,7 @@ impl Hub {
     }
 
     pub(crate) fn tell_joined(&self, member: &Member, room: SmolStr, first: bool) {
-        self.watchers.tell(|| {
-            let created = first.then(|| RoomEvent::Created { room: room.clone() });
-            created.into_iter().chain([RoomEvent::Joined { room, socket: member.id.clone() }])
-        });
+        self.watchers.tell(|| RoomEvent::joined(room, &member.id, first));
     }
 
     /// Like `join`, without telling anybody: `None` if it was there already, else whether it is the first.
@@ -292,8 +259,7 @@ impl Hub {
             self.metrics.limits.up(Limit::Rooms);
             return Err(JoinError::TooManyRooms);
         }
-        let hash = self.hasher.hash_one(room);
-        let mut shard = shard(&self.rooms, hash).write();
+        let mut shard = self.rooms.of(room).write();
         let entry = shard.entry(room.clone()).or_default();
         let first = entry.is_empty();
         entry.add(member);
@@ -316,13 +282,13 @@ impl Hub {
                 state.left(pid, &room);
             }
             drop(log);
-            self.watchers.tell(|| departure(room, member, last));
+            self.watchers.tell(|| RoomEvent::left(room, &member.id, last));
         }
     }
 
     /// True if the room is gone with its last member.
     fn remove_from_room(&self, room: &SmolStr, member: &Arc<Member>) -> bool {
-        let mut shard = shard(&self.rooms, self.hasher.hash_one(room)).write();
+        let mut shard = self.rooms.of(room).write();
         let Some(found) = shard.get_mut(room) else { return false };
         found.remove(member);
         let last = found.is_empty();
@@ -336,12 +302,11 @@ impl Hub {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Arc<Member>> {
-        let hash = self.hasher.hash_one(id);
-        shard(&self.members, hash).read().find(hash, |member| member.id == id).cloned()
+        self.members.get(id)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.members.iter().map(|shard| shard.read().len()).sum()
+        self.members.len()
     }
 
     /// Names of the rooms that have members here.
@@ -352,11 +317,9 @@ impl Hub {
     /// Whether anybody here may be in `selection`: false only if nobody is.
     pub(crate) fn may_have(&self, selection: &Selection) -> bool {
         if selection.rooms.is_empty() {
-            return self.members.iter().any(|shard| !shard.read().is_empty());
+            return !self.members.is_empty();
         }
-        selection.rooms.iter().any(|room| {
-            shard(&self.rooms, self.hasher.hash_one(room)).read().contains_key(room) || self.get(room).is_some()
-        })
+        selection.rooms.iter().any(|room| self.rooms.of(room).read().contains_key(room) || self.get(room).is_some())
     }
 
     /// Calls `f` once for every member in `selection`. `f` may push into an outbox, and nothing slower.
@@ -368,11 +331,7 @@ impl Hub {
             }
         };
         match selection.rooms.as_slice() {
-            [] => {
-                for shard in &self.members {
-                    shard.read().iter().for_each(&mut visit);
-                }
-            }
+            [] => self.members.for_each(visit),
             [room] => self.for_each_in(room, &mut visit),
             rooms => {
                 let mut seen = HashSet::new();
@@ -394,9 +353,8 @@ impl Hub {
     }
 
     fn for_each_in(&self, room: &SmolStr, mut f: impl FnMut(&Arc<Member>)) {
-        let hash = self.hasher.hash_one(room);
-        let own = shard(&self.members, hash).read().find(hash, |member| member.id == *room).cloned();
-        let shard = shard(&self.rooms, hash).read();
+        let own = self.members.get(room);
+        let shard = self.rooms.of(room).read();
         let found = shard.get(room);
         if let Some(own) = own
             && found.is_none_or(|found| !found.contains(&own))
@@ -419,36 +377,12 @@ impl Hub {
     }
 }
 
-fn departure(room: SmolStr, member: &Member, last: bool) -> impl Iterator<Item = RoomEvent> {
-    let deleted = last.then(|| RoomEvent::Deleted { room: room.clone() });
-    std::iter::once(RoomEvent::Left { room, socket: member.id.clone() }).chain(deleted)
-}
-
-/// Tells the offsets of one log from those of another.
-fn epoch() -> SmolStr {
-    let mut random = [0; 3];
-    // Without randomness offsets of an earlier process might be taken for ours; private ids still could not.
-    let _ = getrandom::fill(&mut random);
-    random.iter().map(|byte| format!("{byte:02x}")).chain(["-".to_owned()]).collect()
-}
-
-/// Enough that the threads of a server seldom meet, and few enough that an empty namespace stays small.
-fn shard_count() -> usize {
-    let threads = std::thread::available_parallelism().map_or(4, std::num::NonZero::get);
-    (threads * 4).next_power_of_two().min(64)
-}
-
-fn shard<T>(shards: &[T], hash: u64) -> &T {
-    // The low bits choose a bucket inside of a table, the high ones its tag; these are neither.
-    let at = (hash >> 32) as usize & (shards.len() - 1);
-    &shards[at]
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use sockeye_engine::{Revision, Sid};
+    use sockeye_protocol::Args;
 
     use super::*;
     use crate::link::{Carrier, Opening};

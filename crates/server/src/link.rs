@@ -22,6 +22,7 @@ use crate::limits::Limit;
 use crate::metrics::Metrics;
 use crate::outbox::{Bound, Outbox, Weight};
 use crate::peer::Handshake;
+use crate::table::Named;
 use crate::transport::websocket::WebSocket;
 
 /// One connection, as handles and HTTP requests see it.
@@ -94,6 +95,12 @@ pub(crate) enum Command {
     Close { reason: DisconnectReason, say: bool },
     /// One socket leaves its namespace.
     Leave { slot: Slot, socket: SmolStr },
+}
+
+impl Named for Link {
+    fn name(&self) -> &str {
+        self.sid.as_str()
+    }
 }
 
 impl Command {

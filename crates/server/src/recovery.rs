@@ -306,6 +306,14 @@ impl Session {
     }
 }
 
+/// Tells the offsets of one log from those of another.
+pub(crate) fn epoch() -> SmolStr {
+    let mut random = [0; 3];
+    // Without randomness offsets of an earlier process might be taken for ours; private ids still could not.
+    let _ = getrandom::fill(&mut random);
+    random.iter().map(|byte| format!("{byte:02x}")).chain(["-".to_owned()]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use sockeye_engine::Encoded;

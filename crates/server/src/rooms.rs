@@ -40,6 +40,20 @@ pub enum RoomEvent {
     },
 }
 
+impl RoomEvent {
+    /// What a join is: the first in a room creates it.
+    pub(crate) fn joined(room: SmolStr, socket: &SmolStr, first: bool) -> impl Iterator<Item = Self> {
+        let created = first.then(|| Self::Created { room: room.clone() });
+        created.into_iter().chain([Self::Joined { room, socket: socket.clone() }])
+    }
+
+    /// What a leave is: the last in a room deletes it.
+    pub(crate) fn left(room: SmolStr, socket: &SmolStr, last: bool) -> impl Iterator<Item = Self> {
+        let deleted = last.then(|| Self::Deleted { room: room.clone() });
+        std::iter::once(Self::Left { room, socket: socket.clone() }).chain(deleted)
+    }
+}
+
 type Watcher = Arc<dyn Fn(&RoomEvent) + Send + Sync>;
 
 /// Who is told of rooms.

@@ -104,7 +104,7 @@ impl Socket {
             own.listeners.clear();
             own.disconnect.lock().clear();
         }
-        self.0.forget_outgoing();
+        self.0.outgoing.forget();
     }
 
     /// What is registered on a socket that has left would never be called, and is not kept.
@@ -193,8 +193,8 @@ impl Socket {
             Some(log) => broadcast::emit_logged_to(&self.0, log, event.name(), &args)?,
             None => self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?, Urgency::Normal)?,
         }
-        if self.0.has_outgoing() {
-            self.0.tell_outgoing(event.name(), OwnedArgs::encode(&args)?.as_args());
+        if self.0.outgoing.is_watched() {
+            self.0.outgoing.tell(event.name(), OwnedArgs::encode(&args)?.as_args());
         }
         Ok(())
     }

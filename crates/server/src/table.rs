@@ -1,67 +1,80 @@
-//! Sessions by their id.
+//! Shared things by their names: sessions and members by their ids.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
-use parking_lot::RwLock;
+use hashbrown::HashTable;
 
-use crate::link::Link;
+use crate::shards::Shards;
 use crate::spare;
 
-/// Number of parts, each with a lock of its own.
-const SHARDS: usize = 16;
+/// What has a name that never changes.
+pub(crate) trait Named {
+    fn name(&self) -> &str;
+}
 
-/// The links of all sessions of a server, found by session id.
+/// Finds things by their names.
 #[derive(Debug)]
-pub(crate) struct Table {
-    hasher: DefaultHashBuilder,
-    shards: [RwLock<HashTable<Arc<Link>>>; SHARDS],
-}
+pub(crate) struct Table<T>(Shards<HashTable<Arc<T>>>);
 
-impl Default for Table {
+impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { hasher: DefaultHashBuilder::default(), shards: std::array::from_fn(|_| RwLock::default()) }
+        Self(Shards::default())
     }
 }
 
-impl Table {
-    /// Adds a session; false if its id is taken.
-    pub(crate) fn insert(&self, link: &Arc<Link>) -> bool {
-        let hash = self.hash(link.sid.as_str());
-        let mut shard = self.shard(hash).write();
-        if shard.find(hash, |other| other.sid == link.sid).is_some() {
-            return false;
+impl<T: Named> Table<T> {
+    /// Adds something; false if its name is taken.
+    pub(crate) fn insert(&self, item: &Arc<T>) -> bool {
+        let hash = self.0.hash(item.name());
+        let mut shard = self.0.at(hash).write();
+        let is_new = shard.find(hash, |other| other.name() == item.name()).is_none();
+        if is_new {
+            shard.insert_unique(hash, Arc::clone(item), |item| self.0.hash(item.name()));
         }
-        shard.insert_unique(hash, Arc::clone(link), |link| self.hash(link.sid.as_str()));
-        true
+        is_new
     }
 
-    pub(crate) fn remove(&self, link: &Arc<Link>) {
-        let hash = self.hash(link.sid.as_str());
-        let mut shard = self.shard(hash).write();
-        if let Ok(found) = shard.find_entry(hash, |other| Arc::ptr_eq(other, link)) {
-            found.remove();
-        }
+    /// Adds something whose name nobody else has.
+    pub(crate) fn add(&self, item: &Arc<T>) {
+        let hash = self.0.hash(item.name());
+        self.0.at(hash).write().insert_unique(hash, Arc::clone(item), |item| self.0.hash(item.name()));
+    }
+
+    /// Takes something out; false if it was not there.
+    pub(crate) fn remove(&self, item: &Arc<T>) -> bool {
+        let hash = self.0.hash(item.name());
+        let mut shard = self.0.at(hash).write();
+        let found = shard.find_entry(hash, |other| Arc::ptr_eq(other, item));
+        let was_there = found.map(|found| found.remove()).is_ok();
         if let Some(fit) = spare::fit(shard.len(), shard.capacity()) {
-            shard.shrink_to(fit, |link| self.hash(link.sid.as_str()));
+            shard.shrink_to(fit, |item| self.0.hash(item.name()));
+        }
+        was_there
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<T>> {
+        let hash = self.0.hash(name);
+        self.0.at(hash).read().find(hash, |item| item.name() == name).cloned()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|shard| shard.read().is_empty())
+    }
+
+    /// Calls `f` for everything, one shard locked at a time.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Arc<T>)) {
+        for shard in self.0.iter() {
+            shard.read().iter().for_each(&mut f);
         }
     }
 
-    pub(crate) fn get(&self, sid: &str) -> Option<Arc<Link>> {
-        let hash = self.hash(sid);
-        self.shard(hash).read().find(hash, |link| link.sid.as_str() == sid).cloned()
-    }
-
-    pub(crate) fn all(&self) -> Vec<Arc<Link>> {
-        self.shards.iter().flat_map(|shard| shard.read().iter().cloned().collect::<Vec<_>>()).collect()
-    }
-
-    fn hash(&self, sid: &str) -> u64 {
-        self.hasher.hash_one(sid)
-    }
-
-    fn shard(&self, hash: u64) -> &RwLock<HashTable<Arc<Link>>> {
-        &self.shards[(hash >> 32) as usize % SHARDS]
+    pub(crate) fn all(&self) -> Vec<Arc<T>> {
+        let mut all = Vec::new();
+        self.for_each(|item| all.push(Arc::clone(item)));
+        all
     }
 }

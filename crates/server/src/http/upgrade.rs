@@ -43,7 +43,9 @@ pub(crate) fn open_stream(
                 let now = tokio::time::Instant::now().into_std();
                 Task::streaming(Arc::clone(&core), link, socket, now).spawn();
             }
-            Err(_) => core.table.remove(&link),
+            Err(_) => {
+                core.table.remove(&link);
+            }
         }
     });
     Ok(response)
