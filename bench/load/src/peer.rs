@@ -18,9 +18,11 @@ pub(crate) enum Ability {
     Polling,
     /// Rooms.
     Rooms,
+    /// The way from long polling to a WebSocket.
+    Upgrade,
 }
 
-use Ability::{Binary, Deflate, Polling, Rooms};
+use Ability::{Binary, Deflate, Polling, Rooms, Upgrade};
 
 /// Names in the order of the tables; the first is the one that the others are compared with.
 pub(crate) const NAMES: [&str; 5] = ["sockeye", "socketioxide", "node", "python", "floor"];
@@ -79,14 +81,14 @@ pub(crate) fn prepare(name: &str, places: &Places) -> Result<Peer, String> {
 fn sockeye(places: &Places) -> Result<Peer, String> {
     run(cargo(&places.root, &places.target).args(["-p", "sockeye-bench-peer"]))?;
     let version = format!("sockeye {} ({})", env!("CARGO_PKG_VERSION"), commit(&places.root));
-    let abilities = &[Binary, Deflate, Polling, Rooms];
+    let abilities = &[Binary, Deflate, Polling, Rooms, Upgrade];
     Ok(Peer { name: "sockeye", version, command: vec![release(&places.target, "sockeye-bench-peer")], abilities })
 }
 
 fn floor(places: &Places) -> Result<Peer, String> {
     run(cargo(&places.root, &places.target).args(["-p", "sockeye-bench-floor"]))?;
     let command = vec![release(&places.target, "sockeye-bench-floor")];
-    Ok(Peer { name: "floor", version: "epoll, no protocol logic".into(), command, abilities: &[] })
+    Ok(Peer { name: "floor", version: "epoll, no protocol logic".into(), command, abilities: &[Polling] })
 }
 
 fn socketioxide(places: &Places) -> Result<Peer, String> {
@@ -100,7 +102,7 @@ fn socketioxide(places: &Places) -> Result<Peer, String> {
     };
     let version = format!("socketioxide {}, axum {}, tokio {}", of("socketioxide"), of("axum"), of("tokio"));
     let command = vec![release(&target, "sockeye-bench-socketioxide")];
-    Ok(Peer { name: "socketioxide", version, command, abilities: &[Binary, Polling, Rooms] })
+    Ok(Peer { name: "socketioxide", version, command, abilities: &[Binary, Polling, Rooms, Upgrade] })
 }
 
 fn node(places: &Places) -> Result<Peer, String> {
@@ -110,7 +112,7 @@ fn node(places: &Places) -> Result<Peer, String> {
     }
     let version = run(Command::new("node").arg("versions.cjs").current_dir(&here))?.trim().replace('\n', ", ");
     let command = vec!["node".into(), here.join("server.mjs").display().to_string()];
-    Ok(Peer { name: "node", version, command, abilities: &[Binary, Deflate, Polling, Rooms] })
+    Ok(Peer { name: "node", version, command, abilities: &[Binary, Deflate, Polling, Rooms, Upgrade] })
 }
 
 fn python(places: &Places) -> Result<Peer, String> {
@@ -129,7 +131,7 @@ fn python(places: &Places) -> Result<Peer, String> {
                   'CPython ' + platform.python_version(), sep=', ')";
     let version = run(Command::new(&python).args(["-c", script]))?.trim().into();
     let command = vec![python, here.join("server.py").display().to_string()];
-    Ok(Peer { name: "python", version, command, abilities: &[Binary, Deflate, Polling, Rooms] })
+    Ok(Peer { name: "python", version, command, abilities: &[Binary, Deflate, Polling, Rooms, Upgrade] })
 }
 
 /// The commit measured, marked when the checkout has changes.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::OccupiedEntry;
 
 use crate::shards::Shards;
 use crate::spare;
@@ -45,7 +46,7 @@ impl<T: Named> Table<T> {
         let hash = self.0.hash(item.name());
         let mut shard = self.0.at(hash).write();
         let found = shard.find_entry(hash, |other| Arc::ptr_eq(other, item));
-        let was_there = found.map(|found| found.remove()).is_ok();
+        let was_there = found.map(OccupiedEntry::remove).is_ok();
         if let Some(fit) = spare::fit(shard.len(), shard.capacity()) {
             shard.shrink_to(fit, |item| self.0.hash(item.name()));
         }

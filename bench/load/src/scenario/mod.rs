@@ -92,7 +92,7 @@ impl Scenario {
     }
 }
 
-use Ability::{Binary, Deflate, Polling, Rooms};
+use Ability::{Binary, Deflate, Polling, Rooms, Upgrade};
 
 /// All scenarios in the order of the report.
 pub(crate) const ALL: &[Scenario] = &[
@@ -115,7 +115,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::new("slow", "broadcast 4 KiB, 5 % do not read", SLOW, fan_out::slow_readers),
     Scenario::new("deflate", "broadcast 4 KiB with permessage-deflate", COST, fan_out::deflate).needs(&[Deflate]),
     Scenario::new("handshake", "handshake to CONNECT, WebSocket", COST, turnover::handshake).also_free(),
-    Scenario::new("upgrade", "polling session upgraded to WebSocket", COST, polling::upgrade).needs(&[Polling]),
+    Scenario::new("upgrade", "polling session upgraded to WebSocket", COST, polling::upgrade).needs(&[Upgrade]),
     Scenario::new("polling", "polling echo 32 B, 1 in flight", COST, polling::echo).needs(&[Polling]),
     Scenario::new("rate-2k", "echo at 2,000 per second", LATENCY, open_loop::rate_2k),
     Scenario::new("rate-10k", "echo at 10,000 per second", LATENCY, open_loop::rate_10k),

@@ -4,6 +4,8 @@
 //! sessions, no heartbeats, no parsing, no bounds: nothing here is a server, it is the line below which none can be.
 #![forbid(unsafe_code)]
 
+mod polling;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, Read as _, Write as _};
@@ -11,6 +13,7 @@ use std::io::{self, Read as _, Write as _};
 use base64::Engine as _;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use polling::Sessions;
 use sha1::{Digest as _, Sha1};
 
 const LISTENER: Token = Token(usize::MAX);
@@ -36,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut clients: HashMap<usize, Client> = HashMap::new();
     let mut scratch = vec![0; 64 * 1024];
     let mut broadcast = Vec::new();
+    let mut sessions = Sessions::default();
     let mut next = 0;
     loop {
         poll.poll(&mut events, None)?;
@@ -50,8 +54,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 clients.remove(&number);
                 continue;
             }
-            if event.is_readable() && !matches!(client.read(&mut scratch, &mut broadcast), Ok(true)) {
+            sessions.speak_for(number);
+            if event.is_readable() && !matches!(client.read(&mut scratch, &mut broadcast, &mut sessions), Ok(true)) {
                 clients.remove(&number);
+            }
+            if let Some((poll, answer)) = sessions.answered.take()
+                && let Some(client) = clients.get_mut(&poll)
+                && client.write(&answer).is_err()
+            {
+                clients.remove(&poll);
             }
             if !broadcast.is_empty() {
                 // What one read brought leaves in one write to each.
@@ -85,7 +96,7 @@ fn accept(
 
 impl Client {
     /// `Ok(false)`: the client is gone.
-    fn read(&mut self, scratch: &mut [u8], broadcast: &mut Vec<u8>) -> io::Result<bool> {
+    fn read(&mut self, scratch: &mut [u8], broadcast: &mut Vec<u8>, sessions: &mut Sessions) -> io::Result<bool> {
         let mut replies = Vec::new();
         let mut open = true;
         loop {
@@ -100,11 +111,11 @@ impl Client {
             };
             let fresh = &mut scratch[..got];
             if self.unread.is_empty() {
-                let used = consume(&mut self.upgraded, fresh, &mut replies, broadcast);
+                let used = consume(&mut self.upgraded, fresh, &mut replies, broadcast, sessions);
                 self.unread.extend_from_slice(&fresh[used..]);
             } else {
                 self.unread.extend_from_slice(fresh);
-                let used = consume(&mut self.upgraded, &mut self.unread, &mut replies, broadcast);
+                let used = consume(&mut self.upgraded, &mut self.unread, &mut replies, broadcast, sessions);
                 self.unread.drain(..used);
                 if self.unread.is_empty() {
                     self.unread = Vec::new();
@@ -139,9 +150,18 @@ impl Client {
 }
 
 /// Answers what is complete in `bytes` and returns how much that was.
-fn consume(upgraded: &mut bool, bytes: &mut [u8], replies: &mut Vec<u8>, broadcast: &mut Vec<u8>) -> usize {
+fn consume(
+    upgraded: &mut bool,
+    bytes: &mut [u8],
+    replies: &mut Vec<u8>,
+    broadcast: &mut Vec<u8>,
+    sessions: &mut Sessions,
+) -> usize {
     let mut used = 0;
     if !*upgraded {
+        if let Some(used) = sessions.serve(bytes, replies) {
+            return used;
+        }
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return 0 };
         let head = String::from_utf8_lossy(&bytes[..end]);
         let key = head.split("Sec-WebSocket-Key: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_default();
