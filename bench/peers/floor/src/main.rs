@@ -4,6 +4,7 @@
 //! sessions, no heartbeats, no parsing, no bounds: nothing here is a server, it is the line below which none can be.
 #![forbid(unsafe_code)]
 
+mod canned;
 mod polling;
 
 use std::collections::HashMap;
@@ -11,15 +12,13 @@ use std::error::Error;
 use std::io::{self, Read as _, Write as _};
 
 use base64::Engine as _;
+use canned::{CONNECT, OPEN};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use polling::Sessions;
 use sha1::{Digest as _, Sha1};
 
 const LISTENER: Token = Token(usize::MAX);
-const OPEN: &str =
-    r#"0{"sid":"AAAAAAAAAAAAAAAAAAAA","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
-const CONNECT: &str = r#"40{"sid":"BBBBBBBBBBBBBBBBBBBB"}"#;
 /// Appended to the key of the client before hashing. [RFC 6455 §1.3]
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 

@@ -1,6 +1,6 @@
 //! Long polling: GET and POST told apart by their first byte, the session by its number at a fixed place.
 
-use crate::{CONNECT, OPEN};
+use crate::canned::{CONNECT, OPEN};
 
 /// What every request of the load generator begins with, after its method.
 const TARGET: &[u8] = b" /socket.io/?EIO=4&transport=polling";
