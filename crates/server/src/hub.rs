@@ -34,7 +34,10 @@ pub(crate) struct Member {
     pub(crate) peer: Peer,
     /// Set if the namespace offers recovery.
     thread: Option<Box<Thread>>,
-    place: Mutex<Place>,
+    /// Joined rooms, without the own one; after the end, those it was in.
+    rooms: Mutex<Vec<SmolStr>>,
+    /// Set by `Hub::remove` under the lock of `rooms`, so that no join can come after it.
+    gone: AtomicBool,
     /// Who is told of what is sent to this socket.
     pub(crate) outgoing: Outgoing,
     /// Handlers of this socket alone; the type is known to `socket.rs`.
@@ -51,14 +54,6 @@ pub(crate) struct Thread {
     pub(crate) end: AtomicU64,
     /// Whether it is one that came back.
     pub(crate) recovered: bool,
-}
-
-/// Where a member is.
-#[derive(Debug, Default)]
-struct Place {
-    rooms: Vec<SmolStr>,
-    /// Set by `Hub::remove`, under the same lock as `rooms`: no join can come after it.
-    gone: bool,
 }
 
 /// Why a join was refused.
@@ -84,7 +79,8 @@ impl Member {
             hub: Arc::clone(hub),
             link: Arc::clone(link),
             peer,
-            place: Mutex::default(),
+            rooms: Mutex::default(),
+            gone: AtomicBool::new(false),
             outgoing: Outgoing::default(),
             own: OnceLock::new(),
         })
@@ -107,13 +103,13 @@ impl Member {
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        self.place.lock().gone
+        self.gone.load(Ordering::Acquire)
     }
 
     /// The rooms joined, and the socket's own id first; after the end, those it was in.
     pub(crate) fn rooms(&self) -> Vec<SmolStr> {
-        let place = self.place.lock();
-        std::iter::once(&self.id).chain(&place.rooms).cloned().collect()
+        let rooms = self.rooms.lock();
+        std::iter::once(&self.id).chain(rooms.iter()).cloned().collect()
     }
 }
 
@@ -211,12 +207,12 @@ impl Hub {
 
     /// Like `remove`, without telling anybody: the rooms it was in, and whether it was the last there.
     pub(crate) fn remove_quietly(&self, member: &Arc<Member>) -> Option<Vec<(SmolStr, bool)>> {
-        let mut place = member.place.lock();
-        if std::mem::replace(&mut place.gone, true) {
+        let rooms = member.rooms.lock();
+        if member.gone.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let left: Vec<_> = place.rooms.iter().map(|room| (room.clone(), self.remove_from_room(room, member))).collect();
-        drop(place);
+        let left: Vec<_> = rooms.iter().map(|room| (room.clone(), self.remove_from_room(room, member))).collect();
+        drop(rooms);
         if self.members.remove(member) {
             self.metrics.sockets.down();
         }
@@ -248,14 +244,14 @@ impl Hub {
 
     /// Like `join`, without telling anybody: `None` if it was there already, else whether it is the first.
     pub(crate) fn join_quietly(&self, member: &Arc<Member>, room: &SmolStr) -> Result<Option<bool>, JoinError> {
-        let mut place = member.place.lock();
-        if place.gone {
+        let mut rooms = member.rooms.lock();
+        if member.is_gone() {
             return Err(JoinError::Gone);
         }
-        if place.rooms.contains(room) || *room == member.id {
+        if rooms.contains(room) || *room == member.id {
             return Ok(None);
         }
-        if place.rooms.len() >= self.config.max_rooms {
+        if rooms.len() >= self.config.max_rooms {
             self.metrics.limits.up(Limit::Rooms);
             return Err(JoinError::TooManyRooms);
         }
@@ -264,20 +260,20 @@ impl Hub {
         let first = entry.is_empty();
         entry.add(member);
         drop(shard);
-        place.rooms.push(room.clone());
+        rooms.push(room.clone());
         Ok(Some(first))
     }
 
     pub(crate) fn leave(&self, member: &Arc<Member>, room: &str) {
         let mut log = self.log_of(member);
-        let mut place = member.place.lock();
-        if place.gone {
+        let mut rooms = member.rooms.lock();
+        if member.is_gone() {
             return;
         }
-        if let Some(at) = place.rooms.iter().position(|other| other == room) {
-            let room = place.rooms.swap_remove(at);
+        if let Some(at) = rooms.iter().position(|other| other == room) {
+            let room = rooms.swap_remove(at);
             let last = self.remove_from_room(&room, member);
-            drop(place);
+            drop(rooms);
             if let Some((state, pid)) = &mut log {
                 state.left(pid, &room);
             }

@@ -2,7 +2,7 @@
 //!
 //! Handles only enqueue. The task holds nothing here while it waits, and nothing here is locked while it writes.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -36,7 +36,6 @@ pub(crate) struct Link {
     pub(crate) handshake: Arc<Handshake>,
     pub(crate) config: Arc<Config>,
     pub(crate) metrics: Arc<Metrics>,
-    abort: OnceLock<AbortHandle>,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +58,10 @@ struct State {
     carrier: Carrier,
     /// A namespace was joined: longer messages are taken.
     joined: bool,
-    ticket: Option<Ticket>,
+    /// Its place among the sessions, if these are counted.
+    ticket: Option<Box<Ticket>>,
+    /// Stops the task.
+    abort: Option<AbortHandle>,
 }
 
 /// How a session began.
@@ -156,8 +158,8 @@ pub(crate) enum Urgency {
 impl Link {
     pub(crate) fn new(opening: Opening, config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
         let Opening { sid, revision, takes_binary, handshake, ticket, carrier } = opening;
-        let state = Mutex::new(State { carrier, ticket, ..State::default() });
-        Self { state, sid, revision, takes_binary, handshake, config, metrics, abort: OnceLock::new() }
+        let state = Mutex::new(State { carrier, ticket: ticket.map(Box::new), ..State::default() });
+        Self { state, sid, revision, takes_binary, handshake, config, metrics }
     }
 
     /// Longest message that is taken now.
@@ -189,13 +191,13 @@ impl Link {
 
     /// Remembers how the task can be stopped.
     pub(crate) fn set_abort(&self, abort: AbortHandle) {
-        // Set once: a session has one task.
-        drop(self.abort.set(abort));
+        self.state.lock().abort = Some(abort);
     }
 
     /// Stops the task wherever it is.
     pub(crate) fn abort(&self) {
-        if let Some(abort) = self.abort.get() {
+        let abort = self.state.lock().abort.clone();
+        if let Some(abort) = abort {
             abort.abort();
         }
     }

@@ -14,7 +14,7 @@ impl Task {
     /// HTTP requests.
     pub(super) fn serve(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
         let requests = std::mem::take(&mut self.requests);
-        for request in self.deferred.take().into_iter().chain(requests) {
+        for request in self.deferred.take().map(|deferred| *deferred).into_iter().chain(requests) {
             if self.body.session.is_finished() {
                 // Whoever asks for a session that has just ended is told so when the request is dropped.
                 continue;
@@ -45,7 +45,7 @@ impl Task {
                 self.closing = if leaves { Some(now) } else { self.closing };
                 reply(answer, Answer::Taken);
             }
-            Request::Post { .. } if self.body.is_congested() => self.deferred = Some(request),
+            Request::Post { .. } if self.body.is_congested() => self.deferred = Some(Box::new(request)),
             Request::Post { body, binary, answer } => {
                 // As the official server: the request itself has succeeded, whatever the packets turn out to be.
                 // But a limit is told to whoever ran into it, which CLOSE cannot.

@@ -37,8 +37,8 @@ pub(crate) struct Task {
     pub(super) body: Body,
     pub(super) stream: Option<WebSocket>,
     pub(super) poll: Option<oneshot::Sender<Answer>>,
-    /// A POST that waits until the handlers have caught up.
-    pub(super) deferred: Option<Request>,
+    /// A POST that waits until the handlers have caught up. Boxed: it is rare, and every connection has the room for it.
+    pub(super) deferred: Option<Box<Request>>,
     alarm: Alarm,
     /// Set when the connection is being closed: when it must be over.
     pub(super) closing: Option<Instant>,
