@@ -18,9 +18,11 @@ pub struct Config {
     /// Longest message or polling body accepted from the peer, in bytes. Default 1,000,000. [EIO4 "handshake"]
     /// Announced to clients; the driver enforces it while it reads.
     pub max_payload: usize,
-    /// Whether a polling session is offered the upgrade to WebSocket, and may take it. Default true.
+    /// Whether a polling session is offered upgrades, and may take one. Default true.
     pub allow_upgrades: bool,
-    /// Whether a polling session that is offered upgrades is offered WebTransport too. Default false.
+    /// Whether WebSocket is among the upgrades offered. Default true.
+    pub websocket: bool,
+    /// Whether WebTransport is among the upgrades offered. Default false.
     pub webtransport: bool,
 }
 
@@ -32,6 +34,7 @@ impl Default for Config {
             upgrade_timeout: Duration::from_secs(10),
             max_payload: 1_000_000,
             allow_upgrades: true,
+            websocket: true,
             webtransport: false,
         }
     }

@@ -169,6 +169,11 @@ impl Encoded {
         self.frame.get(usize::from(self.header)..).unwrap_or_default()
     }
 
+    /// The packet, sharing its bytes.
+    pub fn to_packet(&self) -> Bytes {
+        self.frame.slice(usize::from(self.header).min(self.frame.len())..)
+    }
+
     /// Whether the message is binary.
     pub fn is_binary(&self) -> bool {
         self.binary

@@ -1,4 +1,4 @@
-//! Engine.IO and WebSocket framing without I/O.
+//! Engine.IO, its framing for WebSocket and WebTransport, without I/O.
 //!
 //! A [`Session`] is one Engine.IO connection, seen from either side. It is fed with what happened outside (`handle_*`,
 //! with the time as an argument), told what the application wants (plain verbs), and asked what to do next (`poll_*`);
@@ -48,6 +48,7 @@ mod config;
 mod packet;
 pub mod ws;
 mod encoded;
+pub mod wt;
 pub mod payload;
 pub mod payload_v3;
 pub mod handshake;

@@ -51,10 +51,12 @@ pub struct Session {
 impl Session {
     /// Server: a session which was just accepted on `lane`. OPEN is the first thing to transmit.
     pub fn accept(config: Arc<Config>, revision: Revision, sid: &Sid, lane: Lane, now: Instant) -> Self {
-        let upgrades: &[TransportName] = match (lane, config.allow_upgrades, config.webtransport) {
-            (Lane::Stream, _, _) | (_, false, _) => &[],
-            (Lane::Polling, true, false) => &[TransportName::Websocket],
-            (Lane::Polling, true, true) => &[TransportName::Websocket, TransportName::Webtransport],
+        let upgrades: &[TransportName] = match (config.websocket, config.webtransport) {
+            _ if lane == Lane::Stream || !config.allow_upgrades => &[],
+            (true, true) => &[TransportName::Websocket, TransportName::Webtransport],
+            (true, false) => &[TransportName::Websocket],
+            (false, true) => &[TransportName::Webtransport],
+            (false, false) => &[],
         };
         let open = Open::encode(sid, upgrades, &config);
         let mut session = Self::new(config, Role::Server, revision, lane, now);
@@ -352,9 +354,8 @@ impl Session {
         let Some(phase) = self.phase.after(Turn::Opened) else { return Err(self.unexpected("open")) };
         let open = Open::parse(json).inspect_err(|error| self.close(error.close_reason()))?;
         self.phase = phase;
-        let Config { upgrade_timeout, max_payload, allow_upgrades, webtransport, .. } = *self.config;
         let (ping_interval, ping_timeout) = (open.ping_interval, open.ping_timeout);
-        let config = Config { ping_interval, ping_timeout, upgrade_timeout, max_payload, allow_upgrades, webtransport };
+        let config = Config { ping_interval, ping_timeout, ..Config::clone(&self.config) };
         self.heartbeat = Heartbeat::new(self.role, self.revision, &config, now);
         self.config = Arc::new(config);
         self.events.opened(open);

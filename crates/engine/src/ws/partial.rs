@@ -154,7 +154,7 @@ impl Body {
 
 /// How much room to reserve for `extra` bytes more: doubling, so that bytes dripped in cost linear time; for bytes
 /// which are here, so that an announced length alone costs nothing; and to no more than `most`.
-pub(super) fn growth(length: usize, capacity: usize, extra: usize, most: usize) -> usize {
+pub(crate) fn growth(length: usize, capacity: usize, extra: usize, most: usize) -> usize {
     let needed = length.saturating_add(extra);
     if needed <= capacity {
         return 0;
