@@ -46,7 +46,9 @@ pub struct ServerBuilder {
 impl ServerBuilder {
     /// The options, once they are found to agree.
     pub(crate) fn into_config(mut self) -> Result<Config, ConfigError> {
-        self.engine.allow_upgrades = self.upgrades.unwrap_or(self.config.allows(TransportName::Websocket));
+        self.engine.websocket = self.config.allows(TransportName::Websocket);
+        self.engine.webtransport = self.config.allows(TransportName::Webtransport);
+        self.engine.allow_upgrades = self.upgrades.unwrap_or(self.engine.websocket || self.engine.webtransport);
         let least = self.protocol.max_attachment_bytes;
         self.protocol.max_attachment_bytes = self.attachment_bytes.unwrap_or(self.engine.max_payload.max(least));
         self.config.client = self.client.as_deref().map(Bundle::load).transpose()?.map(Arc::new);
@@ -113,17 +115,20 @@ impl ServerBuilder {
         self
     }
 
-    /// Which transports clients may use. Default polling and WebSocket.
+    /// Which transports clients may use. Default polling and WebSocket. With WebTransport among them clients are offered
+    /// it, so have [`Server::listen_webtransport`](crate::Server::listen_webtransport) run at the same port number.
     pub fn transports(mut self, transports: &[Transport]) -> Self {
         let name = |transport: &Transport| match transport {
             Transport::Polling => TransportName::Polling,
             Transport::Websocket => TransportName::Websocket,
+            Transport::Webtransport => TransportName::Webtransport,
         };
         self.config.transports = transports.iter().map(name).collect();
         self
     }
 
-    /// Whether polling clients are offered the upgrade to WebSocket. Default: if WebSocket is among the transports.
+    /// Whether polling clients are offered the upgrade to WebSocket and WebTransport. Default: if one of these is among
+    /// the transports.
     pub fn allow_upgrades(mut self, allow: bool) -> Self {
         self.upgrades = Some(allow);
         self

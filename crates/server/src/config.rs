@@ -140,6 +140,10 @@ impl Config {
                 engine.allow_upgrades && none(engine.upgrade_timeout),
                 "upgrade_timeout is zero: every upgrade would fail; use allow_upgrades(false) to have none",
             ),
+            (
+                engine.webtransport && none(engine.upgrade_timeout),
+                "upgrade_timeout is zero: no client could open a stream of WebTransport in time",
+            ),
             (self.protocol.connect_timeout.is_zero(), "connect_timeout is zero: no client could join a namespace"),
             (
                 self.protocol.max_attachments > 0 && self.protocol.attachment_timeout.is_zero(),
@@ -225,10 +229,15 @@ impl Config {
     fn contradiction(&self) -> Option<&'static str> {
         let polling = self.allows(TransportName::Polling);
         let websocket = self.allows(TransportName::Websocket);
+        let webtransport = self.allows(TransportName::Webtransport);
         first(&[
             (self.transports.is_empty(), "no transport is enabled: name at least one of polling and websocket"),
             (
-                self.engine.allow_upgrades && !websocket,
+                webtransport && cfg!(not(feature = "webtransport")),
+                "webtransport is among the transports, but the program was built without the feature `webtransport`",
+            ),
+            (
+                self.engine.allow_upgrades && !websocket && !webtransport,
                 "allow_upgrades is true, but websocket is not among the transports: there is nothing to upgrade to",
             ),
             (

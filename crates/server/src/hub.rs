@@ -381,8 +381,9 @@ mod tests {
     use sockeye_protocol::Args;
 
     use super::*;
-    use crate::link::{Carrier, Opening};
+    use crate::link::Opening;
     use crate::peer::Handshake;
+    use crate::transport::carrier::Carrier;
 
     fn hub() -> Arc<Hub> {
         let (config, metrics) = (Arc::new(Config::default()), Arc::default());

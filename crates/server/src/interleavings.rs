@@ -16,8 +16,9 @@ use crate::adapter::Selection;
 use crate::config::Config;
 use crate::error::{AckError, DisconnectReason, EmitError};
 use crate::hub::{Hub, JoinError, Member};
-use crate::link::{Carrier, Command, Link, Opening, Request, Urgency};
+use crate::link::{Command, Link, Opening, Request, Urgency};
 use crate::peer::{Handshake, Peer};
+use crate::transport::carrier::Carrier;
 
 /// Runs of each test if `SOCKEYE_INTERLEAVINGS` says nothing else.
 const RUNS: usize = 500;
@@ -38,7 +39,7 @@ fn link(hub: &Hub, sid: &str) -> (Arc<Link>, Arc<Handshake>) {
         takes_binary: true,
         handshake: Arc::clone(&handshake),
         ticket: None,
-        carrier: Carrier::Stream,
+        carrier: Carrier::Websocket,
     };
     (Arc::new(Link::new(opening, Arc::clone(&hub.config), Arc::clone(&hub.metrics))), handshake)
 }

@@ -416,6 +416,8 @@ mod session;
 mod http;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "webtransport")]
+mod webtransport;
 mod builder;
 mod shutdown;
 mod server;
@@ -459,3 +461,5 @@ pub use target::Target;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 pub use transport::Transport;
+#[cfg(feature = "webtransport")]
+pub use webtransport::SelfSigned;

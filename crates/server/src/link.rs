@@ -23,7 +23,8 @@ use crate::metrics::Metrics;
 use crate::outbox::{Bound, Outbox, Weight};
 use crate::peer::Handshake;
 use crate::table::Named;
-use crate::transport::websocket::WebSocket;
+use crate::transport::carrier::Carrier;
+use crate::transport::stream::StreamTransport;
 
 /// One connection, as handles and HTTP requests see it.
 #[derive(Debug)]
@@ -76,18 +77,6 @@ pub(crate) struct Opening {
     pub(crate) carrier: Carrier,
 }
 
-/// What carries the session's messages, as far as requests must know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Carrier {
-    /// HTTP long-polling.
-    #[default]
-    Polling,
-    /// Polling, and a stream is being opened or probed.
-    Upgrading,
-    /// A stream.
-    Stream,
-}
-
 /// What other tasks ask of a connection.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -125,9 +114,9 @@ pub(crate) enum Request {
     Post { body: Bytes, binary: bool, answer: oneshot::Sender<Answer> },
     /// A request broke the rules of polling.
     Misused,
-    /// A WebSocket was opened for this session.
-    Upgrade(Box<WebSocket>),
-    /// The WebSocket did not come to be.
+    /// A stream was opened for this session.
+    Upgrade(Box<StreamTransport>),
+    /// The stream did not come to be.
     UpgradeGone,
 }
 
@@ -170,12 +159,11 @@ impl Link {
 
     /// What all that is logged of this connection is marked with: enough of the session's id to tell connections apart,
     /// too little to speak for one. It costs nothing unless `debug` is logged.
-    pub(crate) fn span(&self, is_stream: bool) -> tracing::Span {
-        let transport = if is_stream { "websocket" } else { "polling" };
+    pub(crate) fn span(&self) -> tracing::Span {
         let sid = self.sid.as_str();
         // An application may make ids so short that a part of one is most of it.
         let session = sid.get(..4).filter(|_| sid.len() >= 16).unwrap_or("…");
-        tracing::debug_span!("connection", transport, revision = ?self.revision, session)
+        tracing::debug_span!("connection", transport = self.carrier().as_str(), revision = ?self.revision, session)
     }
 
     /// Which limit a message that is too long has run into.
@@ -442,7 +430,7 @@ mod tests {
         assert!(!link.begin_upgrade());
         link.set_carrier(Carrier::Polling);
         assert!(link.begin_upgrade(), "the first was given up");
-        link.set_carrier(Carrier::Stream);
+        link.set_carrier(Carrier::Websocket);
         assert!(!link.begin_upgrade());
     }
 

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(feature = "webtransport")]
+use tokio::net::UdpSocket;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::http::listen::{self, Connection, Listener};
@@ -12,6 +14,8 @@ use crate::http::{SocketLayer, SocketService};
 use crate::server::Server;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
+#[cfg(feature = "webtransport")]
+use crate::webtransport;
 
 /// Serving.
 impl Server {
@@ -52,6 +56,28 @@ impl Server {
         let serve_one = |connection| tls.clone().serve(connection);
         listen::serve(Arc::clone(&self.core), Listener::Tcp(listener), serve_one).await;
         Ok(())
+    }
+
+    /// Listens on `address` by UDP for WebTransport and serves until [`Self::close`] is called. The clients of Socket.IO use
+    /// one port number for all transports, so take that of [`Self::listen`] or [`Self::listen_tls`], beside which it runs;
+    /// and [`ServerBuilder::transports`](crate::ServerBuilder::transports) has to name WebTransport.
+    ///
+    /// `tls` is what [`Self::listen_tls`] takes; for development, [`SelfSigned`](crate::SelfSigned) makes it.
+    ///
+    /// # Errors
+    /// As [`Self::listen`]; also when WebTransport is not among the transports, or `tls` lacks TLS 1.3.
+    #[cfg(feature = "webtransport")]
+    pub async fn listen_webtransport(&self, address: impl ToSocketAddrs, tls: Tls) -> io::Result<()> {
+        self.serve_webtransport(UdpSocket::bind(address).await?, tls).await
+    }
+
+    /// Serves the WebTransport clients of a UDP socket until [`Self::close`] is called.
+    ///
+    /// # Errors
+    /// When WebTransport is not among the transports, `tls` lacks TLS 1.3, or the socket fails.
+    #[cfg(feature = "webtransport")]
+    pub async fn serve_webtransport(&self, socket: UdpSocket, tls: Tls) -> io::Result<()> {
+        webtransport::listen::serve(Arc::clone(&self.core), socket, tls).await
     }
 
     /// Listens on a Unix socket and serves until [`Self::close`] is called. A socket file that an earlier process left

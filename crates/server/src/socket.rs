@@ -17,11 +17,12 @@ use crate::ack::{Reply, Waiter, deadline};
 use crate::broadcast;
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
 use crate::hub::{JoinError, Member};
-use crate::link::{Carrier, Command, Urgency};
+use crate::link::{Command, Urgency};
 use crate::peer::{Data, Extensions, Peer};
 use crate::selector::Rooms;
 use crate::target::Target;
 use crate::transport::Transport;
+use crate::transport::carrier::Carrier;
 
 /// An event with its arguments not decoded yet; see [`Namespace::on_message`](crate::Namespace::on_message) and
 /// [`Namespace::on_any`](crate::Namespace::on_any).
@@ -133,11 +134,13 @@ impl Socket {
         self.0.hub.path.as_str()
     }
 
-    /// How its packets travel at this moment: a client that began with polling may go over to a WebSocket.
+    /// How its packets travel at this moment: a client that began with polling may go over to a WebSocket or to
+    /// WebTransport.
     pub fn transport(&self) -> Transport {
         match self.0.link.carrier() {
-            Carrier::Stream => Transport::Websocket,
             Carrier::Polling | Carrier::Upgrading => Transport::Polling,
+            Carrier::Websocket => Transport::Websocket,
+            Carrier::Webtransport => Transport::Webtransport,
         }
     }
 

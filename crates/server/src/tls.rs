@@ -14,7 +14,8 @@ use crate::http::listen::Connection;
 /// How long a client may take for its TLS handshake.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a server shows to those who connect by TLS; for [`Server::listen_tls`](crate::Server::listen_tls).
+/// What a server shows to those who connect by TLS; for [`Server::listen_tls`](crate::Server::listen_tls), and for
+/// `Server::listen_webtransport`.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), sockeye::BoxError> {
@@ -58,6 +59,11 @@ impl Tls {
             config.alpn_protocols = known.iter().map(|name| name.to_vec()).collect();
         }
         Self(Arc::new(config))
+    }
+
+    #[cfg(feature = "webtransport")]
+    pub(crate) fn config(&self) -> &ServerConfig {
+        &self.0
     }
 
     /// Serves one connection.

@@ -66,7 +66,7 @@ impl Denial {
         self.code
     }
 
-    fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         self.message.as_deref().unwrap_or(match self.code {
             Code::TransportUnknown => "Transport unknown",
             Code::UnknownSession => "Session ID unknown",

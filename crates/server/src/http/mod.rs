@@ -2,12 +2,12 @@
 
 mod body;
 mod response;
-mod denial;
+pub(crate) mod denial;
 mod jsonp;
-mod route;
+pub(crate) mod route;
 mod polling;
 mod upgrade;
-mod open;
+pub(crate) mod open;
 mod client_file;
 mod service;
 mod layer;

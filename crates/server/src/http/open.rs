@@ -13,7 +13,7 @@ use super::{Body, polling, upgrade};
 use crate::core::Core;
 use crate::hooks::ErrorContext;
 use crate::id::random_id;
-use crate::link::{self, Carrier, Link};
+use crate::link::{self, Link};
 use crate::peer::Peer;
 use crate::session::task::Task;
 
@@ -26,6 +26,23 @@ pub(crate) async fn open(
     parts: &mut request::Parts,
     opening: Opening,
 ) -> Result<Response<Body>, Denial> {
+    let link = admit(core, parts, opening).await?;
+    if opening.carrier.is_stream() {
+        return upgrade::open_stream(core, parts, link);
+    }
+    enter(core, &link)?;
+    let now = tokio::time::Instant::now().into_std();
+    Task::polling(Arc::clone(core), Arc::clone(&link), now).spawn();
+    let cookie = core.config.cookie.as_ref().and_then(|cookie| cookie.header(link.sid.as_str()));
+    let mut response = polling::poll(link, parts).await;
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// The session, not yet entered, if there is room for it and the application lets it: on every transport alike.
+pub(crate) async fn admit(core: &Arc<Core>, parts: &request::Parts, opening: Opening) -> Result<Arc<Link>, Denial> {
     if !core.is_open() {
         return Err(Denial::closing());
     }
@@ -41,19 +58,15 @@ pub(crate) async fn open(
     let sid = generate_id(core, &peer)?;
     let Opening { carrier, revision, takes_binary } = opening;
     let opening = link::Opening { sid, revision, takes_binary, handshake: peer.handshake(), ticket, carrier };
-    let link = Arc::new(Link::new(opening, Arc::clone(&core.config), Arc::clone(&core.metrics)));
-    if carrier == Carrier::Stream {
-        return upgrade::open_stream(core, parts, link);
-    }
-    enter(core, &link)?;
-    let now = tokio::time::Instant::now().into_std();
-    Task::polling(Arc::clone(core), Arc::clone(&link), now).spawn();
-    let cookie = core.config.cookie.as_ref().and_then(|cookie| cookie.header(link.sid.as_str()));
-    let mut response = polling::poll(link, parts).await;
-    if let Some(cookie) = cookie {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
-    Ok(response)
+    Ok(Arc::new(Link::new(opening, Arc::clone(&core.config), Arc::clone(&core.metrics))))
+}
+
+/// Counts a refusal, and tells the application.
+pub(crate) fn note_denial(core: &Core, parts: &request::Parts, denial: &Denial) {
+    core.metrics.requests_refused.up();
+    core.metrics.refusals.up(denial.code());
+    tracing::debug!(?denial, "a request was refused");
+    core.config.hooks.see_error(|| denial.report(request_peer(parts)));
 }
 
 /// Who asks, as far as requests tell.

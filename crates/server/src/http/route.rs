@@ -11,8 +11,9 @@ use sockeye_engine::handshake::{Query, TransportName};
 use super::denial::{Code, Denial};
 use crate::core::Core;
 use crate::hooks::ErrorContext;
-use crate::link::{Carrier, Link};
+use crate::link::Link;
 use crate::peer::Handshake;
+use crate::transport::carrier::Carrier;
 
 /// Address of the other end, as an extension of a request.
 ///
@@ -52,7 +53,9 @@ pub(crate) struct Opening {
 /// Decides about a request, in the order of the official server's checks.
 pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial> {
     let query = Query::parse(parts.uri.query().unwrap_or(""));
-    let transport = query.transport().filter(|name| core.config.allows(*name)).ok_or(Code::TransportUnknown)?;
+    // WebTransport comes over HTTP/3, and never here.
+    let known = |name: &TransportName| core.config.allows(*name) && *name != TransportName::Webtransport;
+    let transport = query.transport().filter(known).ok_or(Code::TransportUnknown)?;
     let stream = transport == TransportName::Websocket;
     let upgrade = is_upgrade(parts);
     if query.jsonp.is_some() && !stream && !core.config.jsonp {
@@ -80,7 +83,7 @@ pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial
     }
     let revision = query.revision().filter(|revision| core.config.speaks(*revision));
     let revision = revision.ok_or(Code::UnsupportedVersion)?;
-    let carrier = if stream { Carrier::Stream } else { Carrier::Polling };
+    let carrier = if stream { Carrier::Websocket } else { Carrier::Polling };
     Ok(Route::Open(Opening { carrier, revision, takes_binary: !query.b64 && query.jsonp.is_none() }))
 }
 
@@ -89,7 +92,7 @@ fn continued(link: Arc<Link>, stream: bool, method: &Method) -> Result<Route, De
     match (stream, method) {
         (true, _) if link.begin_upgrade() => Ok(Route::Upgrade(link)),
         (true, _) => Ok(Route::Surplus(link)),
-        (false, _) if link.carrier() == Carrier::Stream => Err(mismatch),
+        (false, _) if link.carrier().is_stream() => Err(mismatch),
         (false, &Method::GET) => Ok(Route::Poll(link)),
         (false, &Method::POST) => Ok(Route::Post(link)),
         (false, _) => Ok(Route::Unsupported),

@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode, Version, request};
 use tower_service::Service;
 
 use super::denial::Denial;
-use super::open::{open, request_peer};
+use super::open::{note_denial, open, request_peer};
 use super::response::empty;
 use super::route::{PeerAddr, Route, route};
 use super::{Body, client_file, polling, upgrade};
@@ -84,10 +84,7 @@ impl SocketService {
     }
 
     fn deny(&self, parts: &request::Parts, denial: &Denial) -> Response<Body> {
-        self.core.metrics.requests_refused.up();
-        self.core.metrics.refusals.up(denial.code());
-        tracing::debug!(?denial, "a request was refused");
-        self.core.config.hooks.see_error(|| denial.report(request_peer(parts)));
+        note_denial(&self.core, parts, denial);
         let wants_stream = parts.headers.contains_key(http::header::UPGRADE);
         if wants_stream { denial.upgrade_response() } else { denial.response() }
     }

@@ -19,9 +19,11 @@ use super::route::enter;
 use crate::compression::Deflate;
 use crate::config::Config;
 use crate::core::Core;
-use crate::link::{Carrier, Link, Request};
+use crate::link::{Link, Request};
 use crate::session::task::Task;
+use crate::transport::carrier::Carrier;
 use crate::transport::io::Stream;
+use crate::transport::stream::{Framing, StreamTransport};
 use crate::transport::websocket::{Form, WebSocket};
 
 /// Opens a session with a WebSocket.
@@ -86,14 +88,15 @@ pub(crate) fn surplus(link: &Arc<Link>, parts: &mut request::Parts) -> Response<
     response
 }
 
-fn websocket(upgraded: Upgraded, link: &Link, params: Option<Params>) -> WebSocket {
+fn websocket(upgraded: Upgraded, link: &Link, params: Option<Params>) -> StreamTransport {
     let form = Form::new(link.revision, link.takes_binary);
     let limits = ws::Limits { max_message: link.max_payload(), max_fragments: link.config.max_fragments };
-    let socket = WebSocket::new(into_stream(upgraded), form, limits);
-    match (params, link.config.deflate) {
+    let socket = WebSocket::new(form, limits);
+    let socket = match (params, link.config.deflate) {
         (Some(params), Some(knobs)) => socket.with_deflate(params, knobs),
         _ => socket,
-    }
+    };
+    StreamTransport::new(into_stream(upgraded), Framing::Websocket(socket))
 }
 
 /// The response that switches protocols, the stream to come, and the compression agreed upon.

@@ -8,7 +8,8 @@ use sockeye_engine::{CloseReason, Lane, Packet, ProtocolError, Revision, payload
 
 use super::body::Fault;
 use super::task::{Task, reply};
-use crate::link::{Answer, Carrier, Request};
+use crate::link::{Answer, Request};
+use crate::transport::carrier::Carrier;
 
 impl Task {
     /// HTTP requests.

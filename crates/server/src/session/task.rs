@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
-use sockeye_engine::{CloseReason, Event as EngineEvent, Lane, Packet, Revision, Role, Session, ws};
+use sockeye_engine::{CloseReason, Event as EngineEvent, Lane, Packet, Revision, Role, Session, ws, wt};
 use sockeye_protocol::{Connection, Outgoing};
 use tracing::Instrument;
 
@@ -19,8 +19,9 @@ use super::body::{Body, Fault};
 use crate::core::Core;
 use crate::error::DisconnectReason;
 use crate::limits::Limit;
-use crate::link::{Answer, Carrier, Command, Link, Request};
-use crate::transport::websocket::{WebSocket, lend_batch, lend_read_buffer};
+use crate::link::{Answer, Command, Link, Request};
+use crate::transport::carrier::Carrier;
+use crate::transport::stream::{Broken, StreamTransport, lend_batch, lend_read_buffer};
 
 /// Turns without waiting before other tasks get theirs.
 const TURNS: usize = 16;
@@ -35,7 +36,7 @@ const CLOSING: Duration = Duration::from_secs(10);
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each told by its name")]
 pub(crate) struct Task {
     pub(super) body: Body,
-    pub(super) stream: Option<WebSocket>,
+    pub(super) stream: Option<StreamTransport>,
     pub(super) poll: Option<oneshot::Sender<Answer>>,
     /// A POST that waits until the handlers have caught up. Boxed: it is rare, and every connection has the room for it.
     pub(super) deferred: Option<Box<Request>>,
@@ -60,21 +61,21 @@ impl Task {
         Self::new(core, link, Lane::Polling, None, now)
     }
 
-    /// A session that began with a WebSocket.
-    pub(crate) fn streaming(core: Arc<Core>, link: Arc<Link>, stream: WebSocket, now: Instant) -> Self {
+    /// A session that began with a stream.
+    pub(crate) fn streaming(core: Arc<Core>, link: Arc<Link>, stream: StreamTransport, now: Instant) -> Self {
         Self::new(core, link, Lane::Stream, Some(stream), now)
     }
 
     /// Lets it run, until it ends by itself or its link is told to stop it.
     pub(crate) fn spawn(self) {
         let link = Arc::clone(&self.body.link);
-        let span = link.span(self.stream.is_some());
+        let span = link.span();
         // Where nothing is logged, tasks are not made larger by a span.
         let task = if span.is_disabled() { tokio::spawn(self) } else { tokio::spawn(self.instrument(span)) };
         link.set_abort(task.abort_handle());
     }
 
-    fn new(core: Arc<Core>, link: Arc<Link>, lane: Lane, stream: Option<WebSocket>, now: Instant) -> Self {
+    fn new(core: Arc<Core>, link: Arc<Link>, lane: Lane, stream: Option<StreamTransport>, now: Instant) -> Self {
         let config = &core.config;
         let session = Session::accept(Arc::clone(&config.engine), link.revision, &link.sid, lane, now);
         let parser = config.parser.clone();
@@ -242,9 +243,9 @@ impl Task {
             // took its time, or by connecting alone (revision 3).
             if !*raised && body.has_joined() {
                 *raised = true;
-                stream.decoder.set_max_message(body.core.config.engine.max_payload);
+                stream.set_max_message(body.core.config.engine.max_payload);
             }
-            let (used, item) = match stream.decoder.decode(&mut bytes[at..]) {
+            let (used, item) = match stream.decode(&mut bytes[at..]) {
                 Ok(decoded) => decoded,
                 Err(error) => {
                     let limit = limit_of(&error, &body.link);
@@ -258,7 +259,8 @@ impl Task {
                 Some(ws::Item::Text(text)) => Packet::decode_text(text),
                 Some(ws::Item::Binary(binary)) => Packet::decode_binary(binary, body.link.revision),
                 Some(ws::Item::Ping(payload)) => {
-                    stream.pong = Some(payload.into());
+                    let payload = payload.into();
+                    stream.set_pong(payload);
                     continue;
                 }
                 Some(ws::Item::Close(_)) => {
@@ -282,12 +284,12 @@ impl Task {
         }
         if let Some(stream) = &mut self.stream {
             // Frees the memory of a message that came in several reads.
-            drop(stream.decoder.decode(&mut []));
+            drop(stream.decode(&mut []));
         }
         Ok(())
     }
 
-    /// The client broke the rules of WebSocket: the session ends, unless the stream was only being probed.
+    /// The client broke the rules of the stream's framing: the session ends, unless the stream was only being probed.
     fn stream_broken(&mut self, limit: Option<Limit>, now: Instant) -> Result<(), Fault> {
         match limit {
             Some(limit) if self.body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Limit(limit)),
@@ -315,9 +317,10 @@ impl Task {
         while let Some(event) = self.body.session.poll_event() {
             match event {
                 EngineEvent::Upgraded => {
-                    tracing::debug!("the session went over to WebSocket");
+                    tracing::debug!("the session went over to a stream");
                     self.body.core.metrics.upgrades.up();
-                    self.body.link.set_carrier(Carrier::Stream);
+                    let carrier = self.stream.as_ref().map_or(Carrier::Websocket, StreamTransport::carrier);
+                    self.body.link.set_carrier(carrier);
                 }
                 EngineEvent::UpgradeFailed => {
                     tracing::debug!("the upgrade was given up; polling goes on");
@@ -356,13 +359,13 @@ impl Task {
     fn is_writable(&self) -> bool {
         match self.body.session.data_lane() {
             Some(Lane::Polling) => self.poll.is_some(),
-            Some(Lane::Stream) => self.stream.as_ref().is_some_and(WebSocket::is_flushed),
+            Some(Lane::Stream) => self.stream.as_ref().is_some_and(StreamTransport::is_flushed),
             None => false,
         }
     }
 
     fn is_drained(&self) -> bool {
-        let flushed = self.stream.as_ref().is_none_or(WebSocket::is_flushed);
+        let flushed = self.stream.as_ref().is_none_or(StreamTransport::is_flushed);
         flushed && self.body.link.waiting().0 == 0
     }
 
@@ -456,7 +459,7 @@ impl Drop for Task {
 }
 
 /// Adds a packet with its attachments, which nothing may separate; false if the batch is full.
-fn put_all(stream: &mut WebSocket, batch: &mut Vec<u8>, packet: &Outgoing) -> bool {
+fn put_all(stream: &mut StreamTransport, batch: &mut Vec<u8>, packet: &Outgoing) -> bool {
     let mut room = true;
     for message in packet.messages() {
         room &= stream.put(batch, message);
@@ -464,12 +467,14 @@ fn put_all(stream: &mut WebSocket, batch: &mut Vec<u8>, packet: &Outgoing) -> bo
     room
 }
 
-/// The limit that a WebSocket message ran into, if it was one.
-fn limit_of(error: &ws::Error, link: &Link) -> Option<Limit> {
-    match error {
-        ws::Error::TooLarge { .. } => Some(link.payload_limit()),
-        ws::Error::TooManyFragments { .. } => Some(Limit::Fragments),
-        _ => None,
+/// The limit that a message ran into, if it was one.
+fn limit_of(broken: &Broken, link: &Link) -> Option<Limit> {
+    match broken {
+        Broken::Websocket(ws::Error::TooLarge { .. }) | Broken::Webtransport(wt::Error::TooLarge { .. }) => {
+            Some(link.payload_limit())
+        }
+        Broken::Websocket(ws::Error::TooManyFragments { .. }) => Some(Limit::Fragments),
+        Broken::Websocket(_) | Broken::Webtransport(_) => None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! How packets reach a client.
 
+pub(crate) mod carrier;
 pub(crate) mod io;
 pub(crate) mod websocket;
+pub(crate) mod webtransport;
+pub(crate) mod stream;
 
 /// A transport which clients may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,4 +14,6 @@ pub enum Transport {
     Polling,
     /// WebSocket.
     Websocket,
+    /// WebTransport, which is HTTP/3: needs the feature `webtransport`, and `Server::listen_webtransport`.
+    Webtransport,
 }

@@ -1,0 +1,55 @@
+//! The framing of one WebTransport stream.
+
+use std::sync::{Arc, OnceLock};
+
+use sockeye_engine::{ws, wt};
+
+/// How packets travel on the one stream of a WebTransport session. While nothing is in flight it owns no buffer.
+#[derive(Debug)]
+pub(crate) struct WebTransport {
+    pub(super) decoder: wt::Decoder,
+    ending: Ending,
+}
+
+/// How a session ends, told to whoever closes its connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ending(Arc<OnceLock<(End, &'static str)>>);
+
+/// Why the server ends a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was in order.
+    #[default]
+    Orderly,
+    /// The client broke the protocol.
+    Protocol,
+    /// The client ran into a limit.
+    TooMuch,
+}
+
+impl WebTransport {
+    #[cfg_attr(not(feature = "webtransport"), expect(dead_code, reason = "made by the listener of that feature"))]
+    pub(crate) fn new(max_packet: usize, ending: Ending) -> Self {
+        Self { decoder: wt::Decoder::new(max_packet), ending }
+    }
+
+    /// Remembers what a close frame would say.
+    pub(super) fn set_farewell(&self, farewell: Option<(ws::CloseCode, &'static str)>) {
+        let Some((code, reason)) = farewell else { return };
+        let end = match code {
+            ws::CloseCode::GOING_AWAY | ws::CloseCode::NORMAL => End::Orderly,
+            ws::CloseCode::POLICY | ws::CloseCode::TOO_LARGE => End::TooMuch,
+            _ => End::Protocol,
+        };
+        // Said once: a transport is closed once.
+        let _ = self.ending.0.set((end, reason));
+    }
+}
+
+impl Ending {
+    /// What was said; nothing means that all was in order.
+    #[cfg_attr(not(feature = "webtransport"), expect(dead_code, reason = "asked by the listener of that feature"))]
+    pub(crate) fn get(&self) -> (End, &'static str) {
+        self.0.get().copied().unwrap_or_default()
+    }
+}
