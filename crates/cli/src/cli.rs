@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::connect::ConnectOptions;
 use crate::limits::{LimitOptions, seconds};
+use crate::webtransport::WebTransportOptions;
 
 /// Socket.IO in one binary
 #[derive(Debug, Parser)]
@@ -74,6 +75,10 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "SOCKEYE_GRACE", value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     pub(crate) grace: Duration,
 
+    /// WebTransport.
+    #[command(flatten)]
+    pub(crate) webtransport: WebTransportOptions,
+
     /// What clients may do.
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
@@ -117,6 +122,15 @@ mod tests {
         assert_eq!(options.limits.gate.handshake_rate, Some(crate::limits::Rate { per_second: 5, burst: 50 }));
         assert_eq!(options.limits.gate.trust_proxy, ["::1", "10.0.0.0/8"]);
         assert!(Cli::try_parse_from(["sockeye", "serve", "--grace", "soon"]).is_err());
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key_and_webtransport() {
+        let options = serve(&["--webtransport", "--webtransport-cert", "c.pem", "--webtransport-key", "k.pem"]);
+        assert!(options.webtransport.webtransport && options.webtransport.webtransport_key.is_some());
+        for wrong in [&["--webtransport", "--webtransport-cert", "c.pem"][..], &["--webtransport-key", "k.pem"]] {
+            assert!(Cli::try_parse_from(["sockeye", "serve"].iter().chain(wrong)).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

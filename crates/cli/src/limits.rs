@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sockeye::{ConfigError, Server, ServerBuilder, WhenFull};
+use sockeye::{ConfigError, Server, ServerBuilder, Transport, WhenFull};
 
 /// What clients may do. Unset options leave the server's defaults, which the help names.
 #[derive(Clone, Debug, Default, Args)]
@@ -186,8 +186,8 @@ impl LimitOptions {
     ///
     /// # Errors
     /// When they contradict each other, or a network or an origin cannot be read; the message says what to change.
-    pub(crate) fn server(&self) -> Result<Server, ConfigError> {
-        let builder = self.gate.set(Server::builder())?;
+    pub(crate) fn server(&self, transports: &[Transport]) -> Result<Server, ConfigError> {
+        let builder = self.gate.set(Server::builder().transports(transports))?;
         let builder = self.sizes.set(builder);
         let builder = self.queues.set(builder);
         self.times.set(builder).build()
@@ -361,7 +361,9 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_with_a_reason() {
-        let wrong = |options: LimitOptions| options.server().unwrap_err().to_string();
+        let wrong = |options: LimitOptions| {
+            options.server(&[Transport::Polling, Transport::Websocket]).unwrap_err().to_string()
+        };
         let mut zero = LimitOptions::default();
         zero.times.ping_interval = Some(Duration::ZERO);
         assert!(wrong(zero).contains("ping_interval is zero"));

@@ -5,6 +5,7 @@
 mod signal;
 mod connect;
 mod limits;
+mod webtransport;
 mod cli;
 mod terminal;
 mod process;

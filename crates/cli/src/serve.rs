@@ -12,6 +12,7 @@ use crate::cli::ServeOptions;
 use crate::probes::{self, Readiness};
 use crate::signal::StopSignal;
 use crate::site::Site;
+use crate::webtransport::{self, Listening};
 use crate::{app, assets, terminal};
 
 const PASSWORD_BYTES: usize = 10;
@@ -31,6 +32,8 @@ pub(crate) enum Failure {
     Password(getrandom::Error),
     #[error("cannot run: {0}")]
     Run(#[from] io::Error),
+    #[error("{0}")]
+    WebTransport(#[from] webtransport::Failure),
 }
 
 fn other(port: u16) -> u16 {
@@ -53,7 +56,8 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     };
     let monitor_address = monitor.as_ref().map(TcpListener::local_addr).transpose()?;
     let made_up = if options.admin_password.is_none() { Some(made_up_password()?) } else { None };
-    let io = options.limits.server()?;
+    let webtransport = options.webtransport.listen(address).await?;
+    let io = options.limits.server(options.webtransport.transports())?;
     app::install(&io, options.admin_password.clone().or_else(|| made_up.clone()).unwrap_or_default());
     let signal = StopSignal::new()?;
 
@@ -65,7 +69,11 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
         Some(monitor) => vec![Site::start(listener, page, heads), Site::start(monitor, probes, heads)],
         None => vec![Site::start(listener, page.merge(probes), heads)],
     };
-    terminal::greet(address, monitor_address, made_up.as_deref());
+    let certificate = webtransport.as_ref().and_then(Listening::hash);
+    if let Some(listening) = webtransport {
+        listening.start(&io);
+    }
+    terminal::greet(address, monitor_address, certificate.as_deref(), made_up.as_deref());
     wait_and_close(signal, options, &io, &readiness, sites).await;
     Ok(())
 }

@@ -39,10 +39,18 @@ fn filter(options: &ServeOptions) -> Result<Targets, String> {
 }
 
 /// Says where the server is. The address comes first on a line of its own, so that programs can wait for it.
-pub(crate) fn greet(address: SocketAddr, monitor: Option<SocketAddr>, made_up_password: Option<&str>) {
+pub(crate) fn greet(
+    address: SocketAddr,
+    monitor: Option<SocketAddr>,
+    certificate: Option<&str>,
+    made_up_password: Option<&str>,
+) {
     println!("Sockeye {} listens on {}", env!("CARGO_PKG_VERSION"), url(address));
     if let Some(monitor) = monitor {
         println!("Its health and figures are at {}", url(monitor));
+    }
+    if let Some(hash) = certificate {
+        println!("SHA-256 of its certificate for WebTransport: {hash}");
     }
     if let Some(password) = made_up_password {
         println!("Password of /admin: {password}   (--admin-password sets another)");

@@ -216,7 +216,8 @@ impl StreamTransport {
             }
             Framing::Webtransport(stream) => {
                 stream.set_farewell(farewell);
-                SETTLE
+                // Who broke the rules need not read.
+                if stream.is_orderly() { SETTLE } else { Duration::ZERO }
             }
         };
         // Errors mean that the client is gone already; there is nobody left to tell.

@@ -44,11 +44,15 @@ impl WebTransport {
         // Said once: a transport is closed once.
         let _ = self.ending.0.set((end, reason));
     }
+
+    /// Whether the session ends in order, as far as is known.
+    pub(super) fn is_orderly(&self) -> bool {
+        self.ending.get().0 == End::Orderly
+    }
 }
 
 impl Ending {
     /// What was said; nothing means that all was in order.
-    #[cfg_attr(not(feature = "webtransport"), expect(dead_code, reason = "asked by the listener of that feature"))]
     pub(crate) fn get(&self) -> (End, &'static str) {
         self.0.get().copied().unwrap_or_default()
     }

@@ -63,6 +63,6 @@ mod tests {
     fn certificates_are_for_names_and_addresses() {
         let [one, two] = [1, 2].map(|_| SelfSigned::new(["localhost", "127.0.0.1", "::1"]).unwrap());
         assert_ne!(one.hash(), two.hash());
-        assert!(SelfSigned::new(["no\u{e9}\u{0}"]).unwrap_err().to_string().starts_with("self-signed: "));
+        assert!(SelfSigned::new(["no\u{e9}\u{0}"]).unwrap_err().to_string().contains("self-signed: "));
     }
 }

@@ -53,14 +53,11 @@ fn accept(core: &Arc<Core>, incoming: Incoming, places: &Arc<Semaphore>) {
         drop(incoming.retry());
         return;
     }
-    let (core, hold) = (Arc::clone(core), core.hold_connection());
-    let mut closing = core.closing();
+    let core = Arc::clone(core);
+    // Ends with its connection at the latest.
     tokio::spawn(async move {
-        tokio::select! {
-            () = receive(core, incoming) => {}
-            () = closing.wait() => {}
-        }
-        drop((place, hold));
+        receive(core, incoming).await;
+        drop(place);
     });
 }
 

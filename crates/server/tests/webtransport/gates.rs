@@ -1,0 +1,216 @@
+//! Who may come: the same questions as on the other transports.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::StatusCode;
+use sockeye::{ErrorCode, Refusal, SelfSigned, Server, Socket, Transport};
+use tokio::net::UdpSocket;
+use wtransport::error::ConnectingError;
+
+use crate::peer::{REQUEST_REJECTED, Site, builder, soon};
+
+#[tokio::test]
+async fn allow_request_decides() {
+    let io = builder()
+        .allow_request(async |peer| {
+            assert!(peer.is_secure() && peer.address().is_some());
+            match peer.header("origin") {
+                Some("https://good.example") => Ok(()),
+                _ => Err(Refusal::new("not you")),
+            }
+        })
+        .any_origin()
+        .build()
+        .unwrap();
+    let site = Site::new(io).await;
+    let mut denied = site.stream().await;
+    denied.say("0").await;
+    assert_eq!(denied.closed().await, (REQUEST_REJECTED, "not you".into()));
+    assert_eq!(site.io.metrics().sessions_opened, 0);
+    let mut allowed = site.ask("/socket.io/", Some("https://good.example")).await.unwrap().open().await;
+    allowed.say("0").await;
+    assert!(allowed.hear().await.starts_with("0{"));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_meanwhile_is_not_waited_for() {
+    let (asked, mut was_asked) = tokio::sync::mpsc::unbounded_channel();
+    let io = builder()
+        .allow_request(async move |_| {
+            asked.send(()).unwrap();
+            std::future::pending::<()>().await;
+            Ok(())
+        })
+        .build()
+        .unwrap();
+    let site = Site::new(io).await;
+    let mut peer = site.stream().await;
+    peer.say("0").await;
+    soon(was_asked.recv()).await.unwrap();
+    peer.leave();
+    drop(peer);
+    soon(site.io.close(Duration::from_secs(30))).await;
+}
+
+#[tokio::test]
+async fn places_are_counted_across_transports() {
+    let site = Site::new(builder().max_sessions(2).build().unwrap()).await;
+    let (sid, _) = site.polling().await;
+    let first = site.socket().await;
+    let mut third = site.stream().await;
+    third.say("0").await;
+    assert_eq!(third.closed().await, (REQUEST_REJECTED, "Too many connections".into()));
+    assert_eq!(site.http("GET", "transport=polling", "").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    // An upgrade takes no place of its own.
+    let mut upgrade = site.stream().await;
+    upgrade.say(&format!("0{{\"sid\":\"{sid}\"}}")).await;
+    upgrade.say("2probe").await;
+    assert_eq!(upgrade.hear().await, "3probe");
+    upgrade.say("5").await;
+    upgrade.join().await;
+    first.leave();
+    upgrade.leave();
+    site.emptied().await;
+    site.socket().await;
+}
+
+#[tokio::test]
+async fn places_are_counted_per_address() {
+    let site = Site::new(builder().max_sessions_per_address(1).build().unwrap()).await;
+    let _first = site.socket().await;
+    let mut second = site.stream().await;
+    second.say("0").await;
+    assert_eq!(second.closed().await, (REQUEST_REJECTED, "Too many connections".into()));
+}
+
+#[tokio::test]
+async fn handshakes_are_slowed_down() {
+    let site = Site::new(builder().handshake_rate(1, 2).build().unwrap()).await;
+    let mut refused = 0;
+    for _ in 0..4 {
+        let mut peer = site.stream().await;
+        peer.say("0").await;
+        let mut first = [0];
+        refused += usize::from(!matches!(soon(peer.receive.read(&mut first)).await, Ok(Some(_))));
+    }
+    assert!(refused > 0);
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_are_refused() {
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&errors);
+    let io = builder()
+        .origins(["https://good.example"])
+        .on_connection_error(move |error| seen.lock().unwrap().push((error.error(), error.peer().uri().to_owned())))
+        .build()
+        .unwrap();
+    let site = Site::new(io).await;
+    let stranger = site.ask("/socket.io/?a=b", Some("https://evil.example")).await;
+    assert!(matches!(stranger, Err(ConnectingError::SessionRejected)));
+    assert_eq!(*errors.lock().unwrap(), [(ErrorCode::Forbidden, "/socket.io/?a=b".to_owned())]);
+    site.ask("/socket.io/", Some("https://good.example")).await.unwrap();
+    site.ask("/socket.io/", None).await.unwrap();
+    // Without a list, the own host and no other.
+    let site = Site::new(builder().build().unwrap()).await;
+    let own = format!("http://{}", site.address);
+    site.ask("/socket.io/", Some(&own)).await.unwrap();
+    assert!(site.ask("/socket.io/", Some("http://127.0.0.1:1")).await.is_err());
+}
+
+#[tokio::test]
+async fn only_the_path_of_the_server_answers() {
+    let site = Site::new(builder().path("/live").build().unwrap()).await;
+    for path in ["/socket.io/", "/", "/live/more", "/lives"] {
+        assert!(matches!(site.ask(path, None).await, Err(ConnectingError::SessionRejected)), "{path}");
+    }
+    for path in ["/live/", "/live", "/live/?EIO=4&transport=webtransport"] {
+        site.ask(path, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_query_and_headers_are_seen() {
+    let io = builder().build().unwrap();
+    io.on_with_ack("who", async |socket: Socket, (): ()| {
+        let peer = socket.peer();
+        (peer.query("token").map(|token| token.into_owned()), peer.header("host").map(str::to_owned))
+    });
+    let site = Site::new(io).await;
+    let mut peer = site.ask("/socket.io/?token=a%20b", None).await.unwrap().open().await;
+    peer.say("0").await;
+    peer.hear().await;
+    peer.join().await;
+    peer.say("420[\"who\"]").await;
+    assert_eq!(peer.hear().await, format!("430[\"a b\",\"{}\"]", site.address));
+}
+
+#[tokio::test]
+async fn ids_are_made_by_the_application() {
+    let ids = Mutex::new(vec!["no id at all".to_owned(), "same".to_owned(), "same".to_owned()]);
+    let io = builder().generate_id(move |_| ids.lock().unwrap().pop().unwrap()).build().unwrap();
+    let site = Site::new(io).await;
+    let mut first = site.stream().await;
+    first.say("0").await;
+    assert!(first.hear().await.starts_with("0{\"sid\":\"same\","));
+    for _ in 0..2 {
+        let mut peer = site.stream().await;
+        peer.say("0").await;
+        assert_eq!(peer.closed().await, (REQUEST_REJECTED, "Bad request".into()));
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Auth {
+    token: String,
+}
+
+#[tokio::test]
+async fn authorize_decides_about_sockets() {
+    let io = builder().build().unwrap();
+    io.authorize(async |_, auth: Auth| if auth.token == "t" { Ok(()) } else { Err(Refusal::new("who?")) });
+    let site = Site::new(io).await;
+    let mut peer = site.peer().await;
+    peer.say("40{\"token\":\"x\"}").await;
+    assert_eq!(peer.hear().await, "44{\"message\":\"who?\"}");
+    peer.say("40{\"token\":\"t\"}").await;
+    assert!(peer.hear().await.starts_with("40{"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_about_to_end_takes_nobody() {
+    let io = builder().build().unwrap();
+    io.on("long", async |_: Socket, ()| std::future::pending::<()>().await);
+    let site = Site::new(io).await;
+    let mut busy = site.socket().await;
+    busy.say("42[\"long\"]").await;
+    let (server, late) = (site.io.clone(), site.stream().await);
+    let closing = tokio::spawn(async move { server.close(Duration::from_secs(1)).await });
+    soon(async {
+        while site.io.is_ready() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut late = late;
+    late.say("0").await;
+    assert_eq!(late.closed().await, (REQUEST_REJECTED, "Server shutting down".into()));
+    soon(closing).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_not_enabled_is_not_served() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let tls = SelfSigned::new(["localhost"]).unwrap().tls();
+    let error = Server::new().serve_webtransport(socket, tls).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("webtransport is not among the transports"), "{error}");
+    // Nor is there a WebTransport over HTTP/1.1.
+    let site = Site::new(builder().build().unwrap()).await;
+    let (status, body) = site.http("GET", "transport=webtransport", "").await;
+    assert_eq!((status, &*body), (StatusCode::BAD_REQUEST, "{\"code\":0,\"message\":\"Transport unknown\"}"));
+    let only = Site::new(Server::builder().transports(&[Transport::Webtransport]).build().unwrap()).await;
+    assert_eq!(only.http("GET", "transport=polling", "").await.0, StatusCode::BAD_REQUEST);
+    only.socket().await;
+}

@@ -1,0 +1,145 @@
+//! Clients that do not play by the rules.
+
+use std::time::Duration;
+
+use sockeye::{DisconnectReason, Limit, Socket};
+use tokio::sync::mpsc;
+
+use crate::peer::{EXCESSIVE_LOAD, GENERAL_PROTOCOL_ERROR, NO_ERROR, REQUEST_REJECTED, Site, builder, soon};
+
+#[tokio::test]
+async fn what_is_no_first_packet() {
+    let site = Site::new(builder().build().unwrap()).await;
+    let wrong: [&[u8]; 12] = [
+        b"\x00",
+        b"\x80",
+        b"\x0240",
+        b"\x012",
+        b"\x062probe",
+        b"\x810",
+        b"\x020{",
+        b"\x030{}",
+        b"\x050null",
+        b"\x02\xff\xfe",
+        b"\x7e\xff\xff",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    ];
+    for bytes in wrong {
+        let mut peer = site.stream().await;
+        peer.write(bytes).await;
+        assert_eq!(peer.closed().await, (REQUEST_REJECTED, "Bad request".into()), "{bytes:x?}");
+    }
+    assert_eq!((site.io.metrics().sessions_opened, site.io.metrics().requests_refused), (0, 12));
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_not_waited_for() {
+    let io = builder().upgrade_timeout(Duration::from_millis(100)).build().unwrap();
+    let site = Site::new(io).await;
+    let silent = site.session().await;
+    let begun = site.stream().await;
+    let mut slow = site.stream().await;
+    slow.write(b"\x0f0{\"sid\"").await;
+    for session in [&silent, &begun.session, &slow.session] {
+        assert_eq!(session.closed().await, (REQUEST_REJECTED, "Bad request".into()));
+    }
+    assert_eq!(site.io.metrics().sessions_opened, 0);
+}
+
+#[tokio::test]
+async fn who_joins_nothing_is_not_waited_for() {
+    let io = builder().connect_timeout(Duration::from_millis(100)).build().unwrap();
+    let site = Site::new(io).await;
+    let peer = site.peer().await;
+    peer.closed().await;
+    site.emptied().await;
+}
+
+#[tokio::test]
+async fn leaving_at_any_moment_leaves_nothing() {
+    let site = Site::new(builder().build().unwrap()).await;
+    let whole = b"\x010\x0240\x0c420[\"event\"]";
+    for cut in 0..=whole.len() {
+        let mut peer = site.stream().await;
+        if cut > 0 {
+            peer.write(&whole[..cut]).await;
+        }
+        peer.leave();
+    }
+    drop(site.session().await);
+    site.emptied().await;
+    soon(site.io.close(Duration::from_secs(30))).await;
+}
+
+#[tokio::test]
+async fn messages_that_are_too_long() {
+    let io = builder().max_payload(30_000).build().unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    io.on_disconnect(async move |_: Socket, reason| tell.send(reason));
+    let site = Site::new(io).await;
+    // A stranger may send 16 KiB, a socket what the server takes; the header alone decides.
+    let mut stranger = site.peer().await;
+    stranger.write(b"\x7e\x40\x01").await;
+    assert_eq!(stranger.closed().await, (EXCESSIVE_LOAD, Limit::UnconnectedPayload.as_str().to_owned()));
+    for header in [
+        &b"\x7e\x75\x31"[..],
+        b"\xfe\xff\xff",
+        b"\x7f\x00\x00\x00\x00\x40\x00\x00\x00",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    ] {
+        let mut peer = site.socket().await;
+        peer.write(header).await;
+        assert_eq!(peer.closed().await, (EXCESSIVE_LOAD, Limit::Payload.as_str().to_owned()), "{header:x?}");
+        assert_eq!(soon(told.recv()).await, Some(DisconnectReason::LimitExceeded(Limit::Payload)));
+    }
+    let mut peer = site.socket().await;
+    let long = [b"\x7e\x75\x30", &b"x".repeat(30_000)[..]].concat();
+    peer.write(&long).await;
+    assert_eq!(peer.closed().await.0, NO_ERROR, "not too long, but no packet");
+    assert_eq!(site.io.metrics().limits.get(Limit::Payload), 4);
+}
+
+#[tokio::test]
+async fn garbage_ends_the_session() {
+    let io = builder().build().unwrap();
+    let site = Site::new(io).await;
+    let mut peer = site.socket().await;
+    peer.write(b"\x04\x34\xff\xff\xff").await;
+    assert_eq!(peer.closed().await, (GENERAL_PROTOCOL_ERROR, String::new()), "not UTF-8");
+    for packet in [&b"\x00"[..], b"\x019", b"\x02b!", b"\x0242", b"\x81x", b"\x080{\"sid\":"] {
+        let mut peer = site.socket().await;
+        peer.write(packet).await;
+        peer.closed().await;
+    }
+    site.emptied().await;
+}
+
+#[tokio::test]
+async fn rates_hold_here_too() {
+    let site = Site::new(builder().event_rate(1, 5).build().unwrap()).await;
+    let mut peer = site.socket().await;
+    for _ in 0..20 {
+        // It may be closed by now.
+        drop(soon(peer.send.write_all(b"\x0742[\"x\"]")).await);
+    }
+    assert_eq!(peer.closed().await, (EXCESSIVE_LOAD, Limit::EventsPerSecond.as_str().to_owned()));
+}
+
+#[tokio::test]
+async fn further_streams_are_not_heard() {
+    let io = builder().build().unwrap();
+    io.on_with_ack("sum", async |_: Socket, (a, b): (u32, u32)| a + b);
+    let site = Site::new(io).await;
+    let mut peer = site.socket().await;
+    let connection = &peer.session.connection;
+    for _ in 0..2 {
+        let (mut send, _receive) = connection.open_bi().await.unwrap().await.unwrap();
+        send.write_all(b"\x010").await.unwrap();
+        let mut one_way = connection.open_uni().await.unwrap().await.unwrap();
+        one_way.write_all(b"\x010").await.unwrap();
+        connection.send_datagram(b"\x010").unwrap();
+    }
+    peer.say("420[\"sum\",2,3]").await;
+    assert_eq!(peer.hear().await, "430[5]");
+    assert_eq!(site.io.metrics().sessions_opened, 1);
+}

@@ -1,0 +1,9 @@
+//! WebTransport over loopback, with a client that is no browser; what is written and what is read are literal.
+
+#![cfg(feature = "webtransport")]
+
+mod peer;
+mod gates;
+mod hostile;
+mod sessions;
+mod upgrades;
