@@ -21,10 +21,11 @@ export class DemoServer {
   #child = null;
   #output = "";
 
-  constructor(binary, port, adminPassword) {
+  constructor(binary, port, adminPassword, options = []) {
     this.binary = binary;
     this.port = port;
     this.adminPassword = adminPassword;
+    this.options = options;
   }
 
   get url() {
@@ -35,9 +36,9 @@ export class DemoServer {
     return this.#output;
   }
 
-  /** Resolves when the server has printed its address. */
-  async start() {
-    const child = spawn(this.binary, ["serve", "--port", String(this.port)], {
+  /** Resolves when the server has printed its address, or what `greeting` asks for. */
+  async start(greeting = new RegExp(this.url)) {
+    const child = spawn(this.binary, ["serve", "--port", String(this.port), ...this.options], {
       env: { ...process.env, SOCKEYE_ADMIN_PASSWORD: this.adminPassword },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -50,7 +51,7 @@ export class DemoServer {
       };
       const read = (chunk) => {
         this.#output += chunk;
-        if (this.#output.includes(this.url)) finish(resolve);
+        if (greeting.test(this.#output)) finish(resolve);
       };
       child.stdout.on("data", read);
       child.stderr.on("data", read);
