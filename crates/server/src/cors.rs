@@ -15,8 +15,8 @@ use crate::error::ConfigError;
 
 /// Which pages may talk to the server, and what browsers let them do.
 ///
-/// The same rule holds for both transports: polling by the headers that browsers obey, WebSocket, which browsers open
-/// for any page, by answering 403. Clients that are no browsers send no `Origin` and are not concerned.
+/// The same rule holds for all transports: polling by the headers that browsers obey, WebSocket and WebTransport, which
+/// browsers open for any page, by answering 403. Clients that are no browsers send no `Origin` and are not concerned.
 ///
 /// ```
 /// use std::time::Duration;

@@ -52,7 +52,12 @@ impl MetricsSnapshot {
         page.tally("refusals_total", "Requests refused, by the error of the answer.", "error", refusals);
         page.tally("limits_total", "Times that somebody ran into a limit, by which.", "limit", limits);
         let upgrades = [("succeeded", *upgrades), ("failed", *upgrades_failed)];
-        page.counters("upgrades_total", "Upgrades from polling to WebSocket, by how they ended.", "result", upgrades);
+        page.counters(
+            "upgrades_total",
+            "Upgrades from polling to WebSocket or WebTransport, by how they ended.",
+            "result",
+            upgrades,
+        );
         let messages = [("received", *messages_received), ("sent", *messages_sent)];
         page.counters("messages_total", "Engine.IO messages.", "direction", messages);
         let dropped = [("full", *dropped_full), ("volatile", *dropped_volatile)];

@@ -12,3 +12,7 @@ pub struct Serving;
 #[cfg(feature = "tls")]
 #[doc = include_str!("../../../docs/tls.md")]
 pub struct Tls;
+
+#[cfg(feature = "webtransport")]
+#[doc = include_str!("../../../docs/webtransport.md")]
+pub struct WebTransport;
