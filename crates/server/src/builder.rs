@@ -116,7 +116,7 @@ impl ServerBuilder {
     }
 
     /// Which transports clients may use. Default polling and WebSocket. With WebTransport among them clients are offered
-    /// it, so have [`Server::listen_webtransport`](crate::Server::listen_webtransport) run at the same port number.
+    /// it, so have `Server::listen_webtransport` run at the same port number.
     pub fn transports(mut self, transports: &[Transport]) -> Self {
         let name = |transport: &Transport| match transport {
             Transport::Polling => TransportName::Polling,

@@ -135,7 +135,7 @@ async fn the_query_and_headers_are_seen() {
     let io = builder().build().unwrap();
     io.on_with_ack("who", async |socket: Socket, (): ()| {
         let peer = socket.peer();
-        (peer.query("token").map(|token| token.into_owned()), peer.header("host").map(str::to_owned))
+        (peer.query("token").map(std::borrow::Cow::into_owned), peer.header("host").map(str::to_owned))
     });
     let site = Site::new(io).await;
     let mut peer = site.ask("/socket.io/?token=a%20b", None).await.unwrap().open().await;
