@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sockeye::PeerAddr;
+use sockeye::{Paced, PeerAddr};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -103,7 +103,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(heads.timeout)
         .max_buf_size(heads.most)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Paced::new(stream, heads.timeout)), service)
         .with_upgrades();
     let mut http = pin!(http);
     let ended = tokio::select! {
@@ -155,6 +155,15 @@ mod tests {
             stream.write_all(beginning.as_bytes()).await.unwrap();
             assert_eq!(rest(&mut stream).await.1, 30, "{beginning:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_its_answers_is_cut_off() {
+        let (mut stream, _stop) = open();
+        let requests = "GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(10_000);
+        let began = Instant::now();
+        assert!(stream.write_all(requests.as_bytes()).await.is_err());
+        assert_eq!(began.elapsed().as_secs(), 30);
     }
 
     #[tokio::test(start_paused = true)]

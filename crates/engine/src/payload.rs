@@ -14,7 +14,7 @@ pub const SEPARATOR: u8 = 0x1e;
 #[derive(Clone, Debug)]
 pub struct Packets<'a> {
     /// What was not given out yet; `None` after the last packet and after an error.
-    rest: Option<&'a str>,
+    rest: Option<&'a [u8]>,
 }
 
 impl<'a> Packets<'a> {
@@ -23,8 +23,18 @@ impl<'a> Packets<'a> {
     /// # Errors
     /// `InvalidUtf8`. What the packets do wrong is told by the iterator.
     pub fn new(body: &'a [u8]) -> Result<Self, ProtocolError> {
-        let text = simdutf8::basic::from_utf8(body).map_err(|_| ProtocolError::InvalidUtf8)?;
-        Ok(Self { rest: Some(text) })
+        simdutf8::basic::from_utf8(body).map_err(|_| ProtocolError::InvalidUtf8)?;
+        Ok(Self { rest: Some(body) })
+    }
+
+    /// Goes on with what [`rest`](Self::rest) gave, without looking through all of it again.
+    pub fn resume(rest: &'a [u8]) -> Self {
+        Self { rest: Some(rest) }
+    }
+
+    /// What was not given out yet; `None` after the last packet and after an error.
+    pub fn rest(&self) -> Option<&'a [u8]> {
+        self.rest
     }
 }
 
@@ -33,12 +43,13 @@ impl<'a> Iterator for Packets<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.take()?;
-        let (text, rest) = match memchr::memchr(SEPARATOR, rest.as_bytes()) {
+        let (text, rest) = match memchr::memchr(SEPARATOR, rest) {
             // The separator is ASCII, so both cuts are at character boundaries.
             Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at.saturating_add(1)..)),
             None => (rest, None),
         };
-        let packet = Packet::decode_text(text);
+        let text = simdutf8::basic::from_utf8(text).map_err(|_| ProtocolError::InvalidUtf8);
+        let packet = text.and_then(Packet::decode_text);
         if packet.is_ok() {
             self.rest = rest;
         }

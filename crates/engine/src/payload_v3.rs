@@ -35,6 +35,16 @@ impl<'a> Packets<'a> {
         Ok(Self { rest: body, binary })
     }
 
+    /// Goes on with what [`rest`](Self::rest) gave, without looking through all of it again.
+    pub fn resume(rest: &'a [u8], binary: bool) -> Self {
+        Self { rest, binary }
+    }
+
+    /// What was not given out yet; `None` after the last packet and after an error.
+    pub fn rest(&self) -> Option<&'a [u8]> {
+        Some(self.rest).filter(|rest| !rest.is_empty())
+    }
+
     /// Takes one length-prefixed packet from the front of a text body.
     fn next_text(&mut self) -> Result<Packet<'a>, ProtocolError> {
         let colon = memchr::memchr(b':', self.rest).ok_or(ProtocolError::InvalidLength)?;

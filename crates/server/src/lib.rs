@@ -461,5 +461,6 @@ pub use target::Target;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 pub use transport::Transport;
+pub use transport::paced::Paced;
 #[cfg(feature = "webtransport")]
 pub use webtransport::SelfSigned;

@@ -26,6 +26,9 @@ use crate::table::Named;
 use crate::transport::carrier::Carrier;
 use crate::transport::stream::StreamTransport;
 
+/// What may wait for a client that has joined no namespace: this part of what it may say.
+const STRANGER: usize = 4;
+
 /// One connection, as handles and HTTP requests see it.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -110,8 +113,10 @@ pub(crate) enum Request {
     Poll(oneshot::Sender<Answer>),
     /// The client of the waiting GET went away.
     PollGone,
-    /// The body of a POST; `binary` is its content type.
-    Post { body: Bytes, binary: bool, answer: oneshot::Sender<Answer> },
+    /// The body of a POST; `binary` is its content type. `begun`: it is the rest of one.
+    Post { body: Bytes, binary: bool, begun: bool, answer: oneshot::Sender<Answer> },
+    /// A piece of a body has come.
+    Activity,
     /// A request broke the rules of polling.
     Misused,
     /// A stream was opened for this session.
@@ -217,8 +222,10 @@ impl Link {
                 return Ok(());
             }
             Urgency::Normal if !self.make_room(&mut state, &packet)? => return Ok(()),
-            // Twice the bound is too much for any policy: a client that asks and never reads gets no further.
-            Urgency::Protocol if !state.outbox.has_room(&packet, self.bound(2)) => return Err(self.overrun(&mut state)),
+            // It is too much for any policy: a client that asks and never reads gets no further.
+            Urgency::Protocol if !state.outbox.has_room(&packet, self.protocol_bound(&state)) => {
+                return Err(self.overrun(&mut state));
+            }
             Urgency::Normal | Urgency::Protocol | Urgency::Volatile => {}
         }
         let weight = if urgency == Urgency::Protocol { Weight::Essential } else { Weight::Droppable };
@@ -271,6 +278,13 @@ impl Link {
         Bound { bytes: outbox_bytes.saturating_mul(times), packets: outbox_packets.saturating_mul(times) }
     }
 
+    /// What may wait of the protocol's own: of refusals above all, which strangers can have as many of as they like.
+    fn protocol_bound(&self, state: &State) -> Bound {
+        let Bound { bytes, packets } = self.bound(2);
+        let most = if state.joined { usize::MAX } else { self.config.unconnected_payload / STRANGER };
+        Bound { bytes: bytes.min(most), packets }
+    }
+
     /// Gives the client up.
     fn overrun(&self, state: &mut State) -> EmitError {
         state.closed = true;
@@ -299,6 +313,15 @@ impl Link {
         state.requests.push(request);
         state.ring();
         Ok(())
+    }
+
+    /// Tells the task that the client is alive.
+    pub(crate) fn note_activity(&self) {
+        let mut state = self.state.lock();
+        if !state.ended && !matches!(state.requests.last(), Some(Request::Activity)) {
+            state.requests.push(Request::Activity);
+            state.ring();
+        }
     }
 
     /// Reserves the session for one upgrade; false if it has been upgraded or is being upgraded.

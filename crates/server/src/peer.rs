@@ -136,6 +136,11 @@ impl Peer {
         &self.0.extensions
     }
 
+    /// Bytes of what the client said by CONNECT.
+    pub(crate) fn size(&self) -> usize {
+        self.0.auth.as_args().size() + self.0.namespace_query.as_ref().map_or(0, |query| query.len())
+    }
+
     pub(crate) fn data(&self) -> &Data {
         &self.0.data
     }

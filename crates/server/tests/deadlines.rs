@@ -362,3 +362,42 @@ async fn a_proxy_that_stops_speaking_is_cut_off() {
         assert!(wire.is_closed().await, "{said:?}");
     }
 }
+
+/// Its answer to the heartbeat stands behind the body, which takes 29 s.
+#[tokio::test(start_paused = true)]
+async fn a_slow_upload_is_not_taken_for_death() {
+    let io = server();
+    let net = Net::new(&io);
+    let (mut wire, target) = polling(&io, true).await;
+    let mut get = Wire::open(&io);
+    get.write(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+    net.advance(Duration::from_secs(20)).await;
+    wire.write(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 36\r\n\r\n42[\"")).await;
+    for _ in 0..28 {
+        net.advance(Duration::from_secs(1)).await;
+        wire.write("x").await;
+    }
+    net.advance(Duration::from_millis(900)).await;
+    wire.write("\",1]").await;
+    let answer = wire.read().await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && io.metrics().sessions == 1, "{answer}");
+    wire.request(&format!("POST {target}"), "1").await;
+    drop((wire, get));
+    net.advance(Duration::from_secs(60)).await;
+    net.assert_clean().await;
+}
+
+/// Answers of strangers and of members alike, when the session is over already.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_read_does_not_hold_its_connection() {
+    let io = server();
+    let net = Net::new(&io);
+    let (mut wire, target) = polling(&io, true).await;
+    let request = format!("GET {target}&unknown HTTP/1.1\r\nHost: x\r\n\r\n").replace("sid=", "sid=x");
+    let asked = wire.pipe.write_all(request.repeat(2_000).as_bytes()).await;
+    assert!(asked.is_err(), "the server stopped taking requests, and then let go");
+    settle().await;
+    assert!(wire.serving.is_finished());
+    net.advance(Duration::from_secs(60)).await;
+    net.assert_clean().await;
+}

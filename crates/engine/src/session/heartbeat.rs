@@ -84,6 +84,14 @@ impl Heartbeat {
         }
     }
 
+    /// The answer may have arrived where nobody reads it.
+    pub(super) fn handle_backlog(&mut self, config: &Config, now: Instant) {
+        match self.watch {
+            Watch::Asked { .. } => self.handle_pong(config, now),
+            Watch::Quiet | Watch::Listening => self.handle_activity(config, now),
+        }
+    }
+
     /// Time has passed.
     pub(super) fn handle_timeout(&mut self, config: &Config, now: Instant) -> Beat {
         if now < self.due {

@@ -143,6 +143,14 @@ impl Session {
         }
     }
 
+    /// What the peer says is not being read, and its answer to a heartbeat may be among it: it counts as given, so that
+    /// the next heartbeat is sent in its time. To be called for as long as that lasts.
+    pub fn handle_backlog(&mut self, now: Instant) {
+        if !self.is_closed() {
+            self.heartbeat.handle_backlog(&self.config, now);
+        }
+    }
+
     /// A stream was opened for this session: the upgrade may begin.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ use super::{Body, SocketService};
 use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
 use crate::transport::io::{Io, Stream};
+use crate::transport::paced::Paced;
 
 /// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -156,7 +157,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(limit)
             .max_buf_size(max_head)
-            .serve_connection(TokioIo::new(Stream::new(io, begun)), service)
+            .serve_connection(TokioIo::new(Paced::new(Stream::new(io, begun), limit)), service)
             .with_upgrades();
         run(std::pin::pin!(http), closing, http1::UpgradeableConnection::graceful_shutdown).await;
     }
@@ -179,7 +180,7 @@ impl Connection {
             .max_send_buf_size(64 * 1024)
             .keep_alive_interval(limit)
             .keep_alive_timeout(limit)
-            .serve_connection(TokioIo::new(Stream::new(io, begun)), service);
+            .serve_connection(TokioIo::new(Paced::new(Stream::new(io, begun), limit)), service);
         run(std::pin::pin!(http), closing, http2::Connection::graceful_shutdown).await;
     }
 }

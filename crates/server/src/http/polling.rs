@@ -99,7 +99,7 @@ where
         return closing(empty(StatusCode::BAD_REQUEST));
     }
     let limit = link.max_payload();
-    let body = match tokio::time::timeout(link.config.request_timeout, collect(body, limit)).await {
+    let body = match tokio::time::timeout(link.config.request_timeout, collect(&link, body, limit)).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
             posting.lost = false;
@@ -116,7 +116,7 @@ where
     let Some(body) = body else { return empty(StatusCode::BAD_REQUEST) };
     posting.lost = false;
     let (answer, taken) = oneshot::channel();
-    if link.request(Request::Post { body, binary, answer }).is_err() {
+    if link.request(Request::Post { body, binary, begun: false, answer }).is_err() {
         return Denial::from(Code::UnknownSession).response();
     }
     match taken.await {
@@ -151,7 +151,7 @@ enum BodyError {
 }
 
 /// Reads a body up to `limit` bytes; what is longer is given up at once, by its announced length if there is one.
-async fn collect<B: http_body::Body>(body: B, limit: usize) -> Result<Bytes, BodyError> {
+async fn collect<B: http_body::Body>(link: &Link, body: B, limit: usize) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > limit as u64 {
         return Err(BodyError::TooLarge);
     }
@@ -172,6 +172,8 @@ async fn collect<B: http_body::Body>(body: B, limit: usize) -> Result<Bytes, Bod
             if parts.is_empty() {
                 parts.extend_from_slice(&std::mem::take(&mut whole));
             }
+            // Whoever is still talking is alive, though what it says may take longer than an answer to a heartbeat may.
+            link.note_activity();
             parts.extend_from_slice(&piece);
         }
     }

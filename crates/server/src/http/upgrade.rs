@@ -23,6 +23,7 @@ use crate::link::{Link, Request};
 use crate::session::task::Task;
 use crate::transport::carrier::Carrier;
 use crate::transport::io::Stream;
+use crate::transport::paced::Paced;
 use crate::transport::stream::{Framing, StreamTransport};
 use crate::transport::websocket::{Form, WebSocket};
 
@@ -146,8 +147,12 @@ fn refuse(refusal: ws::handshake::Refusal) -> Response<Body> {
 /// rule, but would keep 8 KiB alive for as long as the connection. Our own accept loop boxes its streams; frameworks
 /// serve TCP as it is.
 fn into_stream(upgraded: Upgraded) -> Stream {
-    let upgraded = match upgraded.downcast::<TokioIo<Stream>>() {
-        Ok(parts) => return parts.io.into_inner().unread(parts.read_buf),
+    let upgraded = match upgraded.downcast::<TokioIo<Paced<Stream>>>() {
+        Ok(parts) => return parts.io.into_inner().into_inner().unread(&parts.read_buf),
+        Err(upgraded) => upgraded,
+    };
+    let upgraded = match upgraded.downcast::<TokioIo<Paced<TcpStream>>>() {
+        Ok(parts) => return Stream::new(Box::new(parts.io.into_inner().into_inner()), parts.read_buf),
         Err(upgraded) => upgraded,
     };
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {

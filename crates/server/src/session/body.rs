@@ -23,9 +23,6 @@ use crate::namespace::Visit;
 use crate::peer::Peer;
 use crate::registry::Registry;
 
-/// How many times as many events may wait for handlers while an answer of the client is waited for.
-const ASKING: usize = 4;
-
 /// Why a session cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -89,8 +86,8 @@ pub(crate) struct Body {
     pub(crate) link: Arc<Link>,
     pub(crate) session: Session,
     connection: Connection,
-    sockets: Vec<Occupant>,
-    departing: Vec<Departing>,
+    pub(super) sockets: Vec<Occupant>,
+    pub(super) departing: Vec<Departing>,
     /// The connection is being closed: messages reach nobody any more.
     pub(crate) is_deaf: bool,
     /// Why the session ends: the first cause, as others may follow from it.
@@ -299,8 +296,8 @@ impl Body {
         if self.departing.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Deadlines that have passed.
-    pub(crate) fn check_time(&mut self, now: Instant) -> Result<(), Fault> {
+    /// The deadlines of sockets: answers, and decisions of `authorize`.
+    pub(crate) fn check_sockets(&mut self, now: Instant) {
         for at in 0..self.sockets.len() {
             match &mut self.sockets[at] {
                 Occupant::Joined(joined) => joined.expire(now),
@@ -310,22 +307,34 @@ impl Body {
                 Occupant::Asking(_) | Occupant::Empty => {}
             }
         }
-        // When the session is over, its last packets alone are waited for.
-        if self.connection_timeout().is_some_and(|deadline| deadline <= now) {
-            self.connection.handle_timeout(now).map_err(|error| match error {
-                sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Idle,
-                error => Fault::Protocol(error),
-            })?;
-        }
+    }
+
+    /// The deadlines of the session: heartbeats, and an upgrade.
+    pub(crate) fn check_session(&mut self, now: Instant) {
         if self.session.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.session.handle_timeout(now);
         }
-        Ok(())
     }
 
-    /// When the protocol's next deadline passes, while there is somebody to be held to it.
+    /// The deadlines of the protocol, for a namespace and for attachments: to be called when all that came was read.
+    pub(crate) fn check_connection(&mut self, now: Instant) -> Result<(), Fault> {
+        if self.connection_timeout().is_none_or(|deadline| deadline > now) {
+            return Ok(());
+        }
+        self.connection.handle_timeout(now).map_err(|error| match error {
+            sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Idle,
+            error => Fault::Protocol(error),
+        })
+    }
+
+    /// When the protocol's next deadline passes, while there is somebody to be held to it: not when the session is over
+    /// and its last packets alone are waited for, nor while what a member says is not read. A stranger has no more time
+    /// for that.
     fn connection_timeout(&self) -> Option<Instant> {
-        if self.session.is_closed() { None } else { self.connection.poll_timeout() }
+        if self.session.is_closed() {
+            return None;
+        }
+        self.connection.poll_timeout().filter(|_| !(self.joined && self.is_congested()))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -335,35 +344,6 @@ impl Body {
             Occupant::Empty => None,
         });
         acks.chain(self.session.poll_timeout()).chain(self.connection_timeout()).min()
-    }
-
-    /// Whether handlers, or checks of `authorize`, are so far behind that no more should be read.
-    pub(crate) fn is_congested(&self) -> bool {
-        let config = &self.core.config;
-        let (mut undecided, mut events, mut bytes) = (0, 0, 0);
-        for occupant in &self.sockets {
-            match occupant {
-                Occupant::Joined(joined) => {
-                    let waiting = joined.waiting();
-                    events += waiting.0;
-                    bytes += waiting.1;
-                }
-                Occupant::Asking(asking) => undecided += asking.size,
-                Occupant::Empty => {}
-            }
-        }
-        let is_behind = |times| {
-            events >= config.max_waiting_events.saturating_mul(times)
-                || bytes >= config.max_waiting_bytes.saturating_mul(times)
-        };
-        // A handler may wait for its own client, whose answer stands behind these events: only reading on gets there.
-        let handlers_are_behind = is_behind(1) && (is_behind(ASKING) || !self.is_asking());
-        handlers_are_behind || undecided >= config.unconnected_payload
-    }
-
-    /// Whether an answer of this client is waited for.
-    fn is_asking(&self) -> bool {
-        self.sockets.iter().any(|occupant| matches!(occupant, Occupant::Joined(joined) if joined.is_asking()))
     }
 
     /// The next packet of the engine itself, which goes before all messages.

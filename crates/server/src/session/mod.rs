@@ -3,7 +3,9 @@
 pub(crate) mod admission;
 pub(crate) mod occupant;
 pub(crate) mod body;
+mod congestion;
 mod answers;
 mod alarm;
 pub(crate) mod task;
+mod reading;
 mod requests;

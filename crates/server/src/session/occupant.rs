@@ -1,5 +1,6 @@
 //! What a namespace slot of a connection holds: nothing, a client that asks to be admitted, or a socket.
 
+use std::ops::AddAssign;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +21,33 @@ use crate::metrics::Metrics;
 use crate::namespace::{Namespace, Visit};
 use crate::peer::Peer;
 use crate::socket::{Job, Message, Socket};
+
+/// What an event that waits costs beside its name and arguments.
+const WAITING: usize = 128;
+/// What a socket that has left costs beside its events and its `auth`.
+const LEAVING: usize = 1024;
+
+/// What waits for handlers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Load {
+    pub(super) events: usize,
+    /// What is kept of them.
+    pub(super) bytes: usize,
+}
+
+impl Load {
+    fn of(runner: &Runner<Socket>) -> Self {
+        let events = runner.waiting();
+        Self { events, bytes: runner.waiting_bytes() + events * WAITING }
+    }
+}
+
+impl AddAssign for Load {
+    fn add_assign(&mut self, other: Self) {
+        self.events += other.events;
+        self.bytes += other.bytes;
+    }
+}
 
 /// What a slot holds.
 #[derive(Debug, Default)]
@@ -130,9 +158,10 @@ impl Joined {
         }
     }
 
-    /// How many events wait for their turn, and the bytes of their arguments.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
-        (self.runner.waiting(), self.runner.waiting_bytes())
+    /// What waits for its turn.
+    #[inline]
+    pub(super) fn load(&self) -> Load {
+        Load::of(&self.runner)
     }
 
     /// Whether an answer is waited for.
@@ -214,6 +243,13 @@ impl std::fmt::Debug for Departing {
 }
 
 impl Departing {
+    /// What is still kept on its behalf; itself counts as an event.
+    pub(super) fn load(&self) -> Load {
+        let mut load = Load::of(&self.runner);
+        load += Load { events: 1, bytes: LEAVING + self.socket.member().peer.size() };
+        load
+    }
+
     /// Ready when nothing runs any more.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Its handlers report their failures themselves: there may be several.

@@ -4,6 +4,7 @@ use std::task::Context;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_channel::oneshot;
 use sockeye_engine::{CloseReason, Lane, Packet, ProtocolError, Revision, payload, payload_v3};
 
 use super::body::Fault;
@@ -21,6 +22,12 @@ impl Task {
                 continue;
             }
             self.serve_one(request, now, cx)?;
+        }
+        if let Some(Request::Post { answer, .. }) = self.deferred.as_deref_mut()
+            && answer.poll_canceled(cx).is_ready()
+        {
+            // The client has given up its request: what it said will not be heard to the end.
+            return Err(Fault::Transport);
         }
         Ok(())
     }
@@ -47,18 +54,10 @@ impl Task {
                 reply(answer, Answer::Taken);
             }
             Request::Post { .. } if self.body.is_congested() => self.deferred = Some(Box::new(request)),
-            Request::Post { body, binary, answer } => {
-                // As the official server: the request itself has succeeded, whatever the packets turn out to be.
-                // But a limit is told to whoever ran into it, which CLOSE cannot.
-                let result = self.receive_payload(&body, binary, now, cx);
-                if let Err(Fault::Engine(ProtocolError::WrongTransport)) = result {
-                    reply(answer, Answer::BadRequest);
-                    return Ok(());
-                }
-                let limit = result.as_ref().err().and_then(|fault| fault.limit(&self.body.link));
-                reply(answer, limit.map_or(Answer::Taken, Answer::TooMuch));
-                return result;
+            Request::Post { body, binary, begun, answer } => {
+                return self.take_post(body, binary, begun, answer, now, cx);
             }
+            Request::Activity => self.body.session.handle_activity(now),
             Request::Misused => return Err(Fault::Transport),
             Request::Upgrade(stream) => {
                 if self.body.session.handle_stream_open(now).is_ok() {
@@ -72,25 +71,82 @@ impl Task {
         Ok(())
     }
 
-    fn receive_payload(&mut self, body: &Bytes, binary: bool, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
-        match self.body.link.revision {
-            Revision::V3 => {
-                let packets = payload_v3::Packets::new(body, binary).map_err(Fault::Engine)?;
-                self.receive_all(packets, now, cx)
-            }
-            Revision::V4 => self.receive_all(payload::Packets::new(body).map_err(Fault::Engine)?, now, cx),
-        }
-    }
-
-    fn receive_all<'a>(
+    /// Takes the packets of a POST; if that puts the handlers too far behind, the rest waits.
+    fn take_post(
         &mut self,
-        packets: impl Iterator<Item = Result<Packet<'a>, ProtocolError>>,
+        body: Bytes,
+        binary: bool,
+        begun: bool,
+        answer: oneshot::Sender<Answer>,
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Result<(), Fault> {
-        for packet in packets {
+        // As the official server: the request itself has succeeded, whatever the packets turn out to be.
+        // But a limit is told to whoever ran into it, which CLOSE cannot.
+        let result = match self.receive_payload(&body, binary, begun, now, cx) {
+            Ok(Some(rest)) => {
+                let body = body.slice(body.len() - rest..);
+                self.deferred = Some(Box::new(Request::Post { body, binary, begun: true, answer }));
+                return Ok(());
+            }
+            Err(Fault::Engine(ProtocolError::WrongTransport)) => {
+                reply(answer, Answer::BadRequest);
+                return Ok(());
+            }
+            result => result.map(drop),
+        };
+        let limit = result.as_ref().err().and_then(|fault| fault.limit(&self.body.link));
+        reply(answer, limit.map_or(Answer::Taken, Answer::TooMuch));
+        result
+    }
+
+    /// Takes packets until the handlers are too far behind; how many bytes were left.
+    fn receive_payload(
+        &mut self,
+        body: &[u8],
+        binary: bool,
+        begun: bool,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<usize>, Fault> {
+        let mut packets = Packets::new(self.body.link.revision, body, binary, begun).map_err(Fault::Engine)?;
+        while let Some(packet) = packets.next() {
             self.body.receive(now, Lane::Polling, packet.map_err(Fault::Engine)?, cx)?;
+            if self.body.is_congested() {
+                return Ok(packets.rest().map(<[u8]>::len));
+            }
         }
-        Ok(())
+        Ok(None)
+    }
+}
+
+/// The packets of a body, in either revision.
+enum Packets<'a> {
+    V3(payload_v3::Packets<'a>),
+    V4(payload::Packets<'a>),
+}
+
+impl<'a> Packets<'a> {
+    fn new(revision: Revision, body: &'a [u8], binary: bool, begun: bool) -> Result<Self, ProtocolError> {
+        Ok(match (revision, begun) {
+            (Revision::V3, true) => Self::V3(payload_v3::Packets::resume(body, binary)),
+            (Revision::V3, false) => Self::V3(payload_v3::Packets::new(body, binary)?),
+            (Revision::V4, true) => Self::V4(payload::Packets::resume(body)),
+            (Revision::V4, false) => Self::V4(payload::Packets::new(body)?),
+        })
+    }
+
+    fn next(&mut self) -> Option<Result<Packet<'a>, ProtocolError>> {
+        match self {
+            Self::V3(packets) => packets.next(),
+            Self::V4(packets) => packets.next(),
+        }
+    }
+
+    fn rest(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::V3(packets) => packets.rest(),
+            Self::V4(packets) => packets.rest(),
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
-use sockeye_engine::{CloseReason, Event as EngineEvent, Lane, Packet, Revision, Role, Session, ws, wt};
+use sockeye_engine::{CloseReason, Event as EngineEvent, Lane, Role, Session, ws};
 use sockeye_protocol::{Connection, Outgoing};
 use tracing::Instrument;
 
@@ -18,17 +18,12 @@ use super::answers;
 use super::body::{Body, Fault};
 use crate::core::Core;
 use crate::error::DisconnectReason;
-use crate::limits::Limit;
 use crate::link::{Answer, Command, Link, Request};
 use crate::transport::carrier::Carrier;
-use crate::transport::stream::{Broken, StreamTransport, lend_batch, lend_read_buffer};
+use crate::transport::stream::{StreamTransport, lend_batch};
 
 /// Turns without waiting before other tasks get theirs.
 const TURNS: usize = 16;
-/// What one read counts at least, when it is decided whether others should have their turn.
-const LEAST: usize = 16 * 1024;
-/// How much is read at a time before a namespace was joined: all of it may be waiting for decisions afterwards.
-const STRANGER: usize = 4 * 1024;
 /// How long a connection that is being closed may take to write what was emitted before.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -44,9 +39,9 @@ pub(crate) struct Task {
     /// Set when the connection is being closed: when it must be over.
     pub(super) closing: Option<Instant>,
     /// What the close frame of the stream will say.
-    farewell: Option<(ws::CloseCode, &'static str)>,
+    pub(super) farewell: Option<(ws::CloseCode, &'static str)>,
     /// The stream takes messages of full length: a namespace was joined.
-    raised: bool,
+    pub(super) raised: bool,
     begun: bool,
     /// The client did not answer: there is nobody to say farewell to.
     vanished: bool,
@@ -158,18 +153,33 @@ impl Task {
         self.read(now, cx)?;
         self.body.release();
         let was_congested = self.body.is_congested();
-        if was_congested {
-            // The client's answers may be among what is not being read: that is not its fault.
-            self.body.session.handle_activity(now);
-        }
         self.body.run_sockets(now, cx);
-        self.body.check_time(now)?;
+        self.check_time(now, was_congested)?;
         if was_congested && !self.body.is_congested() {
             // What was not read meanwhile wakes nobody: look at it again.
             cx.waker().wake_by_ref();
         }
         self.follow_session(now);
         self.write(cx)
+    }
+
+    /// Deadlines that have passed.
+    fn check_time(&mut self, now: Instant, was_congested: bool) -> Result<(), Fault> {
+        self.body.check_sockets(now);
+        // What a member has said in time may be among what was not read. A stranger has no more time for that.
+        if !(was_congested && self.body.has_joined()) {
+            self.body.check_connection(now)?;
+        }
+        if was_congested && self.is_backlogged() {
+            // The client's answers may be among what is not being read: that is not its fault. It is pinged all the same,
+            // as it wants to hear of us, and so that writing fails when it has gone.
+            self.body.session.handle_backlog(now);
+            self.body.check_session(now);
+            self.body.session.handle_backlog(now);
+        } else {
+            self.body.check_session(now);
+        }
+        Ok(())
     }
 
     /// What other tasks asked for.
@@ -209,99 +219,8 @@ impl Task {
         self.closing.get_or_insert(now + CLOSING);
     }
 
-    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.stream.is_none() || self.body.session.is_closed() {
-            return Ok(());
-        }
-        lend_read_buffer(|buffer| {
-            let mut left = buffer.len();
-            while left > 0 {
-                let Some(stream) = self.stream.as_mut().filter(|_| !self.body.is_congested()) else { return Ok(()) };
-                let most = if self.raised { buffer.len() } else { STRANGER };
-                match stream.poll_read(cx, &mut buffer[..most]) {
-                    Poll::Pending => return Ok(()),
-                    Poll::Ready(Ok(n)) if n > 0 => {
-                        left = left.saturating_sub(n.max(LEAST));
-                        self.receive_bytes(&mut buffer[..n], now, cx)?;
-                    }
-                    Poll::Ready(Ok(_)) => self.stream_gone(CloseReason::TransportClose, now),
-                    Poll::Ready(Err(_)) => self.stream_gone(CloseReason::TransportError, now),
-                }
-            }
-            // There may be more: the others have their turn first, however much this client sends.
-            cx.waker().wake_by_ref();
-            Ok(())
-        })
-    }
-
-    /// Frames → packets → messages → handlers.
-    fn receive_bytes(&mut self, bytes: &mut [u8], now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
-        let mut at = 0;
-        while at < bytes.len() {
-            let Self { body, stream: Some(stream), raised, .. } = self else { return Ok(()) };
-            // Before each message: a namespace may have been joined by the one before, by a check of the application that
-            // took its time, or by connecting alone (revision 3).
-            if !*raised && body.has_joined() {
-                *raised = true;
-                stream.set_max_message(body.core.config.engine.max_payload);
-            }
-            let (used, item) = match stream.decode(&mut bytes[at..]) {
-                Ok(decoded) => decoded,
-                Err(error) => {
-                    let limit = limit_of(&error, &body.link);
-                    self.farewell = Some((error.close_code(), limit.map_or("", Limit::as_str)));
-                    return self.stream_broken(limit, now);
-                }
-            };
-            at += used;
-            let packet = match item {
-                Some(ws::Item::Text(text)) if body.link.revision == Revision::V3 => Packet::decode_text_v3(text),
-                Some(ws::Item::Text(text)) => Packet::decode_text(text),
-                Some(ws::Item::Binary(binary)) => Packet::decode_binary(binary, body.link.revision),
-                Some(ws::Item::Ping(payload)) => {
-                    let payload = payload.into();
-                    stream.set_pong(payload);
-                    continue;
-                }
-                Some(ws::Item::Close(_)) => {
-                    self.stream_gone(CloseReason::TransportClose, now);
-                    return Ok(());
-                }
-                Some(ws::Item::Pong(_)) | None => {
-                    body.session.handle_activity(now);
-                    continue;
-                }
-            };
-            match packet {
-                Ok(packet) => body.receive(now, Lane::Stream, packet, cx)?,
-                Err(error) if body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Engine(error)),
-                Err(_) => {
-                    // A stream that is only being probed ends alone, as when it says anything else out of turn.
-                    self.stream_gone(CloseReason::TransportError, now);
-                    return Ok(());
-                }
-            }
-        }
-        if let Some(stream) = &mut self.stream {
-            // Frees the memory of a message that came in several reads.
-            drop(stream.decode(&mut []));
-        }
-        Ok(())
-    }
-
-    /// The client broke the rules of the stream's framing: the session ends, unless the stream was only being probed.
-    fn stream_broken(&mut self, limit: Option<Limit>, now: Instant) -> Result<(), Fault> {
-        match limit {
-            Some(limit) if self.body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Limit(limit)),
-            Some(limit) => self.body.core.metrics.limits.up(limit),
-            None => {}
-        }
-        self.stream_gone(CloseReason::TransportError, now);
-        Ok(())
-    }
-
     /// The stream has ended: with it the session, unless it was only being probed.
-    fn stream_gone(&mut self, reason: CloseReason, now: Instant) {
+    pub(super) fn stream_gone(&mut self, reason: CloseReason, now: Instant) {
         self.body.session.handle_lane_closed(now, Lane::Stream, reason);
         self.drop_stream();
     }
@@ -465,17 +384,6 @@ fn put_all(stream: &mut StreamTransport, batch: &mut Vec<u8>, packet: &Outgoing)
         room &= stream.put(batch, message);
     }
     room
-}
-
-/// The limit that a message ran into, if it was one.
-fn limit_of(broken: &Broken, link: &Link) -> Option<Limit> {
-    match broken {
-        Broken::Websocket(ws::Error::TooLarge { .. }) | Broken::Webtransport(wt::Error::TooLarge { .. }) => {
-            Some(link.payload_limit())
-        }
-        Broken::Websocket(ws::Error::TooManyFragments { .. }) => Some(Limit::Fragments),
-        Broken::Websocket(_) | Broken::Webtransport(_) => None,
-    }
 }
 
 pub(super) fn reply(request: oneshot::Sender<Answer>, answer: Answer) {

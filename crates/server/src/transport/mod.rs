@@ -2,6 +2,7 @@
 
 pub(crate) mod carrier;
 pub(crate) mod io;
+pub(crate) mod paced;
 pub(crate) mod websocket;
 pub(crate) mod webtransport;
 pub(crate) mod stream;

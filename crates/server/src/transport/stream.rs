@@ -89,6 +89,26 @@ impl StreamTransport {
         self.io.poll_read(cx, buffer)
     }
 
+    /// Puts bytes before those which are still to be read.
+    pub(crate) fn put_back(&mut self, bytes: &[u8]) {
+        self.io.put_back(bytes);
+    }
+
+    /// How many bytes were read too early.
+    pub(crate) fn ahead(&self) -> usize {
+        self.io.ahead()
+    }
+
+    /// Reads some bytes which nobody looks at yet.
+    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.io.poll_ahead(cx, buffer)
+    }
+
+    /// Takes what was read too early.
+    pub(crate) fn take_ahead(&mut self) -> Vec<u8> {
+        self.io.take_ahead()
+    }
+
     /// Takes bytes from the front of `input`: how many were used, and what is complete.
     #[inline]
     pub(crate) fn decode<'a>(&'a mut self, input: &'a mut [u8]) -> Result<(usize, Option<ws::Item<'a>>), Broken> {

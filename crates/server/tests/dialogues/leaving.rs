@@ -338,3 +338,44 @@ async fn a_client_that_left_its_last_namespace_must_join_another_in_time() {
     alice.expect_closed(None).await;
     net.assert_clean().await;
 }
+
+/// Who leaves and joins again leaves its events behind; they wait as before, and are counted.
+#[tokio::test(start_paused = true)]
+async fn events_that_a_leaver_leaves_behind_are_counted() {
+    let io = Server::builder().max_waiting_events(10, 1_000_000).ping_interval(secs(600)).build().unwrap();
+    let net = Net::new(&io);
+    io.on("slow", async |_, (): ()| tokio::time::sleep(secs(60)).await);
+    let (mut alice, _) = net.join().await;
+    let before = io.metrics().messages_received;
+    for _ in 0..100 {
+        alice.send_all(&["42[\"slow\"]", "42[\"slow\"]", "42[\"slow\"]", "42[\"slow\"]", "41", "40"]).await;
+    }
+    // In each round one runs, three wait, and the socket that has left counts as one.
+    let read = io.metrics().messages_received - before;
+    assert!((12..=18).contains(&read), "{read}");
+    drop(alice);
+    net.advance(secs(100_000)).await;
+    net.assert_clean().await;
+}
+
+/// Sockets that have left are kept for as long as their handlers run: their number is bounded as that of namespaces.
+#[tokio::test(start_paused = true)]
+async fn sockets_that_have_left_are_counted() {
+    let io = Server::builder().max_namespaces(3).ping_interval(secs(600)).build().unwrap();
+    let net = Net::new(&io);
+    io.on("slow", async |_, (): ()| tokio::time::sleep(secs(60)).await);
+    let (mut alice, _) = net.join().await;
+    let before = io.metrics().messages_received;
+    for _ in 0..20 {
+        alice.send_all(&["42[\"slow\"]"]).await;
+        alice.send_all(&["41"]).await;
+        alice.send_all(&["40"]).await;
+    }
+    // One more than there may be namespaces; it is read on when they have ended.
+    assert_eq!(io.metrics().messages_received - before, 3 * 3 + 2);
+    net.advance(secs(61)).await;
+    assert_eq!(io.metrics().messages_received - before, 2 * (3 * 3 + 2) + 1);
+    drop(alice);
+    net.advance(secs(1_000)).await;
+    net.assert_clean().await;
+}

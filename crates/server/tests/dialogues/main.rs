@@ -7,6 +7,7 @@ mod polling;
 mod upgrade;
 mod heartbeat;
 mod bad_input;
+mod behind;
 mod admission;
 mod leaving;
 mod rooms;

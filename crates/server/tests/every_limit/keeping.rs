@@ -133,6 +133,42 @@ async fn a_slow_consumer_is_told_and_counted() {
     }
 }
 
+/// Refusals cost a stranger nothing to ask for: of them a quarter of what it may say may wait.
+#[tokio::test(start_paused = true)]
+async fn refusals_that_a_stranger_does_not_read() {
+    // Its frame, and what a packet that waits counts besides.
+    const REFUSAL: usize = 2 + "44/x,{\"message\":\"Invalid namespace\"}".len() + 96;
+    let builder = || Server::builder().max_unconnected_payload(4 * 10 * REFUSAL);
+    for asked in 9..=11 {
+        let io = builder().build().unwrap();
+        let net = Net::new(&io);
+        let polling = net.polling().await;
+        polling.send(&vec!["40/x,"; asked].join("\u{1e}")).await;
+        settle().await;
+        let metrics = io.metrics();
+        let over = u64::from(asked > 10);
+        assert_eq!((metrics.slow_consumers, metrics.limits.get(Limit::Outbox)), (over, over), "{asked}");
+        if over == 0 {
+            polling.get().expect(200, &vec!["44/x,{\"message\":\"Invalid namespace\"}"; asked].join("\u{1e}")).await;
+            polling.close().await;
+        }
+        net.advance(Duration::from_secs(60)).await;
+        net.assert_clean().await;
+    }
+    for transport in [Transport::Websocket, Transport::Upgraded] {
+        let io = builder().build().unwrap();
+        let net = Net::new(&io).with_buffer(4_096);
+        let Client::Stream(mut stream) = Client::open(&net, transport).await else { panic!("it is a stream") };
+        for _ in 0..100 {
+            stream.send_all(&["40/x,"; 50]).await;
+        }
+        assert_eq!((io.metrics().slow_consumers, io.metrics().sessions), (1, 0), "{transport:?}");
+        net.advance(Duration::from_secs(60)).await;
+        drop(stream);
+        net.assert_clean().await;
+    }
+}
+
 /// Beyond it nothing is read: the client waits, and nothing is lost.
 #[tokio::test(start_paused = true)]
 async fn events_that_wait_for_handlers() {
@@ -165,14 +201,49 @@ async fn events_that_wait_for_handlers() {
     net.assert_clean().await;
 }
 
+/// It holds within one body, and within one read, be there as much in it as there may.
+#[tokio::test(start_paused = true)]
+async fn events_that_come_in_one_piece_wait_for_handlers_too() {
+    let most = 900_000 / "42[\"e\"]\u{1e}".len();
+    for transport in TRANSPORTS {
+        let (io, net, client, _) = joined(Server::builder(), transport).await;
+        io.on("slow", async |_, (): ()| tokio::time::sleep(Duration::from_secs(1)).await);
+        io.on("e", async |_, (): ()| ());
+        let before = io.metrics().messages_received;
+        let received = || io.metrics().messages_received - before;
+        let (one, waiting) = ("42[\"slow\"]", 1 + 1_024);
+        match client {
+            Client::Polling(polling) => {
+                let post = polling.post(&format!("{one}{}", "\u{1e}42[\"e\"]".repeat(most)));
+                post.expect_waiting().await;
+                assert_eq!(received(), waiting, "{transport:?}");
+                net.advance(Duration::from_secs(1)).await;
+                post.expect(200, "ok").await;
+                assert_eq!(received(), 1 + most as u64, "{transport:?}");
+                polling.close().await;
+            }
+            Client::Stream(mut stream) => {
+                stream.send(one).await;
+                stream.send_all(&vec!["42[\"e\"]"; 5_000]).await;
+                assert_eq!(received(), waiting, "{transport:?}");
+                net.advance(Duration::from_secs(1)).await;
+                drop(stream);
+                net.advance(Duration::from_secs(1)).await;
+                assert!(received() > 2_000, "{transport:?}: what was read before was put back: {}", received());
+            }
+        }
+        net.assert_clean().await;
+    }
+}
+
 /// While an answer is waited for, four times as many may wait, as the answer may stand behind them.
 #[tokio::test(start_paused = true)]
 async fn events_that_wait_for_a_handler_that_asks() {
     for transport in [Transport::Websocket, Transport::Upgraded] {
         for (builder, most) in [
             (Server::builder().max_waiting_events(3, 1_000_000), 12),
-            // Each has a name of 3 bytes and 2 bytes of arguments.
-            (Server::builder().max_waiting_events(1_000, 25), 20),
+            // Each has a name of 3 bytes and 2 bytes of arguments, and 128 for itself.
+            (Server::builder().max_waiting_events(1_000, 5 * (3 + 2 + 128)), 20),
         ] {
             let (io, net, mut client, _) = joined(builder.ping_interval(Duration::from_mins(10)), transport).await;
             io.on("ask", async |socket: Socket, _: u32| {

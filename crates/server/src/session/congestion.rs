@@ -1,0 +1,39 @@
+//! How far handlers and checks are behind, and when that is too far for reading on.
+
+use super::body::Body;
+use super::occupant::{Load, Occupant};
+
+/// How many times as many events may wait for handlers while an answer of the client is waited for.
+const ASKING: usize = 4;
+
+impl Body {
+    /// Whether handlers, or checks of `authorize`, are so far behind that no more should be read.
+    pub(crate) fn is_congested(&self) -> bool {
+        let config = &self.core.config;
+        let (mut undecided, mut load) = (0, Load::default());
+        for occupant in &self.sockets {
+            match occupant {
+                Occupant::Joined(joined) => load += joined.load(),
+                Occupant::Asking(asking) => undecided += asking.size,
+                Occupant::Empty => {}
+            }
+        }
+        // Who leaves and joins again leaves behind what waits: it counts for as long as it is there.
+        for departing in &self.departing {
+            load += departing.load();
+        }
+        let is_behind = |times| {
+            load.events >= config.max_waiting_events.saturating_mul(times)
+                || load.bytes >= config.max_waiting_bytes.saturating_mul(times)
+        };
+        // A handler may wait for its own client, whose answer stands behind these events: only reading on gets there.
+        let handlers_are_behind = is_behind(1) && (is_behind(ASKING) || !self.is_asking());
+        let many_are_leaving = self.departing.len() > config.protocol.max_namespaces;
+        handlers_are_behind || many_are_leaving || undecided >= config.unconnected_payload
+    }
+
+    /// Whether an answer of this client is waited for.
+    fn is_asking(&self) -> bool {
+        self.sockets.iter().any(|occupant| matches!(occupant, Occupant::Joined(joined) if joined.is_asking()))
+    }
+}

@@ -1,0 +1,188 @@
+//! What comes by the stream: bytes → frames → packets → handlers.
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use sockeye_engine::{CloseReason, Lane, Packet, Revision, ws, wt};
+
+use super::body::Fault;
+use super::task::Task;
+use crate::limits::Limit;
+use crate::link::Link;
+use crate::transport::stream::{Broken, lend_read_buffer};
+
+/// What one read counts at least, when it is decided whether others should have their turn.
+const LEAST: usize = 16 * 1024;
+/// How much is read at a time before a namespace was joined: all of it may be waiting for decisions afterwards.
+const STRANGER: usize = 4 * 1024;
+/// How much is read of a client whose handlers are behind, only to see whether it has gone.
+const AHEAD: usize = 16 * 1024;
+
+/// How far bytes are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// Until the handlers are too far behind.
+    Measured,
+    /// All of them: nothing follows.
+    Last,
+}
+
+impl Task {
+    pub(super) fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if self.stream.is_none() || self.body.session.is_closed() {
+            return Ok(());
+        }
+        lend_read_buffer(|buffer| {
+            let mut left = buffer.len();
+            while left > 0 {
+                if self.body.is_congested() {
+                    return self.look_ahead(buffer, now, cx);
+                }
+                let Some(stream) = &mut self.stream else { return Ok(()) };
+                let most = if self.raised { buffer.len() } else { STRANGER };
+                match stream.poll_read(cx, &mut buffer[..most]) {
+                    Poll::Pending => return Ok(()),
+                    Poll::Ready(Ok(n)) if n > 0 => {
+                        left = left.saturating_sub(n.max(LEAST));
+                        let used = self.receive_bytes(&mut buffer[..n], Pace::Measured, now, cx)?;
+                        if let Some(stream) = &mut self.stream {
+                            stream.put_back(&buffer[used..n]);
+                        }
+                    }
+                    Poll::Ready(end) => self.stream_gone(reason_of(&end), now),
+                }
+            }
+            // There may be more: the others have their turn first, however much this client sends.
+            cx.waker().wake_by_ref();
+            Ok(())
+        })
+    }
+
+    /// Looks whether a client that is not listened to has gone, and keeps what it said for later.
+    fn look_ahead(&mut self, buffer: &mut [u8], now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        while let (most, Some(stream)) = (self.most_ahead(), &mut self.stream) {
+            let room = most.saturating_sub(stream.ahead());
+            if room == 0 {
+                return Ok(());
+            }
+            match stream.poll_ahead(cx, &mut buffer[..room]) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(n)) if n > 0 => self.body.session.handle_backlog(now),
+                Poll::Ready(end) => {
+                    // What it said before it went is heard; its handlers may take their time for that.
+                    let mut last = stream.take_ahead();
+                    self.receive_bytes(&mut last, Pace::Last, now, cx)?;
+                    if self.stream.is_some() {
+                        self.stream_gone(reason_of(&end), now);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn most_ahead(&self) -> usize {
+        if self.raised { AHEAD } else { STRANGER }
+    }
+
+    /// Whether there may be more of the client than was read, an answer to a heartbeat among it. A client that polls is
+    /// there for as long as it asks.
+    pub(super) fn is_backlogged(&self) -> bool {
+        match &self.stream {
+            Some(stream) if self.body.session.data_lane() == Some(Lane::Stream) => stream.ahead() >= self.most_ahead(),
+            _ => self.deferred.is_some() && self.poll.is_some(),
+        }
+    }
+
+    /// Frames → packets → messages → handlers; how many bytes were used.
+    fn receive_bytes(
+        &mut self,
+        bytes: &mut [u8],
+        pace: Pace,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Result<usize, Fault> {
+        let mut at = 0;
+        while at < bytes.len() {
+            let Self { body, stream: Some(stream), raised, .. } = self else { return Ok(bytes.len()) };
+            // Before each message: a namespace may have been joined by the one before, by a check of the application that
+            // took its time, or by connecting alone (revision 3).
+            if !*raised && body.has_joined() {
+                *raised = true;
+                stream.set_max_message(body.core.config.engine.max_payload);
+            }
+            let (used, item) = match stream.decode(&mut bytes[at..]) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    let limit = limit_of(&error, &body.link);
+                    self.farewell = Some((error.close_code(), limit.map_or("", Limit::as_str)));
+                    self.stream_broken(limit, now)?;
+                    return Ok(bytes.len());
+                }
+            };
+            at += used;
+            let packet = match item {
+                Some(ws::Item::Text(text)) if body.link.revision == Revision::V3 => Packet::decode_text_v3(text),
+                Some(ws::Item::Text(text)) => Packet::decode_text(text),
+                Some(ws::Item::Binary(binary)) => Packet::decode_binary(binary, body.link.revision),
+                Some(ws::Item::Ping(payload)) => {
+                    let payload = payload.into();
+                    stream.set_pong(payload);
+                    continue;
+                }
+                Some(ws::Item::Close(_)) => {
+                    self.stream_gone(CloseReason::TransportClose, now);
+                    return Ok(bytes.len());
+                }
+                Some(ws::Item::Pong(_)) | None => {
+                    body.session.handle_activity(now);
+                    continue;
+                }
+            };
+            match packet {
+                Ok(packet) => body.receive(now, Lane::Stream, packet, cx)?,
+                Err(error) if body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Engine(error)),
+                Err(_) => {
+                    // A stream that is only being probed ends alone, as when it says anything else out of turn.
+                    self.stream_gone(CloseReason::TransportError, now);
+                    return Ok(bytes.len());
+                }
+            }
+            if pace == Pace::Measured && self.body.is_congested() {
+                break;
+            }
+        }
+        if let Some(stream) = &mut self.stream {
+            // Frees the memory of a message that came in several reads.
+            drop(stream.decode(&mut []));
+        }
+        Ok(at)
+    }
+
+    /// The client broke the rules of the stream's framing: the session ends, unless the stream was only being probed.
+    fn stream_broken(&mut self, limit: Option<Limit>, now: Instant) -> Result<(), Fault> {
+        match limit {
+            Some(limit) if self.body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Limit(limit)),
+            Some(limit) => self.body.core.metrics.limits.up(limit),
+            None => {}
+        }
+        self.stream_gone(CloseReason::TransportError, now);
+        Ok(())
+    }
+}
+
+/// Why a stream ended that gave this.
+fn reason_of(end: &std::io::Result<usize>) -> CloseReason {
+    if end.is_ok() { CloseReason::TransportClose } else { CloseReason::TransportError }
+}
+
+/// The limit that a message ran into, if it was one.
+fn limit_of(broken: &Broken, link: &Link) -> Option<Limit> {
+    match broken {
+        Broken::Websocket(ws::Error::TooLarge { .. }) | Broken::Webtransport(wt::Error::TooLarge { .. }) => {
+            Some(link.payload_limit())
+        }
+        Broken::Websocket(ws::Error::TooManyFragments { .. }) => Some(Limit::Fragments),
+        Broken::Websocket(_) | Broken::Webtransport(_) => None,
+    }
+}
