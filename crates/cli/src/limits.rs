@@ -123,6 +123,10 @@ pub(crate) struct QueueOptions {
     /// Rooms of one client [default: 1024]
     #[arg(long, env = "SOCKEYE_MAX_ROOMS", value_name = "NUMBER")]
     pub(crate) max_rooms: Option<usize>,
+
+    /// Bytes of a room's name [default: 1024]
+    #[arg(long, env = "SOCKEYE_MAX_ROOM_NAME", value_name = "BYTES")]
+    pub(crate) max_room_name: Option<usize>,
 }
 
 /// How long things may take.
@@ -249,7 +253,8 @@ impl QueueOptions {
             builder.max_waiting_events(events, bytes.unwrap_or(WAITING_BYTES))
         });
         let builder = with(builder, self.max_pending_acks, ServerBuilder::max_pending_acks);
-        with(builder, self.max_rooms, ServerBuilder::max_rooms)
+        let builder = with(builder, self.max_rooms, ServerBuilder::max_rooms);
+        with(builder, self.max_room_name, ServerBuilder::max_room_name)
     }
 }
 

@@ -328,6 +328,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Length of a room's name in bytes. Default 1 KiB. A join with a longer one does nothing: where clients choose the
+    /// names, this times [`Self::max_rooms`] is what one of them can make the server keep in a namespace.
+    pub fn max_room_name(mut self, max_bytes: usize) -> Self {
+        self.config.max_room_name = max_bytes;
+        self
+    }
+
     /// Answers that may be waited for from one socket at a time. Default 4,096; one more fails as `Full`.
     pub fn max_pending_acks(mut self, acks: usize) -> Self {
         self.config.max_pending_acks = acks;

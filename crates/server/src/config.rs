@@ -52,6 +52,7 @@ pub(crate) struct Config {
     pub(crate) ack_timeout: Duration,
     pub(crate) max_pending_acks: usize,
     pub(crate) max_rooms: usize,
+    pub(crate) max_room_name: usize,
     pub(crate) max_waiting_events: usize,
     pub(crate) max_waiting_bytes: usize,
     pub(crate) allow_eio3: bool,
@@ -89,6 +90,7 @@ impl Default for Config {
             ack_timeout: Duration::from_secs(30),
             max_pending_acks: 4_096,
             max_rooms: 1_024,
+            max_room_name: 1_024,
             max_waiting_events: 1_024,
             max_waiting_bytes: 4 * 1024 * 1024,
             allow_eio3: false,
@@ -166,6 +168,7 @@ impl Config {
             (self.outbox_bytes == 0, "the outbox bound is zero bytes: nothing could be sent"),
             (self.outbox_packets == 0, "the outbox bound is zero packets: nothing could be sent"),
             (self.max_pending_acks == 0, "max_pending_acks is zero: no answer could be waited for"),
+            (self.max_room_name == 0, "max_room_name is zero: no room could be joined; max_rooms(0) says so"),
             (self.max_waiting_events == 0, "max_waiting_events is zero events: no event could reach a handler"),
             (self.max_waiting_bytes == 0, "max_waiting_events is zero bytes: no event could reach a handler"),
             (

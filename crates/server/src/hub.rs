@@ -60,6 +60,7 @@ pub(crate) struct Thread {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JoinError {
     Gone,
+    NameTooLong,
     TooManyRooms,
 }
 
@@ -124,6 +125,9 @@ impl std::fmt::Debug for Member {
         f.debug_struct("Member").field("id", &self.id).finish_non_exhaustive()
     }
 }
+
+/// Rooms of a member up to this number are searched by their names: most are in a few.
+const SEARCHED: usize = 16;
 
 type Rooms = HashMap<SmolStr, Room<Member>>;
 
@@ -248,7 +252,14 @@ impl Hub {
         if member.is_gone() {
             return Err(JoinError::Gone);
         }
-        if rooms.contains(room) || *room == member.id {
+        if *room == member.id {
+            return Ok(None);
+        }
+        if room.len() > self.config.max_room_name {
+            self.metrics.limits.up(Limit::RoomName);
+            return Err(JoinError::NameTooLong);
+        }
+        if self.is_in(member, &rooms, room) {
             return Ok(None);
         }
         if rooms.len() >= self.config.max_rooms {
@@ -262,6 +273,15 @@ impl Hub {
         drop(shard);
         rooms.push(room.clone());
         Ok(Some(first))
+    }
+
+    /// Whether a member is in a room; its own `rooms` are locked. Many are not searched: with long names that differ at
+    /// their ends, a client could have each join read all of them.
+    fn is_in(&self, member: &Arc<Member>, rooms: &[SmolStr], room: &SmolStr) -> bool {
+        if rooms.len() < SEARCHED {
+            return rooms.contains(room);
+        }
+        self.rooms.of(room).read().get(room).is_some_and(|found| found.contains(member))
     }
 
     pub(crate) fn leave(&self, member: &Arc<Member>, room: &str) {
@@ -415,6 +435,13 @@ mod tests {
             assert!(found.insert(member.id.to_string()), "{} twice", member.id);
         });
         found
+    }
+
+    /// There is one for each client: what is added to it is paid for a million times.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    #[test]
+    fn a_member_does_not_grow_unnoticed() {
+        assert_eq!(size_of::<Member>(), 136);
     }
 
     /// Joins, leaves and ends in an arbitrary order, against sets.

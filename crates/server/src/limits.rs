@@ -36,6 +36,8 @@ pub enum Limit {
     Payload,
     /// Answers waited for from one socket.
     PendingAcks,
+    /// Length of a room's name.
+    RoomName,
     /// Rooms of one socket.
     Rooms,
     /// Sessions in all.
@@ -63,6 +65,7 @@ impl Limit {
             Self::Outbox => "slow consumer",
             Self::Payload => "message too large",
             Self::PendingAcks => "too many answers waited for",
+            Self::RoomName => "name of a room too long",
             Self::Rooms => "too many rooms",
             Self::Sessions => "too many sessions",
             Self::SessionsPerAddress => "too many sessions from this address",

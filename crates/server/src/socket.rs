@@ -169,12 +169,21 @@ impl Socket {
         self.0.rooms()
     }
 
-    /// Joins rooms, at once on this server. Nothing happens after the disconnect, or beyond `max_rooms`
-    /// (logged at `warn`).
+    /// Joins rooms, at once on this server. Nothing happens after the disconnect, beyond `max_rooms`, or if a name is
+    /// longer than `max_room_name` (the latter two are logged at `warn`).
     pub fn join(&self, rooms: impl Rooms) {
         for room in rooms.into_rooms() {
-            if self.0.hub.join(&self.0, room) == Err(JoinError::TooManyRooms) {
-                tracing::warn!(limit = self.0.hub.config.max_rooms, "a socket is in as many rooms as it may be");
+            match self.0.hub.join(&self.0, room) {
+                Ok(()) | Err(JoinError::Gone) => {}
+                Err(JoinError::NameTooLong) => {
+                    tracing::warn!(
+                        limit = self.0.hub.config.max_room_name,
+                        "a room was not joined: its name is too long"
+                    );
+                }
+                Err(JoinError::TooManyRooms) => {
+                    tracing::warn!(limit = self.0.hub.config.max_rooms, "a socket is in as many rooms as it may be");
+                }
             }
         }
     }

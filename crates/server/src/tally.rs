@@ -92,7 +92,7 @@ impl<K: Kind> Counts<K> {
 }
 
 /// The most kinds that any enum here has.
-const MOST: usize = 17;
+const MOST: usize = 18;
 
 mod sealed {
     pub trait Sealed {}
@@ -146,6 +146,7 @@ kinds! {
         "outbox": Self::Outbox,
         "payload": Self::Payload,
         "pending acks": Self::PendingAcks,
+        "room name": Self::RoomName,
         "rooms": Self::Rooms,
         "sessions": Self::Sessions,
         "sessions per address": Self::SessionsPerAddress,

@@ -58,6 +58,7 @@ fn every_limit_can_be_set() {
         ("--max-attachment-bytes", "0", "max_attachment_bytes is zero"),
         ("--max-depth", "129", "max_depth is more than 128"),
         ("--max-namespaces", "0", "max_namespaces is zero"),
+        ("--max-room-name", "0", "max_room_name is zero"),
         ("--outbox", "0", "the outbox bound is zero bytes"),
         ("--outbox", "1/0", "the outbox bound is zero packets"),
         ("--max-waiting-events", "0", "max_waiting_events is zero events"),
@@ -73,7 +74,7 @@ fn every_limit_can_be_set() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(1) && errors.contains(reason), "{option} {value}: {errors}");
     }
-    let more = "--max-attachments 3 --max-rooms 9 --max-pending-acks 9 --outbox 90000/90 --when-full drop-oldest \
+    let more = "--max-attachments 3 --max-rooms 9 --max-room-name 99 --max-pending-acks 9 --outbox 90000/90 --when-full drop-oldest \
         --max-waiting-events 9/9000 --event-rate 9 --byte-rate 9000/90000 --handshake-rate 9/99";
     let server = Running::start(&more.split_whitespace().collect::<Vec<_>>());
     server.open();

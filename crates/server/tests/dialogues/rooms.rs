@@ -163,6 +163,46 @@ async fn rooms_of_one_socket_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rooms_that_clients_name_do_not_grow_with_their_messages() {
+    let (io, net) = plain();
+    io.on("join", async |socket: Socket, room: String| socket.join(room));
+    let (mut alice, id) = net.join().await;
+    for n in 0..20 {
+        alice.send(&format!("42[\"join\",\"{n}-{}\"]", "r".repeat(900_000))).await;
+    }
+    assert_eq!((io.get(&id).unwrap().rooms().len(), io.of("/").rooms().len()), (1, 0));
+    assert_eq!(io.metrics().limits.get(sockeye::Limit::RoomName), 20);
+    assert_eq!(io.metrics().sockets, 1, "it goes on");
+    alice.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_join_does_nothing_however_many_rooms_there_are() {
+    let (io, net) = plain();
+    let ((alice, id), (bob, other)) = (net.join().await, net.join().await);
+    let (a, b) = (io.get(&id).unwrap(), io.get(&other).unwrap());
+    let names: Vec<_> = (0..60).map(|n| format!("room {n}")).collect();
+    for name in &names {
+        // Another member of the room makes this one no member.
+        b.join(name);
+        for _ in 0..2 {
+            a.join(name);
+        }
+    }
+    a.leave("room 7");
+    a.join(&*names);
+    assert_eq!((a.rooms().len(), b.rooms().len(), io.of("/").rooms().len()), (61, 61, 60));
+    for name in &names {
+        a.leave(name);
+    }
+    assert_eq!((a.rooms().len(), io.of("/").rooms().len()), (1, 60));
+    alice.close().await;
+    bob.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn rooms_of_different_namespaces_are_different() {
     let (io, net) = plain();
     io.of("/other").on_connect(async |socket: Socket| socket.join("room"));

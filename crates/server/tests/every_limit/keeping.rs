@@ -38,6 +38,26 @@ async fn rooms_of_a_socket() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn names_of_rooms() {
+    for transport in TRANSPORTS {
+        for (builder, most) in [(Server::builder(), 1_024), (Server::builder().max_room_name(5), 5)] {
+            let (io, net, client, socket) = joined(builder, transport).await;
+            for (length, fits) in [(most - 1, true), (most, true), (most + 1, false)] {
+                let before = socket.rooms().len();
+                socket.join("r".repeat(length));
+                io.to(socket.id()).join("s".repeat(length)).expect("it stands alone");
+                assert_eq!(socket.rooms().len() - before, if fits { 2 } else { 0 }, "{length} over {transport:?}");
+                let beyond = io.metrics().limits.get(Limit::RoomName);
+                assert_eq!(beyond, if fits { 0 } else { 2 }, "{length} over {transport:?}");
+            }
+            assert_eq!((io.metrics().limits.total(), io.of("/").rooms().len()), (2, 4));
+            client.leave().await;
+            net.assert_clean().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_that_are_waited_for() {
     for transport in TRANSPORTS {
         let (io, net, client, socket) = joined(Server::builder().max_pending_acks(3), transport).await;
