@@ -17,6 +17,7 @@ use crate::error::{BoxError, DisconnectReason, Refusal};
 use crate::peer::Peer;
 use crate::rooms::Watchers;
 use crate::socket::{DisconnectHandler, Job, Message, Socket, disconnect_handler};
+use crate::warned::warn_first;
 
 /// A future that decides about a CONNECT.
 pub(crate) type Verdict = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
@@ -264,7 +265,9 @@ impl Hooks {
             // What does not fit a type is quoted in the error, and comes from the client: it stays out of the log.
             let about = if error.source.is::<DecodeError>() { "the arguments do not fit" } else { "" };
             let shown: &dyn std::fmt::Display = if about.is_empty() { &error.source } else { &about };
-            tracing::warn!(event = short(error.event()), error = %shown, "a handler failed");
+            let member = socket.member();
+            let first = member.warned.is_first_failure(&member.id, error.event());
+            warn_first!(first, event = short(error.event()), error = %shown, "a handler failed");
         }
     }
 }

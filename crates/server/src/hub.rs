@@ -24,6 +24,7 @@ use crate::rooms::{Room, RoomEvent, Watchers, address};
 use crate::shards::Shards;
 use crate::spare;
 use crate::table::{Named, Table};
+use crate::warned::Warned;
 
 /// A socket, as its namespace knows it.
 pub(crate) struct Member {
@@ -38,6 +39,8 @@ pub(crate) struct Member {
     rooms: Mutex<Vec<SmolStr>>,
     /// Set by `Hub::remove` under the lock of `rooms`, so that no join can come after it.
     gone: AtomicBool,
+    /// What the log was told about this socket.
+    pub(crate) warned: Warned,
     /// Who is told of what is sent to this socket.
     pub(crate) outgoing: Outgoing,
     /// Handlers of this socket alone; the type is known to `socket.rs`.
@@ -82,6 +85,7 @@ impl Member {
             peer,
             rooms: Mutex::default(),
             gone: AtomicBool::new(false),
+            warned: Warned::default(),
             outgoing: Outgoing::default(),
             own: OnceLock::new(),
         })

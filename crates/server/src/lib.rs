@@ -371,6 +371,7 @@
 //! last. Figures of what happened are in [`Server::metrics`].
 
 mod limits;
+mod warned;
 mod error;
 mod id;
 mod info;

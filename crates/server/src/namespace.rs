@@ -175,7 +175,8 @@ impl Namespace {
     }
 
     /// Tells `hook` of every handler that failed: an error returned, arguments that do not fit, a panic. The connection
-    /// lives on. One hook per namespace, the last one counts; without any, failures are logged at `warn`.
+    /// lives on. One hook per namespace, the last one counts; without any, failures are logged: those of a
+    /// handler for one socket at `warn` the first time, then at `debug`.
     pub fn on_error(&self, hook: impl Fn(&Socket, HandlerError) + Send + Sync + 'static) -> &Self {
         self.0.handlers.on_error(hook);
         self

@@ -17,12 +17,14 @@ use crate::ack::{Reply, Waiter, deadline};
 use crate::broadcast;
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
 use crate::hub::{JoinError, Member};
+use crate::limits::Limit;
 use crate::link::{Command, Urgency};
 use crate::peer::{Data, Extensions, Peer};
 use crate::selector::Rooms;
 use crate::target::Target;
 use crate::transport::Transport;
 use crate::transport::carrier::Carrier;
+use crate::warned::warn_first;
 
 /// An event with its arguments not decoded yet; see [`Namespace::on_message`](crate::Namespace::on_message) and
 /// [`Namespace::on_any`](crate::Namespace::on_any).
@@ -170,20 +172,22 @@ impl Socket {
     }
 
     /// Joins rooms, at once on this server. Nothing happens after the disconnect, beyond `max_rooms`, or if a name is
-    /// longer than `max_room_name` (the latter two are logged at `warn`).
+    /// longer than `max_room_name` (the latter two are logged: at `warn` the first time for this socket, then at `debug`).
     pub fn join(&self, rooms: impl Rooms) {
+        let Member { hub, warned, .. } = &*self.0;
         for room in rooms.into_rooms() {
-            match self.0.hub.join(&self.0, room) {
+            match hub.join(&self.0, room) {
                 Ok(()) | Err(JoinError::Gone) => {}
-                Err(JoinError::NameTooLong) => {
-                    tracing::warn!(
-                        limit = self.0.hub.config.max_room_name,
-                        "a room was not joined: its name is too long"
-                    );
-                }
-                Err(JoinError::TooManyRooms) => {
-                    tracing::warn!(limit = self.0.hub.config.max_rooms, "a socket is in as many rooms as it may be");
-                }
+                Err(JoinError::NameTooLong) => warn_first!(
+                    warned.is_first_beyond(Limit::RoomName),
+                    limit = hub.config.max_room_name,
+                    "a room was not joined: its name is too long"
+                ),
+                Err(JoinError::TooManyRooms) => warn_first!(
+                    warned.is_first_beyond(Limit::Rooms),
+                    limit = hub.config.max_rooms,
+                    "a socket is in as many rooms as it may be"
+                ),
             }
         }
     }

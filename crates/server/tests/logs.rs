@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sockeye::{Refusal, Server, Socket};
+use sockeye::{Limit, Refusal, Server, Socket};
 use sockeye_testing::{Net, settle};
 use tracing::field::{Field, Visit};
 use tracing::span;
@@ -156,6 +156,41 @@ async fn names_are_short(net: &Net) {
 /// The session ids in handshakes: `0{"sid":"…"`.
 fn session_ids(texts: &[String]) -> impl Iterator<Item = &str> {
     texts.iter().filter_map(|text| text.strip_prefix("0{\"sid\":\"")).filter_map(|rest| rest.split('"').next())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_provokes_failures_does_not_fill_the_log() {
+    let capture = Capture::default();
+    let captured = tracing::subscriber::set_default(capture.clone());
+    let io = Server::builder().max_rooms(1).max_room_name(9).build().unwrap();
+    io.on("number", async |_, _: u32| ());
+    io.on("fails", async |_, ()| Err::<(), _>("on purpose"));
+    io.on("join", async |socket: Socket, room: String| socket.join(room));
+    let net = Net::new(&io);
+    for clients in 1..=2 {
+        let (mut alice, _) = net.join().await;
+        for n in 0..500 {
+            alice.send("42[\"number\",\"none\"]").await;
+            alice.send("42[\"fails\"]").await;
+            alice.send(&format!("42[\"join\",\"{n}\"]")).await;
+            alice.send("42[\"join\",\"longer than nine\"]").await;
+        }
+        alice.close().await;
+        let log = capture.0.lock().unwrap().clone();
+        let count =
+            |level: &str, what: &str| log.lines().filter(|line| line.starts_with(level) && line.contains(what)).count();
+        assert_eq!(count("WARN", "as many rooms as it may be"), clients, "{log}");
+        assert_eq!(count("WARN", "name is too long"), clients, "{log}");
+        let warned = count("WARN", "a handler failed");
+        // Two of a socket may share what remembers them.
+        assert!((clients..=2 * clients).contains(&warned), "{warned}");
+        assert_eq!(warned + count("DEBUG", "a handler failed"), 1_000 * clients);
+        assert_eq!(io.metrics().handler_errors, 1_000 * clients as u64);
+        assert_eq!(io.metrics().limits.get(Limit::RoomName), 500 * clients as u64);
+        assert_eq!(io.metrics().limits.get(Limit::Rooms), 499 * clients as u64);
+    }
+    drop(captured);
+    net.assert_clean().await;
 }
 
 #[tokio::test(start_paused = true)]
