@@ -19,7 +19,7 @@ use crate::time::after;
 
 use super::auth::auth_query;
 use super::delivery::{Delivery, GivenUp};
-use super::early::{Early, MAX_EARLY, MAX_EARLY_BYTES};
+use super::early::Early;
 use super::shifts::Shifts;
 use super::stage::{Stage, Wish};
 
@@ -34,8 +34,7 @@ pub(crate) struct Seat {
     jobs: Jobs,
     listeners: Snapshot<Client>,
     /// Events which came before the answer to CONNECT: those missed, or sent while the server admitted the client.
-    early: Vec<Early>,
-    early_bytes: usize,
+    early: Early,
     /// By which the server recognises the client after a lost connection, and the last event that arrived.
     pid: Option<String>,
     offset: Option<String>,
@@ -54,8 +53,7 @@ impl Seat {
             shifts: Shifts::default(),
             jobs: Jobs::default(),
             listeners,
-            early: Vec::new(),
-            early_bytes: 0,
+            early: Early::default(),
             pid: None,
             offset: None,
             lost: None,
@@ -81,7 +79,7 @@ impl Seat {
 
     /// Waits before the next attempt.
     fn rest(&mut self, attempt: u32, delay: Duration, now: Instant) {
-        self.forget_early();
+        self.early = Early::default();
         self.stage = Stage::Delayed { until: after(now, delay) };
         self.member.set_state(State::Waiting { attempt, delay });
     }
@@ -207,20 +205,15 @@ impl Seat {
         for entry in connect.any() {
             self.dispatch(entry, &began, cx);
         }
-        for early in std::mem::take(&mut self.early) {
+        for early in self.early.take() {
             self.receive(&Received { name: &early.name, args: early.args.as_args(), ack: early.ack }, cx);
         }
-        self.early_bytes = 0;
-    }
-
-    fn forget_early(&mut self) {
-        (self.early, self.early_bytes) = (Vec::new(), 0);
     }
 
     /// An event has arrived. False if so many came before the answer to CONNECT that the connection must end.
     pub(crate) fn receive(&mut self, received: &Received<'_>, cx: &mut Context<'_>) -> bool {
         if !matches!(self.stage, Stage::Joined { .. }) {
-            return self.keep_early(received);
+            return self.early.keep(received);
         }
         // The last argument of a question is the application's: only what asks for nothing is numbered.
         if self.pid.is_some()
@@ -242,16 +235,6 @@ impl Seat {
         if others.is_empty() && listeners.any().is_empty() {
             self.keep_stray(received);
         }
-        true
-    }
-
-    fn keep_early(&mut self, received: &Received<'_>) -> bool {
-        self.early_bytes += received.args.size() + received.name.len();
-        if self.early.len() >= MAX_EARLY || self.early_bytes > MAX_EARLY_BYTES {
-            return false;
-        }
-        let (name, args) = (received.name.into(), received.args.to_owned());
-        self.early.push(Early { name, args, ack: received.ack });
         true
     }
 
@@ -343,7 +326,7 @@ impl Seat {
         if self.is_trying() {
             self.stage = Stage::Waiting;
         }
-        self.forget_early();
+        self.early = Early::default();
         self.member.leave();
         let given_up = self.delivery.disconnected();
         self.note_asked();
