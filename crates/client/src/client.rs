@@ -80,12 +80,15 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`EmitError::Closed`] if the client is disconnected for good, [`EmitError::Full`] by the policy of the queue, or
-    /// when the arguments cannot be encoded or the name is reserved.
+    /// [`EmitError::Closed`] if the client is disconnected for good, [`EmitError::Full`] by the policy of the queue,
+    /// [`EmitError::TooLarge`] beyond what the server takes in one message, or when the arguments cannot be encoded or the
+    /// name is reserved. What the server takes is known while there is a connection. An event that was queued before and
+    /// turns out to be too large is not sent: `on_error` is told, see
+    /// [`HandlerError::is_too_large`](crate::HandlerError::is_too_large).
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
         let (name, limits) = (event.name(), &self.member.limits);
         let item = match limits.retries {
-            None => Item { packet: self.encode(None, name, &args)?, kind: Kind::Plain },
+            None => Item { packet: self.encode(None, name, &args)?, kind: Kind::Plain { event: name.into() } },
             Some(retries) => {
                 let id = self.member.next_ack();
                 let awaiting = Awaiting::Nobody { event: name.into() };
@@ -380,8 +383,8 @@ impl Client {
     }
 
     /// Events that were dropped so far: volatile ones, those for which the queue had no room, those which the server did
-    /// not acknowledge in as many tries as [`retries`](crate::ClientBuilder::retries) says, and those received which nobody
-    /// took.
+    /// not acknowledge in as many tries as [`retries`](crate::ClientBuilder::retries) says, those which turned out to be
+    /// larger than the server takes, and those received which nobody took.
     pub fn dropped(&self) -> u64 {
         let sent = self.member.outbox.lock().dropped();
         sent + self.member.inbox.lock().dropped
@@ -434,7 +437,8 @@ impl Volatile<'_> {
         let packet = with_compress(self.client.encode(None, event.name(), &args)?, self.compress);
         let watchers = &self.client.member.watchers;
         let note = watchers.note(event.name(), &args);
-        if self.client.member.push_volatile(Item { packet, kind: Kind::Plain })? {
+        let kind = Kind::Plain { event: event.name().into() };
+        if self.client.member.push_volatile(Item { packet, kind })? {
             watchers.tell(note.as_ref());
         }
         Ok(())
@@ -462,7 +466,8 @@ impl Compressed<'_> {
     /// As [`Client::emit`].
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
         let packet = with_compress(self.client.encode(None, event.name(), &args)?, self.compress);
-        self.client.send(Item { packet, kind: Kind::Plain }, event.name(), &args)
+        let kind = Kind::Plain { event: event.name().into() };
+        self.client.send(Item { packet, kind }, event.name(), &args)
     }
 }
 

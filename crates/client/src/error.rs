@@ -234,7 +234,7 @@ impl From<sockeye_engine::CloseReason> for DisconnectReason {
 }
 
 /// A handler that failed: it returned an error, its arguments did not fit, or it panicked. Or an event that was given up:
-/// see [`Self::is_unacknowledged`].
+/// see [`Self::is_unacknowledged`] and [`Self::is_too_large`].
 #[derive(Debug, thiserror::Error)]
 #[error("{what} {event:?}: {source}")]
 pub struct HandlerError {
@@ -248,9 +248,12 @@ impl HandlerError {
         Self { what: HANDLER, event, source }
     }
 
-    /// An event was emitted which the server did not acknowledge.
-    pub(crate) fn unacknowledged(event: Box<str>, error: AckError) -> Self {
-        Self { what: GIVEN_UP, event, source: error.into() }
+    /// An event was emitted which is not sent (again).
+    pub(crate) fn given_up(event: Box<str>, error: AckError) -> Self {
+        match error {
+            AckError::Emit(error) => Self { what: NOT_SENT, event, source: error.into() },
+            error => Self { what: GIVEN_UP, event, source: error.into() },
+        }
     }
 
     /// Whether it was no handler that failed, but an event that `emit` sent as often as
@@ -259,7 +262,14 @@ impl HandlerError {
         self.what == GIVEN_UP
     }
 
-    /// The event's name; `connect`, `disconnect` and `connect_error` stand for those handlers.
+    /// Whether it was no handler that failed, but an event that `emit` had queued, and which is larger than the server
+    /// takes: [`EmitError::TooLarge`]. It is not sent; those behind it are.
+    pub fn is_too_large(&self) -> bool {
+        self.what == NOT_SENT
+    }
+
+    /// The event's name; `connect`, `disconnect` and `connect_error` stand for those handlers, `ack` for an answer that was
+    /// too large.
     pub fn event(&self) -> &str {
         &self.event
     }
@@ -273,3 +283,4 @@ impl HandlerError {
 /// What failed.
 const GIVEN_UP: &str = "gave up";
 const HANDLER: &str = "handler of";
+const NOT_SENT: &str = "did not send";

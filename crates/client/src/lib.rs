@@ -58,6 +58,7 @@ mod config;
 mod transport;
 mod state;
 mod queue;
+mod measure;
 mod hooks;
 mod watchers;
 mod link;

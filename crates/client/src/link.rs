@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::{Config, Limits};
 use crate::error::ConnectError;
 use crate::hooks::Hooks;
+use crate::measure::Measure;
 use crate::patience::Patience;
 use crate::queue::{Item, Kind, Queue};
 use crate::state::{Ending, State};
@@ -33,6 +34,8 @@ pub(crate) struct Link {
     awake: AtomicBool,
     /// The transport takes packets at this moment; see `volatile`.
     pub(crate) writable: AtomicBool,
+    /// What the server takes in one piece.
+    pub(crate) measure: Measure,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +62,7 @@ impl Link {
             waker: AtomicWaker::new(),
             awake: AtomicBool::new(false),
             writable: AtomicBool::new(false),
+            measure: Measure::default(),
         }
     }
 
@@ -314,6 +318,7 @@ impl Member {
         if !outbox.is_active {
             return Err(EmitError::Closed);
         }
+        self.link.measure.check(&item.packet)?;
         outbox.queue.push(item, asker, &self.limits)?;
         let joined = outbox.is_joined;
         drop(outbox);
@@ -329,6 +334,7 @@ impl Member {
         if !outbox.is_active {
             return Err(EmitError::Closed);
         }
+        self.link.measure.check(&item.packet)?;
         let is_joined = outbox.is_joined;
         let queue = outbox.once(&self.limits);
         let ready = is_joined && queue.is_empty() && self.link.writable.load(Ordering::Relaxed);
@@ -348,6 +354,7 @@ impl Member {
         if !outbox.is_joined || self.epoch() != epoch {
             return Err(EmitError::Closed);
         }
+        self.link.measure.check(&packet)?;
         outbox.once(&self.limits).push(Item { packet, kind: Kind::Reply }, None, &self.limits)?;
         drop(outbox);
         self.link.ring();

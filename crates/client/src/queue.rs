@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use smol_str::SmolStr;
 use sockeye_protocol::event::{AckError, Asker, EmitError};
 use sockeye_protocol::{AckId, AckTable, Outgoing};
 
@@ -23,8 +24,8 @@ pub(crate) struct Item {
 pub(crate) enum Kind {
     /// An answer is wanted until `deadline`.
     Asking { id: AckId, deadline: Instant },
-    /// Nothing.
-    Plain,
+    /// Nothing. `on_error` is told its name if it turns out to be more than the server takes.
+    Plain { event: SmolStr },
     /// The answer to an event of one connection: later ones would not understand it.
     Reply,
     /// Sent again until it is acknowledged, each time after `timeout`.
@@ -192,7 +193,7 @@ impl Kind {
     fn asking(&self) -> Option<(AckId, Instant)> {
         match self {
             Self::Asking { id, deadline } => Some((*id, *deadline)),
-            Self::Plain | Self::Reply | Self::Retried { .. } => None,
+            Self::Plain { .. } | Self::Reply | Self::Retried { .. } => None,
         }
     }
 }
@@ -212,7 +213,7 @@ mod tests {
 
     fn item(text: &str) -> Item {
         let packet = Outgoing { first: Encoded::text(text), attachments: None };
-        Item { packet, kind: Kind::Plain }
+        Item { packet, kind: Kind::Plain { event: "event".into() } }
     }
 
     fn ask(queue: &mut Queue, id: u64, deadline: Instant) -> Pending {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use futures_channel::oneshot;
 use sockeye_engine::handshake::Open;
-use sockeye_engine::{CloseReason, Message, Revision, Role, Sid};
+use sockeye_engine::{CloseReason, Lane, Message, Revision, Role, Sid};
 use sockeye_protocol::event::Received;
 use sockeye_protocol::{Connection, Event, NamespacePath, Outgoing, Slot};
 
@@ -16,13 +16,13 @@ use super::seat::Seat;
 use super::stage::{Stage, Wish};
 use crate::config::Config;
 use crate::error::{ConnectError, DisconnectReason};
-use crate::link::Member;
+use crate::link::{Link, Member};
 use crate::state::{Ending, State};
 use crate::time::after;
 
 /// The clients of one connection.
 pub(crate) struct Body {
-    config: Arc<Config>,
+    link: Arc<Link>,
     connection: Option<Connection>,
     /// Of the session; ids of clients are made of it in revision 3.
     sid: Option<Sid>,
@@ -31,15 +31,17 @@ pub(crate) struct Body {
     control: VecDeque<Outgoing>,
     /// Whose turn it is to send.
     next: usize,
+    /// Which way packets went at last.
+    lane: Lane,
     /// Why the connection is of no use, if that has turned out.
     useless: Option<ConnectError>,
     now: Instant,
 }
 
 impl Body {
-    pub(crate) fn new(config: Arc<Config>, now: Instant) -> Self {
+    pub(crate) fn new(link: Arc<Link>, now: Instant) -> Self {
         let (seats, control) = (Vec::new(), VecDeque::new());
-        Self { config, connection: None, sid: None, seats, control, next: 0, useless: None, now }
+        Self { link, connection: None, sid: None, seats, control, next: 0, lane: Lane::Polling, useless: None, now }
     }
 
     /// A client wants to be connected.
@@ -64,7 +66,7 @@ impl Body {
     /// Asks for the namespace of one client, if there is an open connection.
     fn begin(&mut self, at: usize, now: Instant) {
         let (Some(connection), Some(seat)) = (&mut self.connection, self.seats.get_mut(at)) else { return };
-        let deadline = after(now, self.config.connect_timeout);
+        let deadline = after(now, self.link.config.connect_timeout);
         let wish = seat.begin(connection, deadline);
         self.grant(at, wish, now);
     }
@@ -95,7 +97,7 @@ impl Body {
         if !seat.is_active() {
             return;
         }
-        self.control.extend(seat.last_words(now));
+        self.control.extend(seat.last_words(self.lane, now));
         let farewell = seat.slot().and_then(|slot| self.connection.as_mut()?.disconnect(slot, now));
         self.control.extend(farewell);
         seat.lose(DisconnectReason::ClientDisconnect);
@@ -105,6 +107,8 @@ impl Body {
     /// The connection is gone. Clients which have not ended wait for the next one.
     pub(crate) fn lose(&mut self, reason: DisconnectReason) {
         self.connection = None;
+        // The next one may take more, or less.
+        self.link.measure.set(None);
         self.control.clear();
         self.useless = None;
         for seat in &mut self.seats {
@@ -257,7 +261,8 @@ enum Handled {
 
 impl Upper for Body {
     fn opened(&mut self, open: &Open, now: Instant) {
-        let Config { revision, parser, protocol, .. } = &*self.config;
+        let Config { revision, parser, protocol, .. } = &*self.link.config;
+        self.link.measure.set(open.max_payload);
         self.sid = Some(open.sid.clone());
         self.connection = Some(Connection::new(Role::Client, *revision, parser.clone(), Arc::clone(protocol), now));
         for at in 0..self.seats.len() {
@@ -313,7 +318,8 @@ impl Upper for Body {
         self.seats.iter().any(Seat::is_congested)
     }
 
-    fn next_packet(&mut self) -> Option<Outgoing> {
+    fn next_packet(&mut self, lane: Lane) -> Option<Outgoing> {
+        self.lane = lane;
         if let Some(packet) = self.control.pop_front() {
             return Some(packet);
         }
@@ -321,7 +327,7 @@ impl Upper for Body {
         let count = self.seats.len();
         for _ in 0..count {
             self.next = (self.next + 1) % count;
-            if let Some(packet) = self.seats.get_mut(self.next).and_then(|seat| seat.next_packet(self.now)) {
+            if let Some(packet) = self.seats.get_mut(self.next).and_then(|seat| seat.next_packet(lane, self.now)) {
                 return Some(packet);
             }
         }

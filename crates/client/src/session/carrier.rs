@@ -27,8 +27,8 @@ pub(crate) trait Upper {
     fn received(&mut self, message: Message<'_>, now: Instant, cx: &mut Context<'_>) -> Result<(), CloseReason>;
     /// Whether handlers are so far behind that no more should be read.
     fn is_congested(&self) -> bool;
-    /// The next packet to send.
-    fn next_packet(&mut self) -> Option<sockeye_protocol::Outgoing>;
+    /// The next packet to send on `lane`.
+    fn next_packet(&mut self, lane: Lane) -> Option<sockeye_protocol::Outgoing>;
 }
 
 /// A session and what it runs on.
@@ -338,7 +338,7 @@ impl Carrier {
                 pull(&mut self.session, Lane::Polling, upper);
             }
             let Some(size) = self.session.peek_transmit(Lane::Polling) else { break };
-            // What is too large for the server in one piece is its to refuse.
+            // What is too large in one piece, other than CONNECT, does not come here; that is the server's to refuse.
             bytes += 1 + size;
             if !packets.is_empty() && bytes > self.max_post {
                 break;
@@ -464,7 +464,7 @@ fn pull(session: &mut Session, lane: Lane, upper: &mut impl Upper) -> bool {
     if session.data_lane() != Some(lane) {
         return false;
     }
-    let Some(packet) = upper.next_packet() else { return false };
+    let Some(packet) = upper.next_packet(lane) else { return false };
     packet.messages().cloned().for_each(|message| session.send(message));
     true
 }

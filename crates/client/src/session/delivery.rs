@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sockeye_protocol::event::{AckError, Asker};
+use sockeye_protocol::event::{AckError, Asker, EmitError};
 use sockeye_protocol::{AckId, AckTable, Args, Outgoing};
 
-use crate::queue::Awaiting;
+use crate::queue::{Awaiting, Kind};
 use crate::time::after;
 
 /// What was sent and waits for an answer.
@@ -29,11 +29,32 @@ struct Guaranteed {
     due: Option<Instant>,
 }
 
-/// An event which the server did not acknowledge, and why it is not sent again.
+/// An event which was emitted, and why it is not sent (again): the server did not acknowledge it, or takes nothing as large.
 #[derive(Debug)]
 pub(crate) struct GivenUp {
     pub(crate) event: Box<str>,
     pub(crate) error: AckError,
+}
+
+impl GivenUp {
+    /// What the server would not take: who waits for an answer is told; else the event.
+    pub(crate) fn refused(kind: Kind, asker: Option<Asker>, error: EmitError) -> Option<Self> {
+        let (event, asker) = match kind {
+            Kind::Asking { .. } => (None, asker),
+            Kind::Plain { event } => (Some(event.as_str().into()), None),
+            Kind::Reply => (Some("ack".into()), None),
+            Kind::Retried { awaiting: Awaiting::Asker(asker), .. } => (None, Some(asker)),
+            Kind::Retried { awaiting: Awaiting::Nobody { event }, .. } => (Some(event), None),
+        };
+        let error = AckError::Emit(error);
+        match asker {
+            Some(asker) => {
+                asker.fail(error);
+                None
+            }
+            None => event.map(|event| Self { event, error }),
+        }
+    }
 }
 
 impl Delivery {
@@ -111,7 +132,8 @@ impl Delivery {
         given_up.or_else(|| self.give_up(AckError::Disconnected))
     }
 
-    fn give_up(&mut self, error: AckError) -> Option<GivenUp> {
+    /// The event which must be acknowledged is not sent again. The event, if it was emitted.
+    pub(crate) fn give_up(&mut self, error: AckError) -> Option<GivenUp> {
         match self.guaranteed.take()?.awaiting {
             Awaiting::Asker(asker) => {
                 asker.fail(error);

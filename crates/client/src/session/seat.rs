@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
-use sockeye_engine::Revision;
+use sockeye_engine::{Lane, Revision};
 use sockeye_protocol::event::{Asker, Entry, Received, Snapshot};
 use sockeye_protocol::{AckId, Args, Connection, Outgoing, Slot};
 
 use crate::error::{BoxError, ConfigError, ConnectError, DisconnectReason, HandlerError};
 use crate::hooks::{Auth, Jobs, poll_contained};
 use crate::link::{Client, Member, Stray};
+use crate::measure::Measure;
 use crate::queue::{Item, Kind};
 use crate::state::{Ending, State};
 use crate::time::after;
@@ -283,21 +284,31 @@ impl Seat {
         self.member.outbox.lock().queue.note_asked(self.delivery.asked());
     }
 
-    /// The next packet to send, if the client is in its namespace.
-    pub(crate) fn next_packet(&mut self, now: Instant) -> Option<Outgoing> {
+    /// The next packet to send on `lane`, if the client is in its namespace. What the server would not take is left out,
+    /// one in a turn: whoever is told may emit again.
+    pub(crate) fn next_packet(&mut self, lane: Lane, now: Instant) -> Option<Outgoing> {
         if !self.is_joined() {
             return None;
         }
         if let Some(packet) = self.delivery.again(now) {
-            return Some(packet);
+            let Err(error) = self.measure().check_on(lane, &packet) else { return Some(packet) };
+            let given_up = self.delivery.give_up(error.into());
+            self.tell_given_up(given_up);
+            return None;
         }
         let (item, asker) = self.member.outbox.lock().pop(self.delivery.is_waiting())?;
         self.member.room.notify_waiters();
-        Some(self.sent(item, asker, now))
+        self.sent(lane, item, asker, now)
     }
 
-    fn sent(&mut self, item: Item, asker: Option<Asker>, now: Instant) -> Outgoing {
+    /// Takes leave of a packet. `None` if the server would not take it: then it is told here.
+    fn sent(&mut self, lane: Lane, item: Item, asker: Option<Asker>, now: Instant) -> Option<Outgoing> {
         let Item { packet, kind } = item;
+        if let Err(error) = self.measure().check_on(lane, &packet) {
+            self.tell_given_up(GivenUp::refused(kind, asker, error));
+            self.note_asked();
+            return None;
+        }
         match (kind, asker) {
             (Kind::Asking { id, deadline }, Some(asker)) => self.delivery.wait_for(id, deadline, asker),
             (Kind::Retried { id, timeout, awaiting }, _) => {
@@ -306,16 +317,20 @@ impl Seat {
             }
             _ => {}
         }
-        packet
+        Some(packet)
+    }
+
+    fn measure(&self) -> &Measure {
+        &self.member.link.measure
     }
 
     /// What the client still wanted to say when it was told to leave.
-    pub(crate) fn last_words(&mut self, now: Instant) -> Vec<Outgoing> {
+    pub(crate) fn last_words(&mut self, lane: Lane, now: Instant) -> Vec<Outgoing> {
         let mut words = Vec::new();
         while matches!(self.stage, Stage::Joined { .. }) {
             let popped = self.member.outbox.lock().pop(false);
             let Some((item, asker)) = popped else { break };
-            words.push(self.sent(item, asker, now));
+            words.extend(self.sent(lane, item, asker, now));
         }
         words
     }
@@ -401,11 +416,11 @@ impl Seat {
         self.member.outbox.lock().queue.expire(now);
     }
 
-    /// An event was emitted which is not sent any more, though the server did not acknowledge it.
+    /// An event was emitted which is not sent, or not any more.
     fn tell_given_up(&self, given_up: Option<GivenUp>) {
         if let Some(GivenUp { event, error }) = given_up {
             self.member.outbox.lock().queue.count_dropped();
-            self.report(HandlerError::unacknowledged(event, error));
+            self.report(HandlerError::given_up(event, error));
         }
     }
 

@@ -71,7 +71,7 @@ struct Task {
 
 /// Starts the task of a connection, which has been given its first command.
 pub(crate) fn start(link: Arc<Link>, runtime: &Handle) {
-    let body = Body::new(Arc::clone(&link.config), now());
+    let body = Body::new(Arc::clone(&link), now());
     runtime.spawn(Task {
         link,
         body,

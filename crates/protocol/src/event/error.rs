@@ -21,6 +21,14 @@ pub enum EmitError {
     /// The name is kept by the protocol.
     #[error("the event name is reserved by the protocol")]
     Reserved,
+    /// A message of the packet is longer than the peer takes: it would end the connection.
+    #[error("a message of {bytes} bytes is more than the {max_bytes} that the server takes")]
+    TooLarge {
+        /// Length of the message.
+        bytes: usize,
+        /// What the peer takes.
+        max_bytes: usize,
+    },
 }
 
 impl EmitError {
