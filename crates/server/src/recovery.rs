@@ -18,7 +18,7 @@ use smol_str::{SmolStr, format_smolstr};
 use sockeye_protocol::Outgoing;
 
 use crate::adapter::Selection;
-use crate::stays::Stays;
+use crate::stays::{ByRoom, Stays};
 
 /// Options of connection state recovery; see [`ServerBuilder::recovery`](crate::ServerBuilder::recovery).
 ///
@@ -251,7 +251,7 @@ impl<T> State<T> {
     pub(crate) fn can_return(&mut self, claim: &Claim, now: Instant, options: &Recovery) -> bool {
         self.prune(now, options);
         let session = self.away.get(&claim.pid).map(|(_, session)| session);
-        session.is_some_and(|session| self.missed(session, claim.offset.as_deref()).is_some())
+        session.is_some_and(|session| self.first_missed(session, claim.offset.as_deref()).is_some())
     }
 
     /// A socket is there no more; the rooms it was in.
@@ -276,6 +276,16 @@ impl<T> State<T> {
     /// What the session has missed, in order; `None` if some of it may be gone. The number is that of the first event
     /// the client has not seen.
     pub(crate) fn missed(&self, session: &Session, offset: Option<&str>) -> Option<(u64, Vec<Outgoing>)> {
+        let from = self.first_missed(session, offset)?;
+        let skip = usize::try_from(from - self.first).ok()?;
+        let rooms = session.stays.by_room();
+        let kept = (from..).zip(self.events.iter().skip(skip));
+        let missed = kept.filter(|(number, kept)| session.is_meant(&rooms, &kept.aim, *number));
+        Some((from, missed.map(|(_, kept)| kept.packet.clone()).collect()))
+    }
+
+    /// The number of the first event that the client has not seen; `None` if some of what it has missed may be gone.
+    fn first_missed(&self, session: &Session, offset: Option<&str>) -> Option<u64> {
         // Without an offset of this log the client has seen nothing that carried one.
         let seen = offset.and_then(|offset| self.number(offset)).map_or(session.start, |number| number + 1);
         let from = seen.max(session.start);
@@ -284,25 +294,20 @@ impl<T> State<T> {
         if from < self.first || from < session.stays.known_from() {
             return None;
         }
-        let skip = usize::try_from(from - self.first).ok()?;
-        let kept = (from..).zip(self.events.iter().skip(skip));
-        let missed = kept.filter(|(number, kept)| session.is_meant(&kept.aim, *number));
-        Some((from, missed.map(|(_, kept)| kept.packet.clone()).collect()))
+        Some(from)
     }
 }
 
 impl Session {
-    fn was_in(&self, room: &SmolStr, number: u64) -> bool {
-        *room == self.id || self.stays.was_in(room, number)
-    }
-
-    fn is_meant(&self, aim: &Aim, number: u64) -> bool {
+    /// Whether an event was meant for it; `rooms` are those of `stays`.
+    fn is_meant(&self, rooms: &ByRoom<'_>, aim: &Aim, number: u64) -> bool {
         let selection = match aim {
             Aim::Many(selection) => selection,
             Aim::One(id) => return *id == self.id,
         };
-        let included = selection.rooms.is_empty() || selection.rooms.iter().any(|room| self.was_in(room, number));
-        included && !selection.except.iter().any(|room| self.was_in(room, number))
+        let was_in = |room: &SmolStr| *room == self.id || rooms.was_in(room, number);
+        let included = selection.rooms.is_empty() || selection.rooms.iter().any(was_in);
+        included && !selection.except.iter().any(was_in)
     }
 }
 
@@ -409,6 +414,34 @@ mod tests {
         assert!(state.claim("b", now, &options).is_none(), "twice");
         assert!(state.claim("c", now + Duration::from_secs(11), &options).is_none(), "too late");
         assert!(state.away.is_empty() && state.leaving.is_empty());
+    }
+
+    /// The log is locked meanwhile, and with it every broadcast of the namespace. Relative, for machines of any speed:
+    /// with a look at each room it is some hundred times.
+    #[test]
+    fn a_client_of_many_rooms_that_comes_back_does_not_hold_up_the_namespace() {
+        let options = Recovery::default();
+        let mut state: State<()> = Log::new(options.clone(), "e".into()).state.into_inner();
+        let (few, now) = (session("p", &state), Instant::now());
+        let mut many = few.clone();
+        for n in 0..1_022 {
+            many.stays.join(format_smolstr!("a room with a name as long as any other {n:04}"), state.next());
+        }
+        let elsewhere = "a room with a name as long as any other in which nobody is";
+        for _ in 0..20_000 {
+            state.append(packet("x"), to(&[&elsewhere[..44]]), now, &options);
+        }
+        state.append(packet("y"), to(&["red"]), now, &options);
+        let time = |session: &Session| {
+            let one = |_| {
+                let began = Instant::now();
+                assert_eq!(texts(&state.missed(session, None).unwrap().1), ["4y"]);
+                began.elapsed()
+            };
+            (0..5).map(one).min().unwrap()
+        };
+        let (few, many) = (time(&few), time(&many));
+        assert!(many < few * 20, "{many:?} for a thousand rooms, {few:?} for one");
     }
 
     #[test]

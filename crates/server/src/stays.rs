@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use hashbrown::HashMap;
 use smol_str::SmolStr;
 
 /// Rooms left that are remembered for each socket. Who has left more of them since the last event it has seen is not
@@ -55,10 +56,14 @@ impl Stays {
         self.known_from
     }
 
-    /// Whether the socket was in a room when the event of this number was sent.
-    pub(crate) fn was_in(&self, room: &str, number: u64) -> bool {
-        let lately = self.left.iter().rev().take_while(|stay| number < stay.until);
-        self.here.iter().chain(lately).any(|stay| stay.from <= number && stay.room == room)
+    /// The same by rooms, for questions about many events.
+    pub(crate) fn by_room(&self) -> ByRoom<'_> {
+        let here = self.here.iter().map(|stay| (&*stay.room, stay.from)).collect();
+        let mut left = HashMap::<_, Vec<_>>::new();
+        for stay in &self.left {
+            left.entry(&*stay.room).or_default().push((stay.from, stay.until));
+        }
+        ByRoom { here, left }
     }
 
     /// The rooms it is in.
@@ -67,12 +72,58 @@ impl Stays {
     }
 }
 
+/// The times of a socket in its rooms, each room found at once: thousands of events are asked about while the log is
+/// locked, and a client may be in a thousand rooms.
+#[derive(Debug)]
+pub(crate) struct ByRoom<'a> {
+    /// Since when.
+    here: HashMap<&'a str, u64>,
+    /// From when until when; one after the other.
+    left: HashMap<&'a str, Vec<(u64, u64)>>,
+}
+
+impl ByRoom<'_> {
+    /// Whether the socket was in a room when the event of this number was sent.
+    pub(crate) fn was_in(&self, room: &str, number: u64) -> bool {
+        if self.here.get(room).is_some_and(|from| *from <= number) {
+            return true;
+        }
+        let Some(stays) = self.left.get(room) else { return false };
+        let at = stays.partition_point(|(_, until)| *until <= number);
+        stays.get(at).is_some_and(|(from, _)| *from <= number)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn numbers(stays: &Stays, room: &str) -> Vec<u64> {
-        (0..10).filter(|&number| stays.was_in(room, number)).collect()
+        let rooms = stays.by_room();
+        (0..10).filter(|&number| rooms.was_in(room, number)).collect()
+    }
+
+    /// Against a look at every stay.
+    #[test]
+    fn any_order_of_joins_and_leaves_is_known_by_room() {
+        let (mut stays, mut dice) = (Stays::default(), 1_u32);
+        for number in 0..2_000_u64 {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let room = ["red", "green", "blue"][dice as usize / 4096 % 3];
+            if stays.rooms().any(|here| here == room) {
+                stays.leave(room, 0, number);
+            } else {
+                stays.join(room.into(), number);
+            }
+            let rooms = stays.by_room();
+            for room in ["red", "green", "blue", "none"] {
+                for asked in (stays.known_from()..=number + 1).step_by(3) {
+                    let mut all = stays.here.iter().chain(&stays.left);
+                    let was_in = all.any(|stay| stay.room == room && stay.from <= asked && asked < stay.until);
+                    assert_eq!(rooms.was_in(room, asked), was_in, "{room} at {asked}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -97,7 +148,7 @@ mod tests {
         }
         assert_eq!((stays.here.len(), stays.left.len()), (0, MAX_LEFT));
         assert_eq!(stays.known_from(), 10_000 - MAX_LEFT as u64, "where it was before is not guessed");
-        assert!(stays.was_in("red", stays.known_from()));
+        assert!(stays.by_room().was_in("red", stays.known_from()));
     }
 
     #[test]
