@@ -2,16 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use sockeye::{ConfigError, Server};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::cli::ServeOptions;
 use crate::probes::{self, Readiness};
 use crate::signal::StopSignal;
-use crate::site::Site;
+use crate::site::{self, Site};
 use crate::webtransport::{self, Listening};
 use crate::{app, assets, terminal};
 
@@ -98,17 +100,22 @@ async fn wait_and_close(
     readiness.end();
     let close = async {
         tokio::time::sleep(options.drain).await;
+        let deadline = after(options.grace);
         io.close(options.grace).await;
         // Who polls needs its connection until its session is over.
-        for site in sites {
-            site.stop().await;
-        }
+        site::stop_all(sites, deadline).await;
     };
     tokio::select! {
         () = close => {}
         _ = signal.next() => warn!("stopped before all clients were told"),
     }
     info!("stopped");
+}
+
+/// A moment from now; a grace may be longer than clocks go.
+fn after(time: Duration) -> Instant {
+    const LONGEST: Duration = Duration::from_hours(24 * 365);
+    Instant::now() + time.min(LONGEST)
 }
 
 /// Sixteen letters and digits that are easy to read aloud: 80 random bits.

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 use tracing::{debug, warn};
 
@@ -38,12 +39,23 @@ impl Site {
         Self { stop, task: tokio::spawn(accept(listener, routes, heads, stopped)) }
     }
 
-    /// Accepts no more connections, ends those which wait for requests, and lets requests be answered for a second.
-    pub(crate) async fn stop(self) {
-        self.stop.send_replace(true);
-        if let Err(error) = self.task.await {
-            warn!(%error, "the HTTP server did not end in order");
+    async fn ended(self, deadline: Instant) {
+        match timeout_at(deadline, self.task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "the HTTP server did not end in order"),
+            Err(_) => warn!("some HTTP requests were cut off"),
         }
+    }
+}
+
+/// Lets all sites accept no more connections, ends those which wait for requests, and lets requests be answered for a
+/// second, but not beyond the deadline.
+pub(crate) async fn stop_all(sites: Vec<Site>, deadline: Instant) {
+    for site in &sites {
+        site.stop.send_replace(true);
+    }
+    for site in sites {
+        site.ended(deadline).await;
     }
 }
 
@@ -120,11 +132,9 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-    use tokio::time::Instant;
-
-    use super::*;
 
     /// A connection, and how to stop the site.
     fn open() -> (DuplexStream, watch::Sender<bool>) {
@@ -154,6 +164,25 @@ mod tests {
             let (mut stream, _stop) = open();
             stream.write_all(beginning.as_bytes()).await.unwrap();
             assert_eq!(rest(&mut stream).await.1, 30, "{beginning:?}");
+        }
+    }
+
+    /// A site with requests that do not end.
+    fn stuck() -> Site {
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            super::stop(&mut stopped).await;
+            tokio::time::sleep(LAST_ANSWERS).await;
+        });
+        Site { stop, task }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sites_with_requests_that_do_not_end_do_not_outlive_the_grace() {
+        for (left, takes) in [(0, 0), (300, 300), (5_000, 1_000)] {
+            let began = Instant::now();
+            stop_all(vec![stuck(), stuck(), stuck()], began + Duration::from_millis(left)).await;
+            assert_eq!(began.elapsed().as_millis(), takes, "{left} ms were left");
         }
     }
 
