@@ -25,6 +25,7 @@ pub(crate) fn max_files() -> Option<u64> {
 }
 
 /// When this was first asked, which `main` does at once: seconds of Unix time.
+#[expect(clippy::disallowed_methods, reason = "a figure of Prometheus in Unix time, read once")]
 pub(crate) fn started() -> Option<u64> {
     static STARTED: OnceLock<Option<u64>> = OnceLock::new();
     *STARTED.get_or_init(|| SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs()))

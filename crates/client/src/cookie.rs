@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn the_application_comes_first() {
         let mut jar = Jar::default();
-        jar.set("b=2", SystemTime::now());
-        assert_eq!(jar.header(Some("a=1"), SystemTime::now()).unwrap(), "a=1; b=2");
+        jar.set("b=2", SystemTime::UNIX_EPOCH);
+        assert_eq!(jar.header(Some("a=1"), SystemTime::UNIX_EPOCH).unwrap(), "a=1; b=2");
     }
 }

@@ -1,10 +1,16 @@
 //! The clock, and arithmetic of time which cannot overflow.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The time by the runtime's clock, which tests can move.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// The time of day, which jumps when the clock is set: for dates that a server has written, and nothing else.
+#[expect(clippy::disallowed_methods, reason = "dates of HTTP are times of day")]
+pub(crate) fn date() -> SystemTime {
+    SystemTime::now()
 }
 
 /// `now + wait`, where a wait too long for the clock means a century.

@@ -28,6 +28,7 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
+    #[expect(clippy::disallowed_methods, reason = "applications are told when a client came; nothing here goes by it")]
     pub(crate) fn new(uri: &http::Uri, headers: &http::HeaderMap, address: Option<SocketAddr>, secure: bool) -> Self {
         let mut text = uri.path_and_query().map_or("/", |both| both.as_str()).to_owned();
         let uri = u32::try_from(text.len()).unwrap_or(u32::MAX);

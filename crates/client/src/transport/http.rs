@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header};
@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use super::site::Site;
 use crate::dial::{BoxFuture, BoxIo};
 use crate::error::ConnectError;
+use crate::time::date;
 
 /// What the server answered.
 #[derive(Debug)]
@@ -201,7 +202,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 pub(crate) fn parse_retry_after(value: &str) -> Option<Duration> {
     let wait = match value.trim().parse() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(value.trim()).ok()?.duration_since(SystemTime::now()).ok()?,
+        Err(_) => httpdate::parse_http_date(value.trim()).ok()?.duration_since(date()).ok()?,
     };
     Some(wait.min(MAX_RETRY_AFTER))
 }

@@ -1,7 +1,6 @@
 //! What all requests of one attempt to connect share.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use sockeye_engine::Revision;
@@ -11,6 +10,7 @@ use crate::config::{Config, Transport, check_header};
 use crate::cookie::Jar;
 use crate::error::ConnectError;
 use crate::random;
+use crate::time::date;
 
 /// The options, and the cookies so far.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Site {
         let headers = &self.headers;
         let mut all: Vec<_> = headers.iter().filter(|(name, _)| !is_cookie(name)).cloned().collect();
         let own = headers.iter().find(|(name, _)| is_cookie(name)).map(|(_, value)| value.as_str());
-        if let Some(cookies) = self.cookies.lock().header(own, SystemTime::now()) {
+        if let Some(cookies) = self.cookies.lock().header(own, date()) {
             all.push(("cookie".to_owned(), cookies));
         }
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
@@ -79,7 +79,7 @@ impl Site {
     /// Takes the value of a `Set-Cookie` header.
     pub(crate) fn set_cookie(&self, value: &[u8]) {
         if let Ok(value) = std::str::from_utf8(value) {
-            self.cookies.lock().set(value, SystemTime::now());
+            self.cookies.lock().set(value, date());
         }
     }
 }
