@@ -85,6 +85,7 @@ pub(crate) async fn waves(words: &[String]) -> Result<(), BoxError> {
 
 impl Run {
     fn new(options: &Options, clients: u64) -> Result<Self, BoxError> {
+        #[expect(clippy::disallowed_methods, reason = "a seed, not a time")]
         let fresh = std::time::UNIX_EPOCH.elapsed()?.as_secs();
         let (seed, clients) = (options.get("seed", fresh)?, options.get("clients", clients)?);
         println!("seed {seed}");
