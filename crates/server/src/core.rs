@@ -131,6 +131,11 @@ impl Core {
         *self.phase.borrow() == Phase::Open
     }
 
+    /// Whether nobody needs a connection any more.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.phase.borrow() >= Phase::Stopping
+    }
+
     pub(crate) fn closing(&self) -> Closing {
         Closing(self.phase.subscribe())
     }

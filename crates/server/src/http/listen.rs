@@ -1,31 +1,30 @@
 //! An accept loop of our own, for those who need no framework.
 
+#[cfg(feature = "http2")]
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use bytes::Bytes;
 #[cfg(feature = "http2")]
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
+use hyper::{server::conn::http2, service::service_fn};
+#[cfg(feature = "http2")]
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
 
-use super::response::respond;
-use super::route::{PeerAddr, Secured};
-use super::{Body, SocketService};
+use super::http1::{Speaker, converse};
+#[cfg(feature = "http2")]
+use super::service::answer;
 use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
-use crate::transport::io::{Io, Stream};
-use crate::transport::paced::Paced;
+use crate::transport::io::Io;
+#[cfg(feature = "http2")]
+use crate::transport::{io::Stream, paced::Paced};
 
 /// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -145,29 +144,24 @@ impl Connection {
     pub(crate) async fn serve(self) {
         let Some(this) = self.announced().await else { return };
         let closing = this.core.closing();
-        this.serve_http1(bytes::Bytes::new(), closing).await;
+        this.serve_http1(Bytes::new(), closing).await;
     }
 
     /// HTTP/1.1; `begun` are bytes that were read already.
-    pub(crate) async fn serve_http1(self, begun: bytes::Bytes, closing: Closing) {
+    pub(crate) async fn serve_http1(self, begun: Bytes, closing: Closing) {
         let Self { core, io, address, secured, hold: _hold } = self;
-        let (max_head, limit) = (core.config.max_head, core.config.request_timeout);
-        let service = service_fn(move |request| answer(Arc::clone(&core), request, address, secured));
-        let http = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limit)
-            .max_buf_size(max_head)
-            .serve_connection(TokioIo::new(Paced::new(Stream::new(io, begun), limit)), service)
-            .with_upgrades();
-        run(std::pin::pin!(http), closing, http1::UpgradeableConnection::graceful_shutdown).await;
+        converse(&core, io, begun, Speaker { address, secured }, closing).await;
     }
 
     /// HTTP/2, with bounds on what a client can make the server keep.
     #[cfg(feature = "http2")]
-    pub(crate) async fn serve_http2(self, begun: bytes::Bytes, closing: Closing) {
+    pub(crate) async fn serve_http2(self, begun: Bytes, mut closing: Closing) {
         let Self { core, io, address, secured, hold: _hold } = self;
         let (max_head, limit) = (core.config.max_head, core.config.request_timeout);
-        let service = service_fn(move |request| answer(Arc::clone(&core), request, address, secured));
+        let service = service_fn(move |request| {
+            let answer = answer(Arc::clone(&core), request, address, secured);
+            async { Ok::<_, Infallible>(answer.await) }
+        });
         let http = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
             .timer(TokioTimer::new())
             // Two requests at a time for each session; pages of one browser share a connection.
@@ -181,25 +175,18 @@ impl Connection {
             .keep_alive_interval(limit)
             .keep_alive_timeout(limit)
             .serve_connection(TokioIo::new(Paced::new(Stream::new(io, begun), limit)), service);
-        run(std::pin::pin!(http), closing, http2::Connection::graceful_shutdown).await;
-    }
-}
-
-/// Runs a connection to its end, which `finish` brings about when the server is closed.
-async fn run<C>(mut http: Pin<&mut C>, mut closing: Closing, finish: impl Fn(Pin<&mut C>))
-where
-    C: Future<Output = hyper::Result<()>>,
-{
-    let result = tokio::select! {
-        result = &mut http => result,
-        () = closing.wait() => {
-            // Requests which are being answered are answered; none follows.
-            finish(http.as_mut());
-            http.await
+        let mut http = std::pin::pin!(http);
+        let result = tokio::select! {
+            result = &mut http => result,
+            () = closing.wait() => {
+                // Requests which are being answered are answered; none follows.
+                http.as_mut().graceful_shutdown();
+                http.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "an HTTP connection ended");
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "an HTTP connection ended");
     }
 }
 
@@ -220,22 +207,4 @@ async fn announced(core: &Core, stream: &mut Box<dyn Io>, peer: Option<SocketAdd
             Preface::Invalid => return Err(io::ErrorKind::InvalidData.into()),
         }
     }
-}
-
-async fn answer(
-    core: Arc<Core>,
-    mut request: Request<Incoming>,
-    address: Option<SocketAddr>,
-    secured: bool,
-) -> Result<Response<Body>, Infallible> {
-    if !core.config.answers(request.uri().path()) {
-        return Ok(respond(StatusCode::NOT_FOUND, "text/plain", "Not found"));
-    }
-    if let Some(address) = address {
-        request.extensions_mut().insert(PeerAddr(address));
-    }
-    if secured {
-        request.extensions_mut().insert(Secured);
-    }
-    Ok(SocketService::new(core).answer(request).await)
 }

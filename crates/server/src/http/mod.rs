@@ -6,11 +6,13 @@ pub(crate) mod denial;
 mod jsonp;
 pub(crate) mod route;
 mod polling;
+mod handover;
 mod upgrade;
 pub(crate) mod open;
 mod client_file;
 mod service;
 mod layer;
+mod http1;
 #[cfg(feature = "http2")]
 mod preface;
 pub(crate) mod listen;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,8 +13,8 @@ use tower_service::Service;
 
 use super::denial::Denial;
 use super::open::{note_denial, open, request_peer};
-use super::response::empty;
-use super::route::{PeerAddr, Route, route};
+use super::response::{empty, respond};
+use super::route::{PeerAddr, Route, Secured, route};
 use super::{Body, client_file, polling, upgrade};
 use crate::core::Core;
 
@@ -88,6 +89,28 @@ impl SocketService {
         let wants_stream = parts.headers.contains_key(http::header::UPGRADE);
         if wants_stream { denial.upgrade_response() } else { denial.response() }
     }
+}
+
+/// The response of the own accept loop.
+pub(crate) async fn answer<B>(
+    core: Arc<Core>,
+    mut request: Request<B>,
+    address: Option<SocketAddr>,
+    secured: bool,
+) -> Response<Body>
+where
+    B: http_body::Body,
+{
+    if !core.config.answers(request.uri().path()) {
+        return respond(StatusCode::NOT_FOUND, "text/plain", "Not found");
+    }
+    if let Some(address) = address {
+        request.extensions_mut().insert(PeerAddr(address));
+    }
+    if secured {
+        request.extensions_mut().insert(Secured);
+    }
+    SocketService::new(core).answer(request).await
 }
 
 impl<B> Service<Request<B>> for SocketService

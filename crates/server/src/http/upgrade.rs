@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_channel::oneshot;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderName, HeaderValue, Response, StatusCode, request};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 
 use super::Body;
 use super::denial::{Code, Denial};
+use super::handover::Handover;
 use super::response::{closing, empty, respond};
 use super::route::enter;
 use crate::compression::Deflate;
@@ -33,20 +35,20 @@ pub(crate) fn open_stream(
     parts: &mut request::Parts,
     link: Arc<Link>,
 ) -> Result<Response<Body>, Denial> {
-    let Switched { response, upgraded, params } = match switch(parts, &core.config) {
+    let Switched { response, coming, params } = match switch(parts, &core.config) {
         Ok(switched) => switched,
         Err(refusal) => return Ok(refusal),
     };
     enter(core, &link)?;
     let core = Arc::clone(core);
     tokio::spawn(async move {
-        match upgraded.await {
-            Ok(upgraded) => {
-                let socket = websocket(upgraded, &link, params);
+        match coming.stream().await {
+            Some(stream) => {
+                let socket = websocket(stream, &link, params);
                 let now = tokio::time::Instant::now().into_std();
                 Task::streaming(Arc::clone(&core), link, socket, now).spawn();
             }
-            Err(_) => {
+            None => {
                 core.table.remove(&link);
             }
         }
@@ -56,7 +58,7 @@ pub(crate) fn open_stream(
 
 /// Lets a polling session go over to a WebSocket.
 pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<Body> {
-    let Switched { response, upgraded, params } = match switch(parts, &link.config) {
+    let Switched { response, coming, params } = match switch(parts, &link.config) {
         Ok(switched) => switched,
         Err(refusal) => {
             link.set_carrier(Carrier::Polling);
@@ -64,9 +66,9 @@ pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<B
         }
     };
     tokio::spawn(async move {
-        let request = match upgraded.await {
-            Ok(upgraded) => Request::Upgrade(Box::new(websocket(upgraded, &link, params))),
-            Err(_) => Request::UpgradeGone,
+        let request = match coming.stream().await {
+            Some(stream) => Request::Upgrade(Box::new(websocket(stream, &link, params))),
+            None => Request::UpgradeGone,
         };
         // If the session has ended meanwhile, the stream is dropped here and thereby closed.
         drop(link.request(request));
@@ -76,20 +78,20 @@ pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<B
 
 /// Opens a WebSocket for a session that has one already, only to close it: as the official server does.
 pub(crate) fn surplus(link: &Arc<Link>, parts: &mut request::Parts) -> Response<Body> {
-    let Switched { response, upgraded, .. } = match switch(parts, &link.config) {
+    let Switched { response, coming, .. } = match switch(parts, &link.config) {
         Ok(switched) => switched,
         Err(refusal) => return refusal,
     };
     let link = Arc::clone(link);
     tokio::spawn(async move {
-        if let Ok(upgraded) = upgraded.await {
-            websocket(upgraded, &link, None).close(None, ()).await;
+        if let Some(stream) = coming.stream().await {
+            websocket(stream, &link, None).close(None, ()).await;
         }
     });
     response
 }
 
-fn websocket(upgraded: Upgraded, link: &Link, params: Option<Params>) -> StreamTransport {
+fn websocket(stream: Stream, link: &Link, params: Option<Params>) -> StreamTransport {
     let form = Form::new(link.revision, link.takes_binary);
     let limits = ws::Limits { max_message: link.max_payload(), max_fragments: link.config.max_fragments };
     let socket = WebSocket::new(form, limits);
@@ -97,14 +99,35 @@ fn websocket(upgraded: Upgraded, link: &Link, params: Option<Params>) -> StreamT
         (Some(params), Some(knobs)) => socket.with_deflate(params, knobs),
         _ => socket,
     };
-    StreamTransport::new(into_stream(upgraded), Framing::Websocket(socket))
+    StreamTransport::new(stream, Framing::Websocket(socket))
 }
 
 /// The response that switches protocols, the stream to come, and the compression agreed upon.
 struct Switched {
     response: Response<Body>,
-    upgraded: OnUpgrade,
+    coming: Coming,
     params: Option<Params>,
+}
+
+/// The stream of a connection whose protocol is being switched.
+enum Coming {
+    Own(oneshot::Receiver<Stream>),
+    Hyper(OnUpgrade),
+}
+
+impl Coming {
+    fn of(request: &mut request::Parts) -> Option<Self> {
+        let own = request.extensions.remove::<Handover>().and_then(|handover| handover.take());
+        own.map(Self::Own).or_else(|| request.extensions.remove().map(Self::Hyper))
+    }
+
+    /// The stream; `None` if the client has gone meanwhile.
+    async fn stream(self) -> Option<Stream> {
+        match self {
+            Self::Own(stream) => stream.await.ok(),
+            Self::Hyper(upgraded) => upgraded.await.ok().map(into_stream),
+        }
+    }
 }
 
 #[expect(clippy::result_large_err, reason = "the error is the response, and is returned once")]
@@ -121,9 +144,8 @@ fn switch(parts: &mut request::Parts, config: &Config) -> Result<Switched, Respo
     insert(headers, SEC_WEBSOCKET_ACCEPT, Some(accepted.accept()));
     insert(headers, SEC_WEBSOCKET_EXTENSIONS, accepted.extensions().as_deref());
     insert(headers, SEC_WEBSOCKET_PROTOCOL, accepted.protocol);
-    let upgraded = parts.extensions.remove::<OnUpgrade>();
-    upgraded
-        .map(|upgraded| Switched { response, upgraded, params })
+    Coming::of(parts)
+        .map(|coming| Switched { response, coming, params })
         .ok_or_else(|| Denial::from(Code::BadRequest).upgrade_response())
 }
 
@@ -144,13 +166,8 @@ fn refuse(refusal: ws::handshake::Refusal) -> Response<Body> {
 }
 
 /// The stream itself where it is known, without hyper's wrapper and without its read buffer: the buffer is empty as a
-/// rule, but would keep 8 KiB alive for as long as the connection. Our own accept loop boxes its streams; frameworks
-/// serve TCP as it is.
+/// rule, but would keep 8 KiB alive for as long as the connection. Frameworks serve TCP as it is.
 fn into_stream(upgraded: Upgraded) -> Stream {
-    let upgraded = match upgraded.downcast::<TokioIo<Paced<Stream>>>() {
-        Ok(parts) => return parts.io.into_inner().into_inner().unread(&parts.read_buf),
-        Err(upgraded) => upgraded,
-    };
     let upgraded = match upgraded.downcast::<TokioIo<Paced<TcpStream>>>() {
         Ok(parts) => return Stream::new(Box::new(parts.io.into_inner().into_inner()), parts.read_buf),
         Err(upgraded) => upgraded,

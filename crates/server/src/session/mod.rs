@@ -5,7 +5,7 @@ pub(crate) mod occupant;
 pub(crate) mod body;
 mod congestion;
 mod answers;
-mod alarm;
+pub(crate) mod alarm;
 pub(crate) mod task;
 mod reading;
 mod requests;

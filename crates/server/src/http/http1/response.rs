@@ -1,0 +1,91 @@
+//! The bytes of a response.                                                                           [RFC 9112 §4–6]
+
+use std::cell::Cell;
+use std::io::Write as _;
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
+use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
+
+/// What becomes of the connection after a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// Another request may follow.
+    Next,
+    /// The same, which a client of HTTP/1.0 has to be told.
+    NextIfTold,
+    /// None follows.
+    Close,
+}
+
+/// Appends the head of a response.
+pub(super) fn put(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, length: usize, after: After) {
+    put_status(out, status);
+    for (name, value) in headers {
+        if name == CONNECTION && after == After::Close && status != StatusCode::SWITCHING_PROTOCOLS {
+            continue;
+        }
+        put_header(out, name.as_str().as_bytes(), value.as_bytes());
+    }
+    let bare = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !bare && !headers.contains_key(CONTENT_LENGTH) {
+        put_length(out, length);
+    }
+    match after {
+        _ if status == StatusCode::SWITCHING_PROTOCOLS => {}
+        After::Next => {}
+        After::NextIfTold => put_header(out, b"connection", b"keep-alive"),
+        After::Close => put_header(out, b"connection", b"close"),
+    }
+    if !headers.contains_key(DATE) {
+        put_date(out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(super) fn put_status(out: &mut Vec<u8>, status: StatusCode) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+pub(super) fn put_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+pub(super) fn put_length(out: &mut Vec<u8>, length: usize) {
+    // Writing to memory does not fail.
+    let _ = write!(out, "content-length: {length}\r\n");
+}
+
+/// Appends the time of day, which is written out once a second.
+pub(super) fn put_date(out: &mut Vec<u8>) {
+    thread_local! {
+        static DATE: Cell<Option<(Instant, [u8; 29])>> = const { Cell::new(None) };
+    }
+    let now = Instant::now();
+    let text = match DATE.get() {
+        Some((until, text)) if now < until => text,
+        _ => {
+            let (text, left) = time_of_day();
+            DATE.set(Some((now + left, text)));
+            text
+        }
+    };
+    put_header(out, b"date", &text);
+}
+
+/// The time of day, and how long it stays true.
+#[expect(clippy::disallowed_methods, reason = "clients are told the time of day")]
+fn time_of_day() -> ([u8; 29], Duration) {
+    let now = std::time::SystemTime::now();
+    let mut text = [b' '; 29];
+    let _ = write!(text.as_mut_slice(), "{}", httpdate::HttpDate::from(now));
+    let part = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    (text, Duration::from_secs(1).saturating_sub(Duration::from_nanos(part.into())))
+}

@@ -1,0 +1,284 @@
+//! The byte stream of one HTTP connection.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::chunks::{Chunks, Part};
+use super::head::{self, Framing, Head};
+use crate::transport::io::{Io, Stream};
+use crate::transport::paced::Paced;
+use crate::transport::stream::lend_read_buffer;
+
+/// So much is read of the requests that follow while one is being answered.
+const MOST_AHEAD: usize = 16 * 1024;
+/// A body from this size on is written from where it is.
+const LARGE: usize = 16 * 1024;
+/// Asks for a body. [RFC 9110 §15.2.1]
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The byte stream of one HTTP connection. While nothing is in flight it owns no buffer.
+pub(super) struct Wire {
+    io: Paced<Box<dyn Io>>,
+    /// Read, and not used yet.
+    ahead: Bytes,
+    /// How much of `ahead` is known to hold no end of a head.
+    searched: usize,
+    body: Remaining,
+    /// The client waits to be asked for the body.
+    expects: bool,
+    unsent: [Bytes; 2],
+}
+
+/// What is left of the body of a request.
+#[derive(Debug)]
+enum Remaining {
+    Length(u64),
+    Chunks(Box<Chunks>),
+}
+
+impl Wire {
+    /// `ahead` was read of it already; `limit` is the time which a client has to take each 16 KiB.
+    pub(super) fn new(io: Box<dyn Io>, ahead: Bytes, limit: Duration) -> Self {
+        let io = Paced::new(io, limit);
+        Self { io, ahead, searched: 0, body: Remaining::Length(0), expects: false, unsent: Default::default() }
+    }
+
+    /// Whether nothing of a request is there.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
+    /// The stream, for whoever goes on with it.
+    pub(super) fn into_stream(self) -> Stream {
+        Stream::new(self.io.into_inner(), self.ahead)
+    }
+
+    /// The next head; `None` if there is none any more.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<io::Result<Option<Result<Head, StatusCode>>>> {
+        loop {
+            if self.may_hold_head() {
+                let taken = head::take(&mut self.ahead, most);
+                match taken {
+                    Ok(None) => self.searched = self.ahead.len(),
+                    Ok(Some(head)) => {
+                        self.begin_body(&head);
+                        return Poll::Ready(Ok(Some(Ok(head))));
+                    }
+                    Err(status) => return Poll::Ready(Ok(Some(Err(status)))),
+                }
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                return Poll::Ready(if self.ahead.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                });
+            }
+        }
+    }
+
+    /// Whether looking for a head may find one, or find that there can be none: otherwise a client that sends byte by
+    /// byte would have everything looked at again each time.
+    fn may_hold_head(&mut self) -> bool {
+        // Empty lines before a request are nothing. [RFC 9112 §2.2]
+        let blank = self.ahead.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        if self.searched == 0 {
+            self.ahead.advance(blank);
+            return !self.ahead.is_empty();
+        }
+        let new = self.ahead.get(self.searched.saturating_sub(3)..).unwrap_or_default();
+        let ends = |at: usize| matches!(new.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..]));
+        let found = new.iter().enumerate().any(|(at, byte)| *byte == b'\n' && ends(at));
+        // What is too long without an end is refused, too.
+        let found = found || self.ahead.len() > MOST_AHEAD;
+        if !found {
+            self.searched = self.ahead.len();
+        }
+        found
+    }
+
+    fn begin_body(&mut self, head: &Head) {
+        self.searched = 0;
+        self.expects = head.expects;
+        self.body = match head.framing {
+            Framing::Length(length) => Remaining::Length(length),
+            Framing::Chunked => Remaining::Chunks(Box::new(Chunks::new())),
+        };
+        self.tidy();
+    }
+
+    /// Reads some bytes; 0 is the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        lend_read_buffer(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+            let read = buffer.filled();
+            if self.ahead.is_empty() {
+                self.ahead = Bytes::copy_from_slice(read);
+            } else {
+                let mut ahead = BytesMut::from(std::mem::take(&mut self.ahead));
+                ahead.extend_from_slice(read);
+                self.ahead = ahead.freeze();
+            }
+            Poll::Ready(Ok(read.len()))
+        })
+    }
+
+    /// Whether the body has been read.
+    pub(super) fn is_body_read(&self) -> bool {
+        match &self.body {
+            Remaining::Length(left) => *left == 0,
+            Remaining::Chunks(chunks) => chunks.is_done(),
+        }
+    }
+
+    /// Nobody knows what else comes, and nobody wants it.
+    pub(super) fn give_up(&mut self) {
+        self.body = Remaining::Length(u64::MAX);
+    }
+
+    /// How long the rest of the body is, as far as that is known.
+    pub(super) fn body_left(&self) -> Option<u64> {
+        match &self.body {
+            Remaining::Length(left) => Some(*left),
+            Remaining::Chunks(chunks) => chunks.is_done().then_some(0),
+        }
+    }
+
+    /// The next piece of the body.
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        while !self.is_body_read() {
+            if self.ahead.is_empty()
+                && let Err(error) = ready!(self.poll_more(cx))
+            {
+                return Poll::Ready(Some(Err(error)));
+            }
+            match self.take_content() {
+                Ok(content) if content.is_empty() => {}
+                content => return Poll::Ready(Some(content)),
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// Ready when more of the body is there.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if std::mem::take(&mut self.expects) {
+            self.unsent[0] = Bytes::from_static(CONTINUE);
+        }
+        ready!(self.poll_sent(cx))?;
+        let is_end = ready!(self.poll_fill(cx))? == 0;
+        Poll::Ready(if is_end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) })
+    }
+
+    /// What is there of the body; empty if it is nothing of the content.
+    fn take_content(&mut self) -> io::Result<Bytes> {
+        let (used, is_content) = match &mut self.body {
+            Remaining::Length(left) => {
+                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(self.ahead.len());
+                *left -= n as u64;
+                (n, true)
+            }
+            Remaining::Chunks(chunks) => match chunks.next(&self.ahead) {
+                Ok(Part::Content(n)) => (n, true),
+                Ok(Part::Beside(n)) => (n, false),
+                Ok(Part::End) => (0, false),
+                Err(_) => return Err(io::ErrorKind::InvalidData.into()),
+            },
+        };
+        let bytes = self.ahead.split_to(used);
+        self.tidy();
+        Ok(if is_content { bytes } else { Bytes::new() })
+    }
+
+    /// What was used up is not kept.
+    fn tidy(&mut self) {
+        if self.ahead.is_empty() {
+            self.ahead = Bytes::new();
+        }
+    }
+
+    /// Ready when the client has gone, which is seen while a request is being answered.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.is_body_read() && self.ahead.len() < MOST_AHEAD {
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        // Whoever reads the body sees it, or will see it.
+        Poll::Pending
+    }
+
+    /// Skips a body that nobody wanted, if all of it is there.
+    pub(super) fn skip_body(&mut self) -> bool {
+        while !self.is_body_read() && !self.ahead.is_empty() {
+            if self.take_content().is_err() {
+                return false;
+            }
+        }
+        self.is_body_read()
+    }
+
+    /// Begins to write a response: its head, which may end with its body, and what follows that.
+    pub(super) fn put(&mut self, cx: &mut Context<'_>, head: &mut Vec<u8>, body: Bytes) -> io::Result<()> {
+        let body = if body.len() < LARGE {
+            head.extend_from_slice(&body);
+            Bytes::new()
+        } else {
+            body
+        };
+        // Nothing is in the way, as a rule: what is written at once need not be kept.
+        let written = match self.poll_sent(cx)? {
+            Poll::Ready(()) => Pin::new(&mut self.io).poll_write(cx, head)?,
+            Poll::Pending => Poll::Pending,
+        };
+        let written = if let Poll::Ready(n) = written { n } else { 0 };
+        let [asked, _] = std::mem::take(&mut self.unsent);
+        let rest = head.get(written..).unwrap_or_default();
+        let rest = if asked.is_empty() { Bytes::copy_from_slice(rest) } else { [&asked, rest].concat().into() };
+        self.unsent = [rest, body];
+        Ok(())
+    }
+
+    /// Ready when everything was written.
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for bytes in &mut self.unsent {
+            while !bytes.is_empty() {
+                match ready!(Pin::new(&mut self.io).poll_write(cx, bytes))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    n => bytes.advance(n),
+                }
+            }
+            *bytes = Bytes::new();
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    /// Reads what nobody wants; ready at the end.
+    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
+        while *left > 0 {
+            self.ahead = Bytes::new();
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) | Err(_) => break,
+                Ok(n) => *left = left.saturating_sub(n),
+            }
+        }
+        Poll::Ready(())
+    }
+}
