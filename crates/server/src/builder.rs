@@ -98,10 +98,10 @@ impl ServerBuilder {
     }
 
     /// Longest head of a request, in bytes, where [`Server::listen`](crate::Server::listen) or a sibling of it accepts
-    /// connections. Default 16 KiB, as in Node.js; at least 8 KiB, and rounded up to a power of two, in which heads are
-    /// read. A longer one is answered by 431. A framework in which the server is mounted has a bound of its own.
+    /// connections. Default 16 KiB, as in Node.js; at least 8 KiB. A longer one is answered by 431, and so is one of more
+    /// than 100 headers. A framework in which the server is mounted has a bound of its own.
     pub fn max_head(mut self, bytes: usize) -> Self {
-        self.config.max_head = bytes.checked_next_power_of_two().unwrap_or(bytes);
+        self.config.max_head = bytes;
         self
     }
 

@@ -267,11 +267,15 @@ impl Config {
         revision == Revision::V4 || self.allow_eio3
     }
 
+    /// Whether `path` is that of Socket.IO, with or without its last slash.
+    pub(crate) fn is_own(&self, path: &str) -> bool {
+        path == self.path || self.path.strip_suffix('/') == Some(path)
+    }
+
     /// Whether a request for `path` is meant for Socket.IO: its own path, or a file of the client below it.
     pub(crate) fn answers(&self, path: &str) -> bool {
-        let own = path == self.path || self.path.strip_suffix('/') == Some(path);
         let client = self.client.as_ref().zip(path.strip_prefix(&self.path));
-        own || client.is_some_and(|(client, name)| !name.contains('/') && client.find(name).is_some())
+        self.is_own(path) || client.is_some_and(|(client, name)| !name.contains('/') && client.find(name).is_some())
     }
 }
 

@@ -158,6 +158,11 @@ impl Cors {
         }
     }
 
+    /// Whether nothing is ever added to a response.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.origins, Origins::Same)
+    }
+
     /// Adds what lets a browser give the response to the page: on errors too, so that the page sees the true cause.
     pub(crate) fn mark(&self, request: &request::Parts, headers: &mut HeaderMap) {
         let origin = match self.origins {

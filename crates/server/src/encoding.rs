@@ -18,10 +18,15 @@ pub(crate) enum Encoding {
 impl Encoding {
     /// What the client likes best of what we can; among equals what it names first. `None`: as it is.
     pub(crate) fn accepted(headers: &HeaderMap) -> Option<Self> {
-        let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+        Self::best(headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes))
+    }
+
+    /// The same, from the header's values.
+    pub(crate) fn best<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let lines = lines.filter_map(|line| std::str::from_utf8(line).ok());
         let mut best = None;
         let mut plain = 0;
-        let mut denied = Vec::new();
+        let mut names_gzip = false;
         let mut others = None;
         for (name, weight) in lines.flat_map(|line| line.split(',')).filter_map(weighted) {
             let is = |known: &str| name.eq_ignore_ascii_case(known);
@@ -38,12 +43,12 @@ impl Encoding {
                 }
                 _ => continue,
             };
-            denied.push(encoding);
+            names_gzip |= encoding == Self::Gzip;
             if weight > 0 && best.is_none_or(|(_, other)| weight > other) {
                 best = Some((encoding, weight));
             }
         }
-        if best.is_none() && !denied.contains(&Self::Gzip) {
+        if best.is_none() && !names_gzip {
             best = others.filter(|weight| *weight > 0).map(|weight| (Self::Gzip, weight));
         }
         best.filter(|(_, weight)| *weight >= plain).map(|(encoding, _)| encoding)
@@ -51,10 +56,15 @@ impl Encoding {
 
     /// The header's value.
     pub(crate) fn header(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
+        HeaderValue::from_static(self.as_str())
+    }
+
+    /// Its name in HTTP.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
             Self::Deflate => "deflate",
             Self::Gzip => "gzip",
-        })
+        }
     }
 
     /// Compresses a body; `None` if it would become no shorter.

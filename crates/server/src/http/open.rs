@@ -8,6 +8,7 @@ use sockeye_engine::Sid;
 use sockeye_protocol::OwnedArgs;
 
 use super::denial::Denial;
+use super::polling::Manner;
 use super::route::{Opening, enter, handshake};
 use super::{Body, polling, upgrade};
 use crate::core::Core;
@@ -34,7 +35,7 @@ pub(crate) async fn open(
     let now = tokio::time::Instant::now().into_std();
     Task::polling(Arc::clone(core), Arc::clone(&link), now).spawn();
     let cookie = core.config.cookie.as_ref().and_then(|cookie| cookie.header(link.sid.as_str()));
-    let mut response = polling::poll(link, parts).await;
+    let mut response = polling::poll(link, Manner::of(&core.config, parts)).await.into_response();
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

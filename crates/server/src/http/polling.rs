@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use futures_channel::oneshot;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, Response, StatusCode, request};
+use http::{Response, StatusCode, request};
 use http_body_util::BodyExt;
 use sockeye_engine::Revision;
 
@@ -21,44 +21,104 @@ use crate::link::{Answer, Link, Request};
 /// A body from this size on is compressed by a thread that may be busy for long.
 const BLOCKING: usize = 64 * 1024;
 
+/// What a request of a session says beside its body.
+#[derive(Debug, Default)]
+pub(crate) struct Manner {
+    /// The answer is a script.
+    pub(crate) jsonp: Option<Jsonp>,
+    /// How the answer may be compressed.
+    pub(crate) encoding: Option<Encoding>,
+    /// The client says that the body is binary.
+    pub(crate) binary: bool,
+}
+
+impl Manner {
+    pub(crate) fn of(config: &Config, parts: &request::Parts) -> Self {
+        Self {
+            jsonp: if config.jsonp { Jsonp::of(parts.uri.query().unwrap_or("")) } else { None },
+            encoding: if config.http_compression.enabled { Encoding::accepted(&parts.headers) } else { None },
+            binary: parts.headers.get(CONTENT_TYPE).is_some_and(|value| is_binary(value.as_bytes())),
+        }
+    }
+}
+
+/// Whether this content type says that a body is binary.
+pub(crate) fn is_binary(content_type: &[u8]) -> bool {
+    content_type == b"application/octet-stream"
+}
+
+/// The answer to a request of a session.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// As a rule it is 200, with little more than its body.
+    Usual(Usual),
+    Other(Box<Response<Body>>),
+}
+
+/// An answer that nobody may keep.
+#[derive(Debug)]
+pub(crate) struct Usual {
+    pub(crate) kind: &'static str,
+    pub(crate) encoding: Option<Encoding>,
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    fn usual(kind: &'static str, body: impl Into<Bytes>) -> Self {
+        Self::Usual(Usual { kind, encoding: None, body: body.into() })
+    }
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        match self {
+            Self::Usual(Usual { kind, encoding, body }) => {
+                let mut response = no_store(respond(StatusCode::OK, kind, body));
+                if let Some(encoding) = encoding {
+                    response.headers_mut().insert(CONTENT_ENCODING, encoding.header());
+                }
+                response
+            }
+            Self::Other(response) => *response,
+        }
+    }
+}
+
+impl From<Response<Body>> for Reply {
+    fn from(response: Response<Body>) -> Self {
+        Self::Other(Box::new(response))
+    }
+}
+
 /// Waits for packets.
-pub(crate) async fn poll(link: Arc<Link>, parts: &request::Parts) -> Response<Body> {
+pub(crate) async fn poll(link: Arc<Link>, manner: Manner) -> Reply {
     let config = Arc::clone(&link.config);
     let (sender, answer) = oneshot::channel();
     if link.request(Request::Poll(sender)).is_err() {
-        return Denial::from(Code::UnknownSession).response();
+        return Denial::from(Code::UnknownSession).response().into();
     }
     let mut waiting = Waiting(Some(link));
     let answer = answer.await;
     waiting.0 = None;
     match answer {
         Ok(Answer::Packets { body, binary, compress }) => {
-            let jsonp = jsonp(&config, parts);
-            let body = if let Some(jsonp) = &jsonp { jsonp.script(&body) } else { body };
-            let kind = match (jsonp, binary) {
+            let body = if let Some(jsonp) = &manner.jsonp { jsonp.script(&body) } else { body };
+            let kind = match (manner.jsonp, binary) {
                 (Some(_), _) => "text/javascript; charset=UTF-8",
                 (None, true) => "application/octet-stream",
                 (None, false) => "text/plain; charset=UTF-8",
             };
-            let encoding = if compress { encoding(config.http_compression, &parts.headers, body.len()) } else { None };
-            no_store(packed(encoding, config.http_compression.level, kind, body).await)
+            let HttpCompression { threshold, level, .. } = config.http_compression;
+            match manner.encoding {
+                Some(encoding) if compress && body.len() >= threshold => packed(encoding, level, kind, body).await,
+                _ => Reply::usual(kind, body),
+            }
         }
-        Ok(Answer::BadRequest | Answer::Taken | Answer::TooMuch(_)) => Denial::from(Code::BadRequest).response(),
-        Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response(),
+        Ok(Answer::BadRequest | Answer::Taken | Answer::TooMuch(_)) => Denial::from(Code::BadRequest).response().into(),
+        Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response().into(),
     }
 }
 
-fn jsonp(config: &Config, parts: &request::Parts) -> Option<Jsonp> {
-    if config.jsonp { Jsonp::of(parts.uri.query().unwrap_or("")) } else { None }
-}
-
-fn encoding(knobs: HttpCompression, headers: &HeaderMap, length: usize) -> Option<Encoding> {
-    if knobs.enabled && length >= knobs.threshold { Encoding::accepted(headers) } else { None }
-}
-
-/// A response, compressed if that pays.
-async fn packed(encoding: Option<Encoding>, level: u8, kind: &'static str, body: Bytes) -> Response<Body> {
-    let Some(encoding) = encoding else { return respond(StatusCode::OK, kind, body) };
+/// An answer, compressed if that pays.
+async fn packed(encoding: Encoding, level: u8, kind: &'static str, body: Bytes) -> Reply {
     let compressed = if body.len() < BLOCKING {
         encoding.compress(&body, level)
     } else {
@@ -66,10 +126,10 @@ async fn packed(encoding: Option<Encoding>, level: u8, kind: &'static str, body:
         // It is not done only if the runtime is going down.
         tokio::task::spawn_blocking(move || encoding.compress(&body, level)).await.unwrap_or(None)
     };
-    let Some(compressed) = compressed else { return respond(StatusCode::OK, kind, body) };
-    let mut response = respond(StatusCode::OK, kind, compressed);
-    response.headers_mut().insert(CONTENT_ENCODING, encoding.header());
-    response
+    match compressed {
+        Some(body) => Reply::Usual(Usual { kind, encoding: Some(encoding), body }),
+        None => Reply::usual(kind, body),
+    }
 }
 
 /// A GET that is being waited for: dropped when the client goes away.
@@ -85,18 +145,18 @@ impl Drop for Waiting {
 }
 
 /// Takes packets.
-pub(crate) async fn post<B>(link: Arc<Link>, parts: &request::Parts, body: B) -> Response<Body>
+pub(crate) async fn post<B>(link: Arc<Link>, manner: Manner, body: B) -> Reply
 where
     B: http_body::Body,
 {
     if !link.begin_post() {
         drop(link.request(Request::Misused));
-        return closing(empty(StatusCode::BAD_REQUEST));
+        return closing(empty(StatusCode::BAD_REQUEST)).into();
     }
     let mut posting = Posting { link: &link, lost: true };
-    let binary = is_binary(&parts.headers);
+    let binary = manner.binary;
     if binary && link.revision == Revision::V4 {
-        return closing(empty(StatusCode::BAD_REQUEST));
+        return closing(empty(StatusCode::BAD_REQUEST)).into();
     }
     let limit = link.max_payload();
     let body = match tokio::time::timeout(link.config.request_timeout, collect(&link, body, limit)).await {
@@ -104,26 +164,26 @@ where
         Ok(Err(BodyError::TooLarge)) => {
             posting.lost = false;
             link.metrics.limits.up(link.payload_limit());
-            return closing(empty(StatusCode::PAYLOAD_TOO_LARGE));
+            return closing(empty(StatusCode::PAYLOAD_TOO_LARGE)).into();
         }
-        Ok(Err(BodyError::Broken)) => return closing(empty(StatusCode::BAD_REQUEST)),
-        Err(_) => return closing(empty(StatusCode::REQUEST_TIMEOUT)),
+        Ok(Err(BodyError::Broken)) => return closing(empty(StatusCode::BAD_REQUEST)).into(),
+        Err(_) => return closing(empty(StatusCode::REQUEST_TIMEOUT)).into(),
     };
-    let body = match jsonp(&link.config, parts) {
+    let body = match manner.jsonp {
         Some(_) => form_body(&body),
         None => Some(body),
     };
-    let Some(body) = body else { return empty(StatusCode::BAD_REQUEST) };
+    let Some(body) = body else { return empty(StatusCode::BAD_REQUEST).into() };
     posting.lost = false;
     let (answer, taken) = oneshot::channel();
     if link.request(Request::Post { body, binary, begun: false, answer }).is_err() {
-        return Denial::from(Code::UnknownSession).response();
+        return Denial::from(Code::UnknownSession).response().into();
     }
     match taken.await {
-        Ok(Answer::Taken) => no_store(respond(StatusCode::OK, "text/html", "ok")),
-        Ok(Answer::TooMuch(limit)) => Denial::too_much(limit).response(),
-        Ok(_) => Denial::from(Code::BadRequest).response(),
-        Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response(),
+        Ok(Answer::Taken) => Reply::usual("text/html", "ok"),
+        Ok(Answer::TooMuch(limit)) => Denial::too_much(limit).response().into(),
+        Ok(_) => Denial::from(Code::BadRequest).response().into(),
+        Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response().into(),
     }
 }
 
@@ -178,9 +238,4 @@ async fn collect<B: http_body::Body>(link: &Link, body: B, limit: usize) -> Resu
         }
     }
     Ok(if parts.is_empty() { whole } else { parts.into() })
-}
-
-/// Whether the client says that a body is binary.
-fn is_binary(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes() == b"application/octet-stream")
 }

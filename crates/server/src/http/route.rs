@@ -66,10 +66,7 @@ pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial
         return Err(Denial::stranger());
     }
     if let Some(sid) = &query.sid {
-        let link = core.table.get(sid).filter(|link| !link.is_ended()).ok_or(Code::UnknownSession)?;
-        if query.revision() != Some(link.revision) {
-            return Err(Denial::bad_request(ErrorContext::ProtocolMismatch));
-        }
+        let link = session(core, sid, query.revision())?;
         if stream != upgrade {
             return Err(Denial::bad_request(ErrorContext::TransportMismatch));
         }
@@ -85,6 +82,15 @@ pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial
     let revision = revision.ok_or(Code::UnsupportedVersion)?;
     let carrier = if stream { Carrier::Websocket } else { Carrier::Polling };
     Ok(Route::Open(Opening { carrier, revision, takes_binary: !query.b64 && query.jsonp.is_none() }))
+}
+
+/// The session of this id.
+pub(crate) fn session(core: &Core, sid: &str, revision: Option<Revision>) -> Result<Arc<Link>, Denial> {
+    let link = core.table.get(sid).filter(|link| !link.is_ended()).ok_or(Code::UnknownSession)?;
+    if revision != Some(link.revision) {
+        return Err(Denial::bad_request(ErrorContext::ProtocolMismatch));
+    }
+    Ok(link)
 }
 
 fn continued(link: Arc<Link>, stream: bool, method: &Method) -> Result<Route, Denial> {

@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::denial::Denial;
 use super::open::{note_denial, open, request_peer};
+use super::polling::Manner;
 use super::response::{empty, respond};
 use super::route::{PeerAddr, Route, Secured, route};
 use super::{Body, client_file, polling, upgrade};
@@ -70,8 +71,10 @@ impl SocketService {
         let first = matches!(route, Ok(Route::Open(_)));
         let answer = match route {
             Ok(Route::Open(opening)) => open(core, parts, opening).await,
-            Ok(Route::Poll(link)) => Ok(polling::poll(link, parts).await),
-            Ok(Route::Post(link)) => Ok(polling::post(link, parts, body).await),
+            Ok(Route::Poll(link)) => Ok(polling::poll(link, Manner::of(&core.config, parts)).await.into_response()),
+            Ok(Route::Post(link)) => {
+                Ok(polling::post(link, Manner::of(&core.config, parts), body).await.into_response())
+            }
             Ok(Route::Upgrade(link)) => Ok(upgrade::upgrade(link, parts)),
             Ok(Route::Surplus(link)) => Ok(upgrade::surplus(&link, parts)),
             Ok(Route::Unsupported) => Ok(empty(StatusCode::INTERNAL_SERVER_ERROR)),

@@ -313,7 +313,7 @@ async fn events_that_wait_in_several_namespaces() {
 #[tokio::test(start_paused = true)]
 async fn heads_of_requests() {
     heads(Server::builder, 16 * 1024).await;
-    heads(|| Server::builder().max_head(20_000), 32 * 1024).await;
+    heads(|| Server::builder().max_head(20_000), 20_000).await;
 }
 
 async fn heads(builder: fn() -> ServerBuilder, most: usize) {

@@ -8,21 +8,22 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_channel::oneshot;
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use parking_lot::Mutex;
 
 use super::super::Body;
 use super::super::handover::Handover;
+use super::super::polling::{self, Reply, Usual};
 use super::super::service::answer;
-use super::head::Head;
+use super::head::{Asked, Head};
 use super::incoming::Incoming;
+use super::known::{Known, recognise};
 use super::response::{self, After};
 use super::wire::Wire;
 use crate::core::{Closing, Core};
 use crate::session::alarm::Alarm;
-use crate::transport::io::{Io, Stream};
+use crate::transport::io::Io;
 use crate::transport::stream::lend_batch;
 
 /// How long, and how much, a client is still listened to which may not have read why.
@@ -51,39 +52,34 @@ pub(crate) async fn converse(core: &Arc<Core>, io: Box<dyn Io>, begun: Bytes, sp
             }
             poll_asked(core, &mut wire.lock(), &mut alarm, deadline, cx)
         });
-        let Some(asked) = asked.await else { return };
-        let (heard, taker) = match asked {
-            Ok(head) => answer_unless_gone(core, &wire, head, &speaker).await,
-            Err(status) => {
-                wire.lock().give_up();
-                (Some(refusal(status)), None)
-            }
+        let reply = match asked.await {
+            Some(Ok(Asked::Known(known))) => answer_known(core, &wire, known).await,
+            Some(Ok(Asked::Other(head))) => Box::pin(answer_other(core, &wire, *head, &speaker)).await,
+            Some(Err(status)) => Some(refuse(&wire, status)),
+            None => None,
         };
-        let Some(reply) = heard else { return };
-        let close = reply.after == After::Close;
-        if send(&wire, reply).await.is_err() {
+        let Some((message, after)) = reply else { return };
+        if send(&wire, message, &after).await.is_err() {
             return;
         }
-        if let Some(taker) = taker {
+        match after {
+            After::Next | After::NextIfTold => {}
+            After::Close => return part(&wire).await,
             // If nobody takes it, it is closed thereby.
-            drop(taker.send(wire.into_inner().into_stream()));
-            return;
-        }
-        if close {
-            return part(&wire).await;
+            After::Handover(taker) => return drop(taker.send(wire.into_inner().into_stream())),
         }
     }
 }
 
-/// The next head, or the status of what is none; `None` at the end.
+/// What the next head asks, or the status of what is none; `None` at the end.
 fn poll_asked(
     core: &Core,
     wire: &mut Wire,
     alarm: &mut Alarm,
     deadline: Instant,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Head, StatusCode>>> {
-    match wire.poll_head(cx, core.config.max_head) {
+) -> Poll<Option<Result<Asked, StatusCode>>> {
+    match wire.poll_head(cx, core.config.max_head, &|request| recognise(core, request)) {
         Poll::Ready(Ok(asked)) => return Poll::Ready(asked),
         Poll::Ready(Err(error)) => {
             tracing::debug!(%error, "an HTTP connection ended");
@@ -99,70 +95,102 @@ fn poll_asked(
     Poll::Ready(None)
 }
 
-/// A response, and what becomes of the connection.
-struct Reply {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-    /// Length of the body, also where it is not sent.
-    length: usize,
-    after: After,
+/// The response to what is no request.
+fn refuse(wire: &Mutex<Wire>, status: StatusCode) -> (Message, After) {
+    wire.lock().give_up();
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = status;
+    (Message::Any { response, wants_body: true }, After::Close)
 }
 
-fn refusal(status: StatusCode) -> Reply {
-    Reply { status, headers: HeaderMap::new(), body: Bytes::new(), length: 0, after: After::Close }
+/// The response to a request of a session; `None` if the client goes away before.
+async fn answer_known(core: &Core, wire: &Mutex<Wire>, known: Known) -> Option<(Message, After)> {
+    let Known { link, posts, manner, .. } = known;
+    let reply = if posts {
+        unless_gone(wire, polling::post(link, manner, Incoming(wire))).await
+    } else {
+        unless_gone(wire, polling::poll(link, manner)).await
+    };
+    let may_go_on = wire.lock().skip_body() && !core.is_stopping();
+    Some(match reply? {
+        Reply::Usual(usual) if may_go_on => (Message::Usual(usual), After::Next),
+        reply => {
+            let response = reply.into_response();
+            let after = if may_go_on && !ends(&response) { After::Next } else { After::Close };
+            (Message::Any { response, wants_body: true }, after)
+        }
+    })
 }
 
-/// The response; `None` if the client goes away before. With it, who gets the stream if protocols are switched.
-async fn answer_unless_gone(
-    core: &Arc<Core>,
-    wire: &Mutex<Wire>,
-    head: Head,
-    speaker: &Speaker,
-) -> (Option<Reply>, Option<oneshot::Sender<Stream>>) {
+/// The response to any other request; `None` if the client goes away before.
+async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker: &Speaker) -> Option<(Message, After)> {
     let Head { mut parts, keep_alive, .. } = head;
     let (is_old, wants_body) = (parts.version == Version::HTTP_10, parts.method != Method::HEAD);
-    let giver = parts.headers.contains_key(UPGRADE).then(|| {
-        let (giver, handover) = Handover::new();
+    let taker = parts.headers.contains_key(UPGRADE).then(|| {
+        let (taker, handover) = Handover::new();
         parts.extensions.insert(handover);
-        giver
+        taker
     });
     let request = Request::from_parts(parts, Incoming(wire));
-    // What answers is large, and lives for a moment as a rule.
-    let mut answer = Box::pin(answer(Arc::clone(core), request, speaker.address, speaker.secured));
-    let response = poll_fn(|cx| match answer.as_mut().poll(cx) {
-        Poll::Ready(response) => Poll::Ready(Some(response)),
-        Poll::Pending => wire.lock().poll_gone(cx).map(|()| None),
-    });
-    let Some(response) = response.await else { return (None, None) };
-    let ends = response.headers().get(CONNECTION).is_some_and(|value| value == "close");
-    let keep_alive = keep_alive && !ends && wire.lock().skip_body() && !core.is_stopping();
-    let after = match (keep_alive, is_old) {
-        (false, _) => After::Close,
-        (true, true) => After::NextIfTold,
-        (true, false) => After::Next,
+    let answer = answer(Arc::clone(core), request, speaker.address, speaker.secured);
+    let response = unless_gone(wire, answer).await?;
+    let may_go_on = keep_alive && !ends(&response) && wire.lock().skip_body() && !core.is_stopping();
+    let after = match taker {
+        Some(taker) if response.status() == StatusCode::SWITCHING_PROTOCOLS => After::Handover(taker),
+        _ if !may_go_on => After::Close,
+        _ if is_old => After::NextIfTold,
+        _ => After::Next,
     };
-    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    (Some(reply(response, wants_body, after)), giver.filter(|_| switches))
+    Some((Message::Any { response, wants_body }, after))
 }
 
-fn reply(response: Response<Body>, wants_body: bool, after: After) -> Reply {
-    let (parts, body) = response.into_parts();
-    let body = body.into_bytes();
-    let length = body.len();
-    let body = if wants_body { body } else { Bytes::new() };
-    Reply { status: parts.status, headers: parts.headers, body, length, after }
+/// Whether a response is the last one.
+fn ends(response: &Response<Body>) -> bool {
+    response.headers().get(CONNECTION).is_some_and(|value| value == "close")
+}
+
+/// What `answer` becomes; `None` if the client goes away before.
+async fn unless_gone<T>(wire: &Mutex<Wire>, answer: impl Future<Output = T>) -> Option<T> {
+    let mut answer = pin!(answer);
+    poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => wire.lock().poll_gone(cx).map(|()| None),
+    })
+    .await
+}
+
+/// A response that is to be written.
+enum Message {
+    Usual(Usual),
+    Any { response: Response<Body>, wants_body: bool },
+}
+
+impl Message {
+    /// Appends the head; the body is left.
+    fn put_head(self, batch: &mut Vec<u8>, after: &After) -> Bytes {
+        match self {
+            Self::Usual(usual) => {
+                response::put_usual(batch, &usual);
+                usual.body
+            }
+            Self::Any { response, wants_body } => {
+                let (parts, body) = response.into_parts();
+                let body = body.into_bytes();
+                response::put(batch, parts.status, &parts.headers, body.len(), after);
+                if wants_body { body } else { Bytes::new() }
+            }
+        }
+    }
 }
 
 /// Writes a response.
-async fn send(wire: &Mutex<Wire>, reply: Reply) -> std::io::Result<()> {
-    let Reply { status, headers, body, length, after } = reply;
-    let mut response = Some((headers, body));
+async fn send(wire: &Mutex<Wire>, message: Message, after: &After) -> std::io::Result<()> {
+    let mut message = Some(message);
     poll_fn(|cx| {
         let mut wire = wire.lock();
-        if let Some((headers, body)) = response.take() {
+        if let Some(message) = message.take() {
             lend_batch(|batch| {
-                response::put(batch, status, &headers, length, after);
+                let body = message.put_head(batch, after);
                 wire.put(cx, batch, body)
             })?;
         }

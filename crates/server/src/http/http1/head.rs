@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use super::known::{Known, number};
 use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, request};
@@ -20,6 +21,14 @@ pub(super) struct Head {
     pub(super) expects: bool,
 }
 
+/// What a head asks.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// Something of a session that is there.
+    Known(Known),
+    Other(Box<Head>),
+}
+
 /// How the end of a body is known.                                                                   [RFC 9112 §6.3]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
@@ -27,23 +36,31 @@ pub(super) enum Framing {
     Chunked,
 }
 
+/// Looks whether a head is one of the usual.
+pub(super) type Recognise<'a> = &'a dyn Fn(&httparse::Request<'_, '_>) -> Option<Known>;
+
 /// Takes a head of at most `most` bytes from the front of `bytes`; `None` if it is not complete.
 ///
 /// # Errors
 /// The status of the answer, after which the connection cannot go on.
-pub(super) fn take(bytes: &mut Bytes, most: usize) -> Result<Option<Head>, StatusCode> {
-    let whole = bytes.clone();
+pub(super) fn take(bytes: &mut Bytes, most: usize, recognise: Recognise<'_>) -> Result<Option<Asked>, StatusCode> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
     let mut request = httparse::Request::new(&mut []);
-    let length = match request.parse_with_uninit_headers(&whole, &mut headers) {
+    let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete(length)) if length <= most => length,
-        Ok(httparse::Status::Partial) if whole.len() <= most => return Ok(None),
+        Ok(httparse::Status::Partial) if bytes.len() <= most => return Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         Err(_) => return Err(StatusCode::BAD_REQUEST),
     };
+    let asked = match recognise(&request) {
+        Some(known) => Asked::Known(known),
+        None => {
+            let parts = parts(bytes, &request).ok_or(StatusCode::BAD_REQUEST)?;
+            Asked::Other(Box::new(understand(parts)?))
+        }
+    };
     bytes.advance(length);
-    let parts = parts(&whole, &request).ok_or(StatusCode::BAD_REQUEST)?;
-    understand(parts).map(Some)
+    Ok(Some(asked))
 }
 
 fn parts(whole: &Bytes, request: &httparse::Request<'_, '_>) -> Option<request::Parts> {
@@ -77,7 +94,7 @@ fn framing(parts: &request::Parts) -> Result<Framing, StatusCode> {
     match (lengths.next(), codings.next()) {
         (None, None) => Ok(Framing::Length(0)),
         (Some(length), None) => {
-            let number = number(length).filter(|_| lengths.all(|other| other == length));
+            let number = number(length.as_bytes()).filter(|_| lengths.all(|other| other == length));
             number.map(Framing::Length).ok_or(StatusCode::BAD_REQUEST)
         }
         (None, Some(coding)) if parts.version == Version::HTTP_11 && codings.next().is_none() => {
@@ -86,12 +103,6 @@ fn framing(parts: &request::Parts) -> Result<Framing, StatusCode> {
         }
         (_, Some(_)) => Err(StatusCode::BAD_REQUEST),
     }
-}
-
-/// Digits only: no sign, no list.
-fn number(value: &HeaderValue) -> Option<u64> {
-    let digits = value.to_str().ok()?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Whether a header has `word` in its list.
@@ -105,11 +116,16 @@ fn names(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn take(bytes: &mut Bytes, most: usize) -> Result<Option<Asked>, StatusCode> {
+        super::take(bytes, most, &|_| None)
+    }
+
     fn read(text: &str) -> Result<Head, StatusCode> {
         let mut bytes = Bytes::copy_from_slice(text.as_bytes());
-        let head = take(&mut bytes, 1000)?.expect("it is complete");
+        let asked = take(&mut bytes, 1000)?.expect("it is complete");
         assert_eq!(bytes, "rest");
-        Ok(head)
+        let Asked::Other(head) = asked else { panic!("there are no sessions") };
+        Ok(*head)
     }
 
     /// A request with these lines after the first.

@@ -3,6 +3,7 @@
 //! A library would keep two buffers for each connection. A client that polls does nothing but wait as a rule: here it
 //! keeps no buffer meanwhile, and nothing of its request.
 
+mod known;
 mod head;
 mod chunks;
 mod wire;

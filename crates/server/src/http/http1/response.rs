@@ -4,12 +4,16 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::time::Duration;
 
+use futures_channel::oneshot;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
+use super::super::polling::Usual;
+use crate::transport::io::Stream;
+
 /// What becomes of the connection after a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum After {
     /// Another request may follow.
     Next,
@@ -17,24 +21,26 @@ pub(super) enum After {
     NextIfTold,
     /// None follows.
     Close,
+    /// Another protocol, spoken by whoever gets the stream.
+    Handover(oneshot::Sender<Stream>),
 }
 
 /// Appends the head of a response.
-pub(super) fn put(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, length: usize, after: After) {
+pub(super) fn put(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, length: usize, after: &After) {
     put_status(out, status);
     for (name, value) in headers {
-        if name == CONNECTION && after == After::Close && status != StatusCode::SWITCHING_PROTOCOLS {
-            continue;
+        // It is said below.
+        let said = name == CONNECTION && matches!(after, After::Close);
+        if !said {
+            put_header(out, name.as_str().as_bytes(), value.as_bytes());
         }
-        put_header(out, name.as_str().as_bytes(), value.as_bytes());
     }
     let bare = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if !bare && !headers.contains_key(CONTENT_LENGTH) {
         put_length(out, length);
     }
     match after {
-        _ if status == StatusCode::SWITCHING_PROTOCOLS => {}
-        After::Next => {}
+        After::Next | After::Handover(_) => {}
         After::NextIfTold => put_header(out, b"connection", b"keep-alive"),
         After::Close => put_header(out, b"connection", b"close"),
     }
@@ -44,7 +50,20 @@ pub(super) fn put(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, le
     out.extend_from_slice(b"\r\n");
 }
 
-pub(super) fn put_status(out: &mut Vec<u8>, status: StatusCode) {
+/// Appends the head of an answer of the usual kind, after which another request may follow.
+pub(super) fn put_usual(out: &mut Vec<u8>, usual: &Usual) {
+    put_status(out, StatusCode::OK);
+    put_header(out, b"content-type", usual.kind.as_bytes());
+    put_header(out, b"cache-control", b"no-store");
+    if let Some(encoding) = usual.encoding {
+        put_header(out, b"content-encoding", encoding.as_str().as_bytes());
+    }
+    put_length(out, usual.body.len());
+    put_date(out);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_status(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
@@ -52,19 +71,19 @@ pub(super) fn put_status(out: &mut Vec<u8>, status: StatusCode) {
     out.extend_from_slice(b"\r\n");
 }
 
-pub(super) fn put_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+fn put_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for part in [name, b": ", value, b"\r\n"] {
         out.extend_from_slice(part);
     }
 }
 
-pub(super) fn put_length(out: &mut Vec<u8>, length: usize) {
+fn put_length(out: &mut Vec<u8>, length: usize) {
     // Writing to memory does not fail.
     let _ = write!(out, "content-length: {length}\r\n");
 }
 
 /// Appends the time of day, which is written out once a second.
-pub(super) fn put_date(out: &mut Vec<u8>) {
+fn put_date(out: &mut Vec<u8>) {
     thread_local! {
         static DATE: Cell<Option<(Instant, [u8; 29])>> = const { Cell::new(None) };
     }

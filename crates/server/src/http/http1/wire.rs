@@ -10,7 +10,7 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::chunks::{Chunks, Part};
-use super::head::{self, Framing, Head};
+use super::head::{self, Asked, Framing, Recognise};
 use crate::transport::io::{Io, Stream};
 use crate::transport::paced::Paced;
 use crate::transport::stream::lend_read_buffer;
@@ -42,6 +42,15 @@ enum Remaining {
     Chunks(Box<Chunks>),
 }
 
+impl Remaining {
+    fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunks(Box::new(Chunks::new())),
+        }
+    }
+}
+
 impl Wire {
     /// `ahead` was read of it already; `limit` is the time which a client has to take each 16 KiB.
     pub(super) fn new(io: Box<dyn Io>, ahead: Bytes, limit: Duration) -> Self {
@@ -64,15 +73,16 @@ impl Wire {
         &mut self,
         cx: &mut Context<'_>,
         most: usize,
-    ) -> Poll<io::Result<Option<Result<Head, StatusCode>>>> {
+        recognise: Recognise<'_>,
+    ) -> Poll<io::Result<Option<Result<Asked, StatusCode>>>> {
         loop {
-            if self.may_hold_head() {
-                let taken = head::take(&mut self.ahead, most);
+            if self.may_hold_head(most) {
+                let taken = head::take(&mut self.ahead, most, recognise);
                 match taken {
                     Ok(None) => self.searched = self.ahead.len(),
-                    Ok(Some(head)) => {
-                        self.begin_body(&head);
-                        return Poll::Ready(Ok(Some(Ok(head))));
+                    Ok(Some(asked)) => {
+                        self.begin_body(&asked);
+                        return Poll::Ready(Ok(Some(Ok(asked))));
                     }
                     Err(status) => return Poll::Ready(Ok(Some(Err(status)))),
                 }
@@ -89,7 +99,7 @@ impl Wire {
 
     /// Whether looking for a head may find one, or find that there can be none: otherwise a client that sends byte by
     /// byte would have everything looked at again each time.
-    fn may_hold_head(&mut self) -> bool {
+    fn may_hold_head(&mut self, most: usize) -> bool {
         // Empty lines before a request are nothing. [RFC 9112 §2.2]
         let blank = self.ahead.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         if self.searched == 0 {
@@ -100,19 +110,18 @@ impl Wire {
         let ends = |at: usize| matches!(new.get(at + 1..), Some([b'\n', ..] | [b'\r', b'\n', ..]));
         let found = new.iter().enumerate().any(|(at, byte)| *byte == b'\n' && ends(at));
         // What is too long without an end is refused, too.
-        let found = found || self.ahead.len() > MOST_AHEAD;
+        let found = found || self.ahead.len() > most;
         if !found {
             self.searched = self.ahead.len();
         }
         found
     }
 
-    fn begin_body(&mut self, head: &Head) {
+    fn begin_body(&mut self, asked: &Asked) {
         self.searched = 0;
-        self.expects = head.expects;
-        self.body = match head.framing {
-            Framing::Length(length) => Remaining::Length(length),
-            Framing::Chunked => Remaining::Chunks(Box::new(Chunks::new())),
+        (self.body, self.expects) = match asked {
+            Asked::Known(known) => (Remaining::Length(known.length), false),
+            Asked::Other(head) => (Remaining::new(head.framing), head.expects),
         };
         self.tidy();
     }
