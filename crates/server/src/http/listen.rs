@@ -132,7 +132,7 @@ impl Connection {
             () = closing.wait() => return,
         };
         match begun {
-            Ok(Ok((bytes, true))) => this.serve_http2(bytes, closing).await,
+            Ok(Ok((bytes, true))) => Box::pin(this.serve_http2(bytes, closing)).await,
             Ok(Ok((bytes, false))) => this.serve_http1(bytes, closing).await,
             Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended"),
             Err(_) => tracing::debug!("a client connected and said nothing"),

@@ -108,7 +108,9 @@ pub(crate) async fn poll(link: Arc<Link>, manner: Manner) -> Reply {
             };
             let HttpCompression { threshold, level, .. } = config.http_compression;
             match manner.encoding {
-                Some(encoding) if compress && body.len() >= threshold => packed(encoding, level, kind, body).await,
+                Some(encoding) if compress && body.len() >= threshold => {
+                    Box::pin(packed(encoding, level, kind, body)).await
+                }
                 _ => Reply::usual(kind, body),
             }
         }

@@ -7,6 +7,7 @@ mod configuration;
 mod cors;
 mod deflate;
 mod hooks;
+mod http1;
 #[cfg(feature = "http2")]
 mod http2;
 mod listening;

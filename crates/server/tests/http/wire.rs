@@ -85,6 +85,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Response { status, headers, body: Vec::new() }
     }
 
+    /// What still comes until the server ends the connection.
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.fill().await {}
+        String::from_utf8(std::mem::take(&mut self.buffer)).unwrap()
+    }
+
     /// The next response.
     pub(crate) async fn response(&mut self) -> Response {
         let mut response = self.head().await;

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ pub(crate) async fn converse(core: &Arc<Core>, io: Box<dyn Io>, begun: Bytes, sp
         }
         match after {
             After::Next | After::NextIfTold => {}
-            After::Close => return part(&wire).await,
+            After::Close => return Box::pin(part(&wire)).await,
             // If nobody takes it, it is closed thereby.
             After::Handover(taker) => return drop(taker.send(wire.into_inner().into_stream())),
         }
@@ -107,9 +107,10 @@ fn refuse(wire: &Mutex<Wire>, status: StatusCode) -> (Message, After) {
 async fn answer_known(core: &Core, wire: &Mutex<Wire>, known: Known) -> Option<(Message, After)> {
     let Known { link, posts, manner, .. } = known;
     let reply = if posts {
-        unless_gone(wire, polling::post(link, manner, Incoming(wire))).await
+        // It is over soon, and larger than all that waits.
+        unless_gone(wire, Box::pin(polling::post(link, manner, Incoming(wire))).as_mut()).await
     } else {
-        unless_gone(wire, polling::poll(link, manner)).await
+        unless_gone(wire, pin!(polling::poll(link, manner))).await
     };
     let may_go_on = wire.lock().skip_body() && !core.is_stopping();
     Some(match reply? {
@@ -133,7 +134,7 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
     });
     let request = Request::from_parts(parts, Incoming(wire));
     let answer = answer(Arc::clone(core), request, speaker.address, speaker.secured);
-    let response = unless_gone(wire, answer).await?;
+    let response = unless_gone(wire, pin!(answer)).await?;
     let may_go_on = keep_alive && !ends(&response) && wire.lock().skip_body() && !core.is_stopping();
     let after = match taker {
         Some(taker) if response.status() == StatusCode::SWITCHING_PROTOCOLS => After::Handover(taker),
@@ -150,8 +151,7 @@ fn ends(response: &Response<Body>) -> bool {
 }
 
 /// What `answer` becomes; `None` if the client goes away before.
-async fn unless_gone<T>(wire: &Mutex<Wire>, answer: impl Future<Output = T>) -> Option<T> {
-    let mut answer = pin!(answer);
+async fn unless_gone<T>(wire: &Mutex<Wire>, mut answer: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|cx| match answer.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending => wire.lock().poll_gone(cx).map(|()| None),

@@ -1,0 +1,214 @@
+//! HTTP/1 as the own accept loop speaks it.                                                             [RFC 9112]
+
+use std::time::Duration;
+
+use sockeye::{Server, Socket};
+use sockeye_testing::Net;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+use crate::wire::{HANDSHAKE, Wire};
+
+fn echo() -> Server {
+    let io = Server::new();
+    io.on("echo", async |socket: Socket, text: String| socket.emit("echo", text));
+    io
+}
+
+/// A polling session in the main namespace, and its URI.
+async fn joined(io: &Server) -> (Wire, String) {
+    let mut wire = Wire::open(io);
+    let uri = format!("{HANDSHAKE}&sid={}", wire.get(HANDSHAKE).await.sid());
+    assert_eq!(wire.post(&uri, "text/plain", "40").await.text(), "ok");
+    assert!(wire.get(&uri).await.text().starts_with("40{"));
+    (wire, uri)
+}
+
+/// A connection on which nothing is read unasked, with room for so much each way.
+fn pipe(io: &Server, room: usize) -> (DuplexStream, tokio::task::JoinHandle<()>) {
+    let (ours, theirs) = tokio::io::duplex(room);
+    let io = io.clone();
+    (ours, tokio::spawn(async move { io.serve_stream(theirs, None).await }))
+}
+
+#[tokio::test]
+async fn bodies_may_come_in_chunks() {
+    let io = echo();
+    let (mut wire, uri) = joined(&io).await;
+    let head = format!("POST {uri} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    wire.write(format!("{head}5\r\n42[\"e\r\n")).await;
+    for byte in "b;x=y\r\ncho\",\"abc\"]\r\n0\r\nX-Sum: 1\r\n\r\n".bytes() {
+        wire.write([byte]).await;
+    }
+    assert_eq!(wire.response().await.text(), "ok");
+    assert_eq!(wire.get(&uri).await.text(), "42[\"echo\",\"abc\"]", "the connection goes on");
+    // What is no chunk loses what was to be said: the session cannot go on.
+    wire.write(format!("{head}5\n42[\"e")).await;
+    let refused = wire.response().await;
+    assert_eq!((refused.status, refused.header("connection").as_str()), (400, "close"));
+    let gone = Wire::open(&io).get(&uri).await;
+    assert_eq!((gone.status, gone.text()), (400, "{\"code\":1,\"message\":\"Session ID unknown\"}"));
+}
+
+#[tokio::test]
+async fn a_body_without_a_certain_end_is_refused() {
+    let io = echo();
+    for (lines, status) in [
+        ("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", 400),
+        ("Content-Length: 2\r\nContent-Length: 3\r\n", 400),
+        ("Content-Length: x\r\n", 400),
+        ("Transfer-Encoding: gzip, chunked\r\n", 501),
+    ] {
+        let (wire, uri) = joined(&io).await;
+        let mut other = Wire::open(&io);
+        other.write(format!("POST {uri} HTTP/1.1\r\nHost: x\r\n{lines}\r\n2\r\n40\r\n0\r\n\r\n")).await;
+        let refused = other.response().await;
+        assert_eq!((refused.status, refused.header("connection").as_str()), (status, "close"), "{lines}");
+        assert_eq!(other.rest().await, "", "what follows is not taken for a request");
+        drop(wire);
+    }
+}
+
+#[tokio::test]
+async fn clients_that_wait_to_be_asked_for_the_body_are_asked() {
+    let io = echo();
+    let (mut wire, uri) = joined(&io).await;
+    wire.write(format!("POST {uri} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 16\r\n\r\n")).await;
+    assert_eq!(wire.head().await.status, 100);
+    wire.write("42[\"echo\",\"abc\"]").await;
+    assert_eq!(wire.response().await.text(), "ok");
+    // Nobody asks for a body which is too long.
+    wire.write(format!("POST {uri} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n"))
+        .await;
+    assert_eq!(wire.response().await.status, 413);
+}
+
+#[tokio::test]
+async fn old_clients_get_a_connection_for_each_request_unless_they_ask() {
+    let io = echo();
+    let mut wire = Wire::open(&io);
+    wire.write(format!("GET {HANDSHAKE} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")).await;
+    let response = wire.response().await;
+    assert_eq!((response.header("connection").as_str(), response.sid().len()), ("keep-alive", 20));
+    wire.write(format!("GET {HANDSHAKE} HTTP/1.0\r\n\r\n")).await;
+    let response = wire.response().await;
+    assert_eq!((response.header("connection").as_str(), response.sid().len()), ("close", 20));
+    assert_eq!(wire.rest().await, "");
+}
+
+#[tokio::test]
+async fn the_last_response_says_so() {
+    let io = echo();
+    let mut wire = Wire::open(&io);
+    let response = wire.request("GET", HANDSHAKE, &["Connection: close"]).await;
+    assert_eq!((response.status, response.header("connection").as_str()), (200, "close"));
+    assert!(response.header("date").ends_with(" GMT"), "{response:?}");
+    assert_eq!(wire.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_wants_is_passed_over() {
+    let io = echo();
+    let mut wire = Wire::open(&io);
+    assert_eq!(wire.post("/elsewhere", "text/plain", "GET / HTTP/1.1\r\n\r\n").await.status, 404);
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20, "the connection goes on behind it");
+    // What has not come yet is not waited for.
+    wire.write("POST /elsewhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
+    let response = wire.response().await;
+    assert_eq!((response.status, response.header("connection").as_str()), (404, "close"));
+}
+
+#[tokio::test]
+async fn empty_lines_before_a_request_are_nothing() {
+    let io = echo();
+    let mut wire = Wire::open(&io);
+    wire.write("\r\n\n\r\n").await;
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+    wire.write("\r\n\r\n\r\n").await;
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+}
+
+#[tokio::test]
+async fn a_request_may_come_byte_by_byte() {
+    let io = echo();
+    let (mut wire, uri) = joined(&io).await;
+    let post = format!("POST {uri} HTTP/1.1\r\nHost: x\r\nX: \r\nContent-Length: 16\r\n\r\n42[\"echo\",\"abc\"]");
+    for byte in format!("{post}GET {uri} HTTP/1.1\nHost: x\n\n").bytes() {
+        wire.write([byte]).await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(wire.response().await.text(), "ok");
+    assert_eq!(wire.response().await.text(), "42[\"echo\",\"abc\"]");
+}
+
+/// What follows a GET that waits is read as far as 16 KiB and no further.
+#[tokio::test(start_paused = true)]
+async fn requests_that_follow_are_not_read_without_a_bound() {
+    let io = echo();
+    let (_wire, uri) = joined(&io).await;
+    let (mut pipe, _serving) = pipe(&io, 1024);
+    let get = format!("GET {uri} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (mut written, begun) = (0, tokio::time::Instant::now());
+    // The session is pinged after 25 s, which answers the first.
+    while let Ok(more) = tokio::time::timeout(Duration::from_secs(1), pipe.write(get.as_bytes())).await {
+        written += more.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!((16 * 1024..20 * 1024).contains(&written), "{written} bytes were taken");
+    assert_eq!(io.metrics().sessions, 1);
+}
+
+/// A client that goes away while its GET waits takes its session with it.
+#[tokio::test(start_paused = true)]
+async fn who_hangs_up_while_a_get_waits_has_left() {
+    let io = echo();
+    let net = Net::new(&io);
+    let (wire, uri) = joined(&io).await;
+    let (mut pipe, serving) = pipe(&io, 1024);
+    pipe.write_all(format!("GET {uri} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    net.advance(Duration::from_secs(1)).await;
+    assert_eq!(io.metrics().sessions, 1);
+    drop(pipe);
+    net.advance(Duration::ZERO).await;
+    assert!(serving.is_finished());
+    assert_eq!(io.metrics().sessions, 0);
+    drop(wire);
+}
+
+/// Closing at once, with bytes on their way, would have the system throw the answer away.
+#[tokio::test]
+async fn who_is_still_sending_gets_the_refusal() {
+    let io = echo();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = io.clone();
+    tokio::spawn(async move { server.serve(listener).await });
+    let (_wire, uri) = joined(&io).await;
+    for _ in 0..20 {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!("POST {uri} HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::task::yield_now().await;
+        stream.write_all(&[b'x'; 200_000]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer:?}");
+    }
+    assert_eq!(io.metrics().sessions, 1);
+}
+
+/// An answer may be longer than what the client takes at a time.
+#[tokio::test]
+async fn long_answers_come_whole() {
+    let io = Server::new();
+    let (_wire, uri) = joined(&io).await;
+    for length in [10, 1_000, 16_370, 16_371, 300_000] {
+        io.emit("long", "x".repeat(length)).unwrap();
+        let (mut pipe, _serving) = pipe(&io, 100);
+        pipe.write_all(format!("GET {uri} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        pipe.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body.len(), length + 13, "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", length + 13)), "{head}");
+    }
+}
