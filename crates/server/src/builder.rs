@@ -370,6 +370,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Byte streams that are open at a time, TLS and WebSockets among them, where [`Server::listen`](crate::Server::listen)
+    /// or a sibling of it serves them; those of a framework count by
+    /// [`Server::count_connection`](crate::Server::count_connection). Default: no bound but the file descriptors. One more
+    /// is closed at once, with a 503 if that can be written without waiting, and counted as
+    /// [`Limit::Connections`](crate::Limit::Connections).
+    ///
+    /// A client that polls has up to two, and its browser may keep more open: less than twice the clients you expect
+    /// turns some of them away. More than the process has file descriptors bounds nothing: leave some of these for what
+    /// else it opens. Clients of WebTransport share one UDP socket and are not among them.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.config.max_connections = Some(connections);
+        self
+    }
+
     /// Sessions in all. Default: no bound but the file descriptors. One more is answered by 503 and `Retry-After`.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.config.gate.sessions = Some(sessions);

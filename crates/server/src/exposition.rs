@@ -19,6 +19,7 @@ impl MetricsSnapshot {
     pub fn to_prometheus(&self) -> String {
         // Whatever is counted is named here, or this does not compile.
         let Self {
+            connections,
             sessions,
             sockets,
             tasks,
@@ -42,6 +43,7 @@ impl MetricsSnapshot {
             sessions_closed,
         } = self;
         let mut page = Page(String::with_capacity(8 * 1024));
+        page.gauge("connections", "Open byte streams: TCP, TLS and Unix sockets.", *connections);
         page.gauge("sessions", "Open Engine.IO sessions.", *sessions);
         page.gauge("sockets", "Sockets in namespaces.", *sockets);
         page.gauge("tasks", "Tasks that own a session or wait for its handlers.", *tasks);

@@ -18,6 +18,8 @@ pub enum Limit {
     Attachments,
     /// Bytes per second from one connection.
     BytesPerSecond,
+    /// Connections in all.
+    Connections,
     /// Depth of arrays and objects.
     Depth,
     /// Events per second from one connection.
@@ -56,6 +58,7 @@ impl Limit {
             Self::AttachmentTime => "attachments did not arrive in time",
             Self::Attachments => "too many attachments",
             Self::BytesPerSecond => "too many bytes per second",
+            Self::Connections => "too many connections",
             Self::Depth => "nested too deep",
             Self::EventsPerSecond => "too many events per second",
             Self::Fragments => "message in too many frames",

@@ -37,6 +37,10 @@ macro_rules! metrics {
 
 metrics! {
     figures:
+    /// Gauge: open byte streams: TCP with TLS or without, Unix sockets, and what was given to
+    /// [`Server::serve_stream`](crate::Server::serve_stream) or
+    /// [`Server::count_connection`](crate::Server::count_connection). WebTransport has none.
+    connections,
     /// Gauge: open Engine.IO sessions.
     sessions,
     /// Gauge: sockets in namespaces.
@@ -100,6 +104,13 @@ impl Count {
 
     pub(crate) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// One more, unless that would be more than `most`.
+    pub(crate) fn up_within(&self, most: Option<usize>) -> bool {
+        let most = most.map_or(u64::MAX, |most| most as u64);
+        let more = |count: u64| (count < most).then(|| count + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
     pub(crate) fn down(&self) {

@@ -14,11 +14,13 @@ use hyper::server::conn::http1;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
 
+use super::counted::{Counted, FULL};
 use super::response::respond;
 use super::route::{PeerAddr, Secured};
 use super::{Body, SocketService};
@@ -37,39 +39,66 @@ pub(crate) enum Listener {
     Unix(UnixListener),
 }
 
-/// What was accepted.
-type Accepted = (Box<dyn Io>, Option<SocketAddr>);
+/// What those who connect speak first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    Http,
+    Tls,
+}
+
+/// What was accepted; no stream if there is no place for it.
+type Accepted = (Option<Box<dyn Io>>, Option<SocketAddr>);
 
 impl Listener {
-    async fn accept(&self) -> io::Result<Accepted> {
+    async fn accept(&self, core: &Core, spoken: Spoken) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::trace!(%error, "TCP_NODELAY not set");
                 }
-                Ok((Box::new(stream), Some(address)))
+                let counted = Counted::new(core, stream).map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
+                Ok((boxed(counted), Some(address)))
             }
             #[cfg(unix)]
-            Self::Unix(listener) => Ok((Box::new(listener.accept().await?.0), None)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let counted = Counted::new(core, stream).map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
+                Ok((boxed(counted), None))
+            }
         }
+    }
+}
+
+fn boxed<S: Io + 'static>(counted: Result<Counted<S>, ()>) -> Option<Box<dyn Io>> {
+    counted.ok().map(|stream| Box::new(stream) as Box<dyn Io>)
+}
+
+/// Tells a client that there is no place for it, if it fits into the empty buffer of its socket, as it does.
+fn turn_away(socket: &SockRef<'_>, spoken: Spoken) {
+    // Straight to the socket: the runtime does not know yet that it is writable. Whoever speaks TLS would not understand.
+    if spoken == Spoken::Http
+        && let Err(error) = socket.send(FULL)
+    {
+        tracing::trace!(%error, "a client was not told that there are too many");
     }
 }
 
 /// Accepts connections until the server is closed, and has each served by a task of its own. Returns when these have
 /// ended too, as far as the grace of the end allows.
-pub(crate) async fn serve<F>(core: Arc<Core>, listener: Listener, serve_one: impl Fn(Connection) -> F)
+pub(crate) async fn serve<F>(core: Arc<Core>, listener: Listener, spoken: Spoken, serve_one: impl Fn(Connection) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut closing = core.closing();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(&core, spoken) => accepted,
             () = closing.wait() => break,
         };
         match accepted {
-            Ok((io, address)) => {
+            Ok((None, _)) => {}
+            Ok((Some(io), address)) => {
                 drop(tokio::spawn(serve_one(Connection::new(Arc::clone(&core), io, address))));
             }
             Err(error) if is_about_one_client(&error) => {}

@@ -13,9 +13,11 @@ mod service;
 mod layer;
 #[cfg(feature = "http2")]
 mod preface;
+pub(crate) mod counted;
 pub(crate) mod listen;
 
 pub use body::Body;
+pub use counted::Counted;
 pub use layer::{Layered, LayeredBody, SocketLayer};
 pub use route::PeerAddr;
 pub use service::SocketService;
