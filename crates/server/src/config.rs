@@ -266,6 +266,11 @@ impl Config {
         self.transports.contains(&transport)
     }
 
+    /// In this time a client that has gone is noticed by its session.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        self.engine.ping_interval.saturating_add(self.engine.ping_timeout)
+    }
+
     pub(crate) fn speaks(&self, revision: Revision) -> bool {
         revision == Revision::V4 || self.allow_eio3
     }

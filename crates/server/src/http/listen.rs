@@ -23,7 +23,7 @@ use tokio::net::UnixListener;
 use super::counted::{Counted, FULL};
 use super::response::respond;
 use super::route::{PeerAddr, Secured};
-use super::{Body, SocketService};
+use super::{Body, SocketService, tcp};
 use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
 use crate::transport::io::{Io, Stream};
@@ -43,6 +43,7 @@ pub(crate) enum Listener {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spoken {
     Http,
+    #[cfg(feature = "tls")]
     Tls,
 }
 
@@ -54,9 +55,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::trace!(%error, "TCP_NODELAY not set");
-                }
+                tcp::tune(&SockRef::from(&stream), core.config.heartbeat());
                 let counted = Counted::new(core, stream).map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
                 Ok((boxed(counted), Some(address)))
             }

@@ -14,6 +14,7 @@ mod layer;
 #[cfg(feature = "http2")]
 mod preface;
 pub(crate) mod counted;
+mod tcp;
 pub(crate) mod listen;
 
 pub use body::Body;
