@@ -134,7 +134,10 @@ impl ServerBuilder {
         self
     }
 
-    /// How long a client may stay without having joined a namespace. Default 45 s.
+    /// How long a client may stay without having joined a namespace. Default 45 s. So long, too, may
+    /// [`allow_request`](Self::allow_request) take before that.
+    ///
+    /// Too short refuses clients whose `authorize` asks a slow database; too long lets strangers keep a session each.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.protocol.connect_timeout = timeout;
         self
@@ -223,7 +226,9 @@ impl ServerBuilder {
     /// Decides about every client before it gets a session, whatever its transport. `peer` has the headers, the query
     /// and the address of its request. A refusal is answered by 403 with its message (`allowRequest` of JS).
     ///
-    /// The client waits meanwhile, so give the decision a time limit if it asks somebody else. To decide about users
+    /// The client waits meanwhile, for [`connect_timeout`](Self::connect_timeout) at most: then it is answered by 503 with
+    /// `Retry-After`, the decision is dropped, and that is counted as [`Limit::DecisionTime`](crate::Limit::DecisionTime).
+    /// To decide about users
     /// rather than connections see [`Namespace::authorize`](crate::Namespace::authorize), which gets their `auth` too.
     ///
     /// ```

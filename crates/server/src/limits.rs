@@ -20,6 +20,8 @@ pub enum Limit {
     BytesPerSecond,
     /// Connections in all.
     Connections,
+    /// Time in which [`allow_request`](crate::ServerBuilder::allow_request) must decide.
+    DecisionTime,
     /// Depth of arrays and objects.
     Depth,
     /// Events per second from one connection.
@@ -59,6 +61,7 @@ impl Limit {
             Self::Attachments => "too many attachments",
             Self::BytesPerSecond => "too many bytes per second",
             Self::Connections => "too many connections",
+            Self::DecisionTime => "not decided in time",
             Self::Depth => "nested too deep",
             Self::EventsPerSecond => "too many events per second",
             Self::Fragments => "message in too many frames",
