@@ -11,6 +11,7 @@ macro_rules! metrics {
     (
         figures: $($(#[$doc:meta])* $name:ident),*;
         tallies: $($(#[$tally_doc:meta])* $tally:ident: $kind:ty),*;
+        sums: $($(#[$sum_doc:meta])* $sum:ident),*;
     ) => {
         /// What the server counts about itself. Gauges go up and down, counters only up.
         #[derive(Debug, Default)]
@@ -25,11 +26,13 @@ macro_rules! metrics {
         pub struct MetricsSnapshot {
             $($(#[$doc])* pub $name: u64,)*
             $($(#[$tally_doc])* pub $tally: Tally<$kind>,)*
+            $($(#[$sum_doc])* pub $sum: u64,)*
         }
 
         impl Metrics {
+            /// What is counted; the sums, which are of others, are 0.
             pub(crate) fn snapshot(&self) -> MetricsSnapshot {
-                MetricsSnapshot { $($name: self.$name.get(),)* $($tally: self.$tally.get(),)* }
+                MetricsSnapshot { $($name: self.$name.get(),)* $($tally: self.$tally.get(),)* $($sum: 0,)* }
             }
         }
     };
@@ -87,6 +90,14 @@ metrics! {
     /// Counter: sessions that ended, by why: `sessions_opened` less this is `sessions`. Those which joined no namespace
     /// are among them.
     sessions_closed: DisconnectReason;
+
+    sums:
+    /// Gauge: clients that are away and may come back ([`recovery`](crate::ServerBuilder::recovery)).
+    recovery_away,
+    /// Gauge: events that are kept for them, and for those who leave next.
+    recovery_events,
+    /// Gauge: bytes of these.
+    recovery_bytes;
 }
 
 /// One figure.
