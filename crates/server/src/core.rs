@@ -107,6 +107,11 @@ impl Core {
     /// The figures at this moment. What is summed up for them is not counted on the way of a message.
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {
         let mut figures = self.metrics.snapshot();
+        self.table.for_each(|link| {
+            let (packets, bytes) = link.waiting();
+            figures.queued_packets += packets as u64;
+            figures.queued_bytes += bytes as u64;
+        });
         for namespace in self.registry.all() {
             let Some(log) = namespace.hub().log() else { break };
             let (away, events, bytes) = log.lock().kept();

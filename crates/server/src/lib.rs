@@ -439,7 +439,7 @@ pub use dynamic::DynamicNamespace;
 pub use error::{AckError, BoxError, ClusterError, ConfigError, DisconnectReason, EmitError, Refusal};
 pub use handlers::HandlerError;
 pub use hooks::{ConnectionError, ErrorCode, ErrorContext};
-pub use http::{Body, Counted, Layered, LayeredBody, PeerAddr, SocketLayer, SocketService};
+pub use http::{Body, Layered, LayeredBody, PeerAddr, SocketLayer, SocketService};
 pub use info::SocketInfo;
 pub use limits::Limit;
 pub use metrics::MetricsSnapshot;

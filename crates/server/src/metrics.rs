@@ -58,12 +58,16 @@ metrics! {
     requests_refused,
     /// Counter: upgrades from polling to a stream which succeeded.
     upgrades,
-    /// Counter: upgrades given up.
+    /// Counter: upgrades given up, however far they had come: the stream was never opened, was not wanted, or broke.
     upgrades_failed,
     /// Counter: messages received.
     messages_received,
     /// Counter: messages sent.
     messages_sent,
+    /// Counter: bytes of messages received, on all transports: without their frames, and before compression.
+    bytes_received,
+    /// Counter: bytes of messages sent, in the same way. A broadcast counts once for each client.
+    bytes_sent,
     /// Counter: packets dropped because an outbox was full.
     dropped_full,
     /// Counter: volatile packets dropped because the client was not writable.
@@ -92,6 +96,10 @@ metrics! {
     sessions_closed: DisconnectReason;
 
     sums:
+    /// Gauge: packets that wait in the outboxes of all clients.
+    queued_packets,
+    /// Gauge: bytes of these. One packet of a broadcast is in memory once, and counts for each client it waits for.
+    queued_bytes,
     /// Gauge: clients that are away and may come back ([`recovery`](crate::ServerBuilder::recovery)).
     recovery_away,
     /// Gauge: events that are kept for them, and for those who leave next.

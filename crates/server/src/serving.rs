@@ -4,18 +4,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 #[cfg(feature = "webtransport")]
 use tokio::net::UdpSocket;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
-use crate::http::counted::FULL;
+use crate::http::counted::{Counted, FULL};
 use crate::http::listen::{self, Connection, Listener, Spoken};
-use crate::http::{Counted, SocketLayer, SocketService};
+use crate::http::{SocketLayer, SocketService};
 use crate::server::Server;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
+use crate::transport::io::Stream;
 #[cfg(feature = "webtransport")]
 use crate::webtransport;
 
@@ -117,7 +119,7 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         address: Option<SocketAddr>,
     ) {
-        match self.count_connection(stream) {
+        match Counted::new(&self.core, stream) {
             Ok(stream) => Connection::new(Arc::clone(&self.core), Box::new(stream), address).serve().await,
             // Written now or never.
             Err(mut stream) => drop(stream.write(FULL).now_or_never()),
@@ -143,8 +145,13 @@ impl Server {
     ///
     /// # Errors
     /// Gives the stream back if there are as many as there may be: drop it.
-    pub fn count_connection<S>(&self, stream: S) -> Result<Counted<S>, S> {
-        Counted::new(&self.core, stream)
+    pub fn count_connection<S>(&self, stream: S) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>, S>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let counted = Counted::new(&self.core, stream)?;
+        // As the own accept loop makes it, which a WebSocket then takes out of hyper's wrapper with its buffers.
+        Ok(Stream::new(Box::new(counted), Bytes::new()))
     }
 
     /// The layer that answers at the server's path and passes all other requests on to the service inside.

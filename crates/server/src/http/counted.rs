@@ -15,13 +15,10 @@ use crate::metrics::Metrics;
 pub(crate) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\
     Content-Type: text/plain\r\nContent-Length: 20\r\n\r\nToo many connections";
 
-/// A byte stream that has one of the server's places for connections, and gives it back when dropped; made by
-/// [`Server::count_connection`](crate::Server::count_connection).
-///
-/// It is what it was otherwise: whatever is done with it, TLS, a WebSocket, keeps the place for as long as the stream is
-/// open.
+/// A byte stream that has one of the server's places for connections, and gives it back when dropped: whatever it becomes,
+/// TLS, a WebSocket, keeps the place for as long as it is open.
 #[derive(Debug)]
-pub struct Counted<S> {
+pub(crate) struct Counted<S> {
     // Closed before the place is free.
     io: S,
     _place: Place,

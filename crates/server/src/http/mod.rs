@@ -18,7 +18,6 @@ mod tcp;
 pub(crate) mod listen;
 
 pub use body::Body;
-pub use counted::Counted;
 pub use layer::{Layered, LayeredBody, SocketLayer};
 pub use route::PeerAddr;
 pub use service::SocketService;

@@ -143,6 +143,7 @@ impl Body {
             Message::Text(text) => text.len(),
             Message::Binary(bytes) => bytes.len(),
         };
+        self.core.metrics.bytes_received.add(size as u64);
         self.measure(size, now)?;
         let Some(event) = self.connection.handle_message(now, message).map_err(Fault::Protocol)? else {
             return Ok(());
@@ -355,11 +356,15 @@ impl Body {
 
     /// Takes packets out of the outbox until `take` has had enough.
     pub(crate) fn drain(&self, mut take: impl FnMut(&Outgoing) -> bool) {
-        let mut messages = 0;
+        let (mut messages, mut bytes) = (0, 0);
         // Logged afterwards: whoever takes the log may want to send, and the outbox is locked here.
         let mut sizes = tracing::enabled!(tracing::Level::TRACE).then(Vec::new);
         self.link.drain(|packet| {
-            messages += packet.messages().count() as u64;
+            for message in packet.messages() {
+                messages += 1;
+                // As it is counted when received: without the type that a text has before it.
+                bytes += message.packet().len().saturating_sub(usize::from(!message.is_binary())) as u64;
+            }
             if let Some(sizes) = &mut sizes {
                 sizes.push(packet.size());
             }
@@ -369,6 +374,7 @@ impl Body {
             tracing::trace!(kind = "message", bytes, "sent");
         }
         self.core.metrics.messages_sent.add(messages);
+        self.core.metrics.bytes_sent.add(bytes);
     }
 
     pub(crate) fn wait_for(&mut self, slot: Slot, socket: &str, ack: AckId, deadline: Instant, waiter: Waiter) {
