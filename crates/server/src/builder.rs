@@ -109,6 +109,8 @@ impl ServerBuilder {
     /// itself), and then the body of a POST (everywhere). Default 30 s; then the connection is closed, and the session of a
     /// body that did not arrive with it.
     ///
+    /// So long, too, may a connection of HTTP/2 be on which nothing is asked, whether it answers pings or not.
+    ///
     /// Too short cuts off slow lines, and makes idle clients connect anew; too long lets silent ones keep a connection.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.config.request_timeout = timeout;

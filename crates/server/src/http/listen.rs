@@ -23,6 +23,8 @@ use tokio::net::UnixListener;
 use super::counted::{Counted, FULL};
 use super::response::respond;
 use super::route::{PeerAddr, Secured};
+#[cfg(feature = "http2")]
+use super::wear::Wear;
 use super::{Body, SocketService, tcp};
 use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
@@ -192,35 +194,60 @@ impl Connection {
 
     /// HTTP/2, with bounds on what a client can make the server keep.
     #[cfg(feature = "http2")]
-    pub(crate) async fn serve_http2(self, begun: bytes::Bytes, closing: Closing) {
+    pub(crate) async fn serve_http2(self, begun: bytes::Bytes, mut closing: Closing) {
         let Self { core, io, address, secured, hold: _hold } = self;
         let (max_head, limit) = (core.config.max_head, core.config.request_timeout);
-        let service = service_fn(move |request| answer(Arc::clone(&core), request, address, secured));
+        let wear = Wear::default();
+        let used = wear.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let running = used.begin(request.uri().query());
+            let answer = answer(Arc::clone(&core), request, address, secured);
+            async move {
+                let answer = answer.await;
+                drop(running);
+                answer
+            }
+        });
         let http = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
             .timer(TokioTimer::new())
             // Two requests at a time for each session; pages of one browser share a connection.
             .max_concurrent_streams(256)
+            // Of the headers as they are when decoded, whatever their compression: measured before they are kept.
             .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(64)
             .initial_stream_window_size(64 * 1024)
-            .initial_connection_window_size(1024 * 1024)
+            .initial_connection_window_size(256 * 1024)
             .max_send_buf_size(64 * 1024)
             .keep_alive_interval(limit)
             .keep_alive_timeout(limit)
             .serve_connection(TokioIo::new(Paced::new(Stream::new(io, begun), limit)), service);
-        run(std::pin::pin!(http), closing, http2::Connection::graceful_shutdown).await;
+        let ending = async {
+            tokio::select! {
+                () = closing.wait() => {}
+                () = wear.worn(limit) => tracing::debug!("an HTTP/2 connection was used enough, or not at all"),
+            }
+        };
+        run_until(std::pin::pin!(http), ending, http2::Connection::graceful_shutdown).await;
     }
 }
 
 /// Runs a connection to its end, which `finish` brings about when the server is closed.
-async fn run<C>(mut http: Pin<&mut C>, mut closing: Closing, finish: impl Fn(Pin<&mut C>))
+async fn run<C>(http: Pin<&mut C>, mut closing: Closing, finish: impl Fn(Pin<&mut C>))
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    run_until(http, closing.wait(), finish).await;
+}
+
+/// Runs a connection to its end, which `finish` brings about when `ending` resolves.
+async fn run_until<C>(mut http: Pin<&mut C>, ending: impl Future<Output = ()>, finish: impl Fn(Pin<&mut C>))
 where
     C: Future<Output = hyper::Result<()>>,
 {
     let result = tokio::select! {
         result = &mut http => result,
-        () = closing.wait() => {
+        () = ending => {
             // Requests which are being answered are answered; none follows.
             finish(http.as_mut());
             http.await

@@ -15,6 +15,8 @@ mod layer;
 mod preface;
 pub(crate) mod counted;
 mod tcp;
+#[cfg(feature = "http2")]
+mod wear;
 pub(crate) mod listen;
 
 pub use body::Body;
