@@ -145,9 +145,9 @@ async fn bytes_are_those_of_messages_on_every_transport() {
     stream.send("42[\"echo\",\"four\"]").await;
     stream.expect("42[\"echo\",\"four\"]").await;
     let after = io.metrics();
-    // `2["echo","four"]`
-    assert_eq!(after.bytes_received - before.bytes_received, 16 + 17 + 16);
-    assert_eq!(after.bytes_sent - before.bytes_sent, 16 + 17 + 16);
+    // `42["echo","four"]`
+    assert_eq!(after.bytes_received - before.bytes_received, 17 + 18 + 17);
+    assert_eq!(after.bytes_sent - before.bytes_sent, 17 + 18 + 17);
     polling.close().await;
     drop(stream);
     net.assert_clean().await;

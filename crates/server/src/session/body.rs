@@ -139,11 +139,12 @@ impl Body {
             return Ok(());
         }
         self.core.metrics.messages_received.up();
-        let size = match &message {
-            Message::Text(text) => text.len(),
-            Message::Binary(bytes) => bytes.len(),
+        // The type before a text is no part of the message, but is counted as it is when sent.
+        let (size, length) = match &message {
+            Message::Text(text) => (text.len(), text.len() + 1),
+            Message::Binary(bytes) => (bytes.len(), bytes.len()),
         };
-        self.core.metrics.bytes_received.add(size as u64);
+        self.core.metrics.bytes_received.add(length as u64);
         self.measure(size, now)?;
         let Some(event) = self.connection.handle_message(now, message).map_err(Fault::Protocol)? else {
             return Ok(());
@@ -360,10 +361,10 @@ impl Body {
         // Logged afterwards: whoever takes the log may want to send, and the outbox is locked here.
         let mut sizes = tracing::enabled!(tracing::Level::TRACE).then(Vec::new);
         self.link.drain(|packet| {
-            for message in packet.messages() {
-                messages += 1;
-                // As it is counted when received: without the type that a text has before it.
-                bytes += message.packet().len().saturating_sub(usize::from(!message.is_binary())) as u64;
+            messages += 1 + packet.attachment_count() as u64;
+            bytes += packet.first.packet_len() as u64;
+            if let Some(attachments) = &packet.attachments {
+                bytes += attachments.iter().map(|message| message.packet_len() as u64).sum::<u64>();
             }
             if let Some(sizes) = &mut sizes {
                 sizes.push(packet.size());
