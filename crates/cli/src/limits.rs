@@ -28,6 +28,10 @@ pub(crate) struct LimitOptions {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Who may come")]
 pub(crate) struct GateOptions {
+    /// Connections in all, those of WebSockets among them; one more is closed at once [default: no limit]
+    #[arg(long, env = "SOCKEYE_MAX_CONNECTIONS", value_name = "NUMBER")]
+    pub(crate) max_connections: Option<usize>,
+
     /// Sessions in all; one more is answered by 503 [default: no limit]
     #[arg(long, env = "SOCKEYE_MAX_SESSIONS", value_name = "NUMBER")]
     pub(crate) max_sessions: Option<usize>,
@@ -210,6 +214,7 @@ impl LimitOptions {
 impl GateOptions {
     fn set(&self, builder: ServerBuilder) -> Result<ServerBuilder, ConfigError> {
         let builder = builder.trust_proxies(self.trust_proxy.iter().map(String::as_str))?;
+        let builder = with(builder, self.max_connections, ServerBuilder::max_connections);
         let builder = with(builder, self.max_sessions, ServerBuilder::max_sessions);
         let builder = with(builder, self.max_sessions_per_address, ServerBuilder::max_sessions_per_address);
         let builder = rate(builder, self.handshake_rate, ServerBuilder::handshake_rate);

@@ -68,8 +68,12 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let page = Router::new().nest_service("/socket.io", io.service()).fallback(assets::serve);
     let heads = options.limits.heads();
     let sites = match monitor {
-        Some(monitor) => vec![Site::start(listener, page, heads), Site::start(monitor, probes, heads)],
-        None => vec![Site::start(listener, page.merge(probes), heads)],
+        Some(monitor) => vec![
+            Site::start(listener, page, heads, Some(&io)),
+            // Its own address is asked when nothing else answers any more.
+            Site::start(monitor, probes, heads, None),
+        ],
+        None => vec![Site::start(listener, page.merge(probes), heads, Some(&io))],
     };
     let certificate = webtransport.as_ref().and_then(Listening::hash);
     if let Some(listening) = webtransport {

@@ -1,6 +1,6 @@
 //! Serving HTTP with deadlines: whoever says nothing, or does not finish what it says, is cut off.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sockeye::{Paced, PeerAddr};
+use sockeye::{Paced, PeerAddr, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -26,6 +26,10 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What is said to those who are too many.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
 /// A listener and what it serves.
 pub(crate) struct Site {
     stop: watch::Sender<bool>,
@@ -33,10 +37,10 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Begins to serve.
-    pub(crate) fn start(listener: TcpListener, routes: Router, heads: Heads) -> Self {
+    /// Begins to serve; by the places for connections that `counting` has, if it is given.
+    pub(crate) fn start(listener: TcpListener, routes: Router, heads: Heads, counting: Option<&Server>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        Self { stop, task: tokio::spawn(accept(listener, routes, heads, stopped)) }
+        Self { stop, task: tokio::spawn(accept(listener, routes, heads, counting.cloned(), stopped)) }
     }
 
     async fn ended(self, deadline: Instant) {
@@ -59,7 +63,13 @@ pub(crate) async fn stop_all(sites: Vec<Site>, deadline: Instant) {
     }
 }
 
-async fn accept(listener: TcpListener, routes: Router, heads: Heads, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    routes: Router,
+    heads: Heads,
+    counting: Option<Server>,
+    mut stopped: watch::Receiver<bool>,
+) {
     // Each connection holds a sender: when the last is gone, there is nothing to receive.
     let (open, mut closed) = mpsc::channel::<()>(1);
     loop {
@@ -74,8 +84,15 @@ async fn accept(listener: TcpListener, routes: Router, heads: Heads, mut stopped
                     debug!(%error, "TCP_NODELAY cannot be set");
                 }
                 let (routes, stopped, open) = (routes.clone(), stopped.clone(), open.clone());
+                let counting = counting.clone();
                 tokio::spawn(async move {
-                    serve(stream, address, routes, heads, stopped).await;
+                    match counting {
+                        None => serve(stream, address, routes, heads, stopped).await,
+                        Some(server) => match server.count_connection(stream) {
+                            Ok(stream) => serve(stream, address, routes, heads, stopped).await,
+                            Err(stream) => turn_away(stream),
+                        },
+                    }
                     drop(open);
                 });
             }
@@ -90,6 +107,12 @@ async fn accept(listener: TcpListener, routes: Router, heads: Heads, mut stopped
     if tokio::time::timeout(LAST_ANSWERS, closed.recv()).await.is_err() {
         warn!("some HTTP requests were cut off");
     }
+}
+
+/// Tells a client that there is no place for it, if that can be done without waiting.
+fn turn_away(stream: TcpStream) {
+    let told = stream.into_std().and_then(|mut stream| stream.write(FULL));
+    debug!(?told, "a connection was refused: there are too many");
 }
 
 fn is_about_one_client(error: &io::Error) -> bool {

@@ -169,6 +169,11 @@ impl Encoded {
         self.frame.get(usize::from(self.header)..).unwrap_or_default()
     }
 
+    /// Length of the packet in bytes.
+    pub fn packet_len(&self) -> usize {
+        self.frame.len().saturating_sub(usize::from(self.header))
+    }
+
     /// The packet, sharing its bytes.
     pub fn to_packet(&self) -> Bytes {
         self.frame.slice(usize::from(self.header).min(self.frame.len())..)

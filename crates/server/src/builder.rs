@@ -109,6 +109,8 @@ impl ServerBuilder {
     /// itself), and then the body of a POST (everywhere). Default 30 s; then the connection is closed, and the session of a
     /// body that did not arrive with it.
     ///
+    /// So long, too, may a connection of HTTP/2 be on which nothing is asked, whether it answers pings or not.
+    ///
     /// Too short cuts off slow lines, and makes idle clients connect anew; too long lets silent ones keep a connection.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.config.request_timeout = timeout;
@@ -134,7 +136,10 @@ impl ServerBuilder {
         self
     }
 
-    /// How long a client may stay without having joined a namespace. Default 45 s.
+    /// How long a client may stay without having joined a namespace. Default 45 s. So long, too, may
+    /// [`allow_request`](Self::allow_request) take before that.
+    ///
+    /// Too short refuses clients whose `authorize` asks a slow database; too long lets strangers keep a session each.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.protocol.connect_timeout = timeout;
         self
@@ -223,7 +228,9 @@ impl ServerBuilder {
     /// Decides about every client before it gets a session, whatever its transport. `peer` has the headers, the query
     /// and the address of its request. A refusal is answered by 403 with its message (`allowRequest` of JS).
     ///
-    /// The client waits meanwhile, so give the decision a time limit if it asks somebody else. To decide about users
+    /// The client waits meanwhile, for [`connect_timeout`](Self::connect_timeout) at most: then it is answered by 503 with
+    /// `Retry-After`, the decision is dropped, and that is counted as [`Limit::DecisionTime`](crate::Limit::DecisionTime).
+    /// To decide about users
     /// rather than connections see [`Namespace::authorize`](crate::Namespace::authorize), which gets their `auth` too.
     ///
     /// ```
@@ -367,6 +374,20 @@ impl ServerBuilder {
     /// more, is all that a stranger can make the server keep.
     pub fn max_unconnected_payload(mut self, bytes: usize) -> Self {
         self.config.unconnected_payload = bytes;
+        self
+    }
+
+    /// Byte streams that are open at a time, TLS and WebSockets among them, where [`Server::listen`](crate::Server::listen)
+    /// or a sibling of it serves them; those of a framework count by
+    /// [`Server::count_connection`](crate::Server::count_connection). Default: no bound but the file descriptors. One more
+    /// is closed at once, with a 503 if that can be written without waiting, and counted as
+    /// [`Limit::Connections`](crate::Limit::Connections).
+    ///
+    /// A client that polls has up to two, and its browser may keep more open: less than twice the clients you expect
+    /// turns some of them away. More than the process has file descriptors bounds nothing: leave some of these for what
+    /// else it opens. Clients of WebTransport share one UDP socket and are not among them.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.config.max_connections = Some(connections);
         self
     }
 

@@ -67,6 +67,7 @@ pub(crate) struct Config {
     pub(crate) unconnected_payload: usize,
     pub(crate) max_fragments: usize,
     pub(crate) max_head: usize,
+    pub(crate) max_connections: Option<usize>,
     pub(crate) request_timeout: Duration,
     pub(crate) events: Option<Rate>,
     pub(crate) bytes: Option<Rate>,
@@ -105,6 +106,7 @@ impl Default for Config {
             unconnected_payload: 16 * 1024,
             max_fragments: 65_536,
             max_head: 16 * 1024,
+            max_connections: None,
             request_timeout: Duration::from_secs(30),
             events: None,
             bytes: None,
@@ -205,6 +207,7 @@ impl Config {
         let Bounds { sessions, sessions_per_address, handshakes, handshakes_per_address } = &self.gate;
         let none = |rate: &Option<Rate>| rate.is_some_and(|rate| rate.per_second == 0 || rate.burst == 0);
         first(&[
+            (self.max_connections == Some(0), "max_connections is zero: no client could connect"),
             (*sessions == Some(0), "max_sessions is zero: no client could connect"),
             (*sessions_per_address == Some(0), "max_sessions_per_address is zero: no client could connect"),
             (none(handshakes), "handshake_rate has a zero: no client could connect"),
@@ -261,6 +264,11 @@ impl Config {
 
     pub(crate) fn allows(&self, transport: TransportName) -> bool {
         self.transports.contains(&transport)
+    }
+
+    /// In this time a client that has gone is noticed by its session.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        self.engine.ping_interval.saturating_add(self.engine.ping_timeout)
     }
 
     pub(crate) fn speaks(&self, revision: Revision) -> bool {

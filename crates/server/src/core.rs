@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::info::SocketInfo;
 use crate::link::Link;
-use crate::metrics::{Count, Metrics};
+use crate::metrics::{Count, Metrics, MetricsSnapshot};
 use crate::registry::Registry;
 use crate::remote::RemoteSocket;
 use crate::table::Table;
@@ -102,6 +102,24 @@ impl Core {
         let node: Arc<dyn Node> = Arc::clone(&core) as Arc<dyn Node>;
         core.config.adapter.attach(Arc::downgrade(&node));
         core
+    }
+
+    /// The figures at this moment. What is summed up for them is not counted on the way of a message.
+    pub(crate) fn snapshot(&self) -> MetricsSnapshot {
+        let mut figures = self.metrics.snapshot();
+        self.table.for_each(|link| {
+            let (packets, bytes) = link.waiting();
+            figures.queued_packets += packets as u64;
+            figures.queued_bytes += bytes as u64;
+        });
+        for namespace in self.registry.all() {
+            let Some(log) = namespace.hub().log() else { break };
+            let (away, events, bytes) = log.lock().kept();
+            figures.recovery_away += away as u64;
+            figures.recovery_events += events as u64;
+            figures.recovery_bytes += bytes as u64;
+        }
+        figures
     }
 
     /// Begins to close: no new session is accepted.

@@ -71,7 +71,8 @@ pub enum ErrorCode {
     Forbidden,
     /// 5: `EIO` in the query is not spoken.
     UnsupportedVersion,
-    /// 4 for the client, with status 503: there are too many sessions, or they come too fast.
+    /// 4 for the client, with status 503: there are too many sessions, they come too fast, or
+    /// [`allow_request`](crate::ServerBuilder::allow_request) did not decide in time.
     Busy,
 }
 

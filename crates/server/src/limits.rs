@@ -18,6 +18,10 @@ pub enum Limit {
     Attachments,
     /// Bytes per second from one connection.
     BytesPerSecond,
+    /// Connections in all.
+    Connections,
+    /// Time in which [`allow_request`](crate::ServerBuilder::allow_request) must decide.
+    DecisionTime,
     /// Depth of arrays and objects.
     Depth,
     /// Events per second from one connection.
@@ -56,6 +60,8 @@ impl Limit {
             Self::AttachmentTime => "attachments did not arrive in time",
             Self::Attachments => "too many attachments",
             Self::BytesPerSecond => "too many bytes per second",
+            Self::Connections => "too many connections",
+            Self::DecisionTime => "not decided in time",
             Self::Depth => "nested too deep",
             Self::EventsPerSecond => "too many events per second",
             Self::Fragments => "message in too many frames",

@@ -11,6 +11,7 @@ macro_rules! metrics {
     (
         figures: $($(#[$doc:meta])* $name:ident),*;
         tallies: $($(#[$tally_doc:meta])* $tally:ident: $kind:ty),*;
+        sums: $($(#[$sum_doc:meta])* $sum:ident),*;
     ) => {
         /// What the server counts about itself. Gauges go up and down, counters only up.
         #[derive(Debug, Default)]
@@ -25,11 +26,13 @@ macro_rules! metrics {
         pub struct MetricsSnapshot {
             $($(#[$doc])* pub $name: u64,)*
             $($(#[$tally_doc])* pub $tally: Tally<$kind>,)*
+            $($(#[$sum_doc])* pub $sum: u64,)*
         }
 
         impl Metrics {
+            /// What is counted; the sums, which are of others, are 0.
             pub(crate) fn snapshot(&self) -> MetricsSnapshot {
-                MetricsSnapshot { $($name: self.$name.get(),)* $($tally: self.$tally.get(),)* }
+                MetricsSnapshot { $($name: self.$name.get(),)* $($tally: self.$tally.get(),)* $($sum: 0,)* }
             }
         }
     };
@@ -37,6 +40,10 @@ macro_rules! metrics {
 
 metrics! {
     figures:
+    /// Gauge: open byte streams: TCP with TLS or without, Unix sockets, and what was given to
+    /// [`Server::serve_stream`](crate::Server::serve_stream) or
+    /// [`Server::count_connection`](crate::Server::count_connection). WebTransport has none.
+    connections,
     /// Gauge: open Engine.IO sessions.
     sessions,
     /// Gauge: sockets in namespaces.
@@ -51,12 +58,16 @@ metrics! {
     requests_refused,
     /// Counter: upgrades from polling to a stream which succeeded.
     upgrades,
-    /// Counter: upgrades given up.
+    /// Counter: upgrades given up, however far they had come: the stream was never opened, was not wanted, or broke.
     upgrades_failed,
     /// Counter: messages received.
     messages_received,
     /// Counter: messages sent.
     messages_sent,
+    /// Counter: bytes of messages received, on all transports: without their frames, and before compression.
+    bytes_received,
+    /// Counter: bytes of messages sent, in the same way. A broadcast counts once for each client.
+    bytes_sent,
     /// Counter: packets dropped because an outbox was full.
     dropped_full,
     /// Counter: volatile packets dropped because the client was not writable.
@@ -83,6 +94,18 @@ metrics! {
     /// Counter: sessions that ended, by why: `sessions_opened` less this is `sessions`. Those which joined no namespace
     /// are among them.
     sessions_closed: DisconnectReason;
+
+    sums:
+    /// Gauge: packets that wait in the outboxes of all clients.
+    queued_packets,
+    /// Gauge: bytes of these. One packet of a broadcast is in memory once, and counts for each client it waits for.
+    queued_bytes,
+    /// Gauge: clients that are away and may come back ([`recovery`](crate::ServerBuilder::recovery)).
+    recovery_away,
+    /// Gauge: events that are kept for them, and for those who leave next.
+    recovery_events,
+    /// Gauge: bytes of these.
+    recovery_bytes;
 }
 
 /// One figure.
@@ -100,6 +123,13 @@ impl Count {
 
     pub(crate) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// One more, unless that would be more than `most`.
+    pub(crate) fn up_within(&self, most: Option<usize>) -> bool {
+        let most = most.map_or(u64::MAX, |most| most as u64);
+        let more = |count: u64| (count < most).then(|| count + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
     pub(crate) fn down(&self) {

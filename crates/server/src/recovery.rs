@@ -18,6 +18,7 @@ use smol_str::{SmolStr, format_smolstr};
 use sockeye_protocol::Outgoing;
 
 use crate::adapter::Selection;
+use crate::spare;
 use crate::stays::{ByRoom, Stays};
 
 /// Options of connection state recovery; see [`ServerBuilder::recovery`](crate::ServerBuilder::recovery).
@@ -45,7 +46,8 @@ impl Default for Recovery {
 }
 
 impl Recovery {
-    /// How long a client may stay away (`maxDisconnectionDuration`). Default 2 minutes.
+    /// How long a client may stay away (`maxDisconnectionDuration`). Default 2 minutes. What is older is forgotten, a
+    /// quarter of this later at the latest, also where nothing happens any more.
     #[must_use]
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
@@ -82,6 +84,9 @@ impl Recovery {
         self
     }
 }
+
+/// So many names of clients that have come back are kept in any case.
+const SLACK: usize = 64;
 
 /// What a client that comes back sends along in `auth`.
 #[derive(Debug, Deserialize)]
@@ -126,6 +131,8 @@ pub(crate) struct State<T> {
     /// In the order in which they left; may name some that have come back.
     leaving: VecDeque<(Instant, SmolStr)>,
     present: HashMap<SmolStr, Present<T>>,
+    /// Somebody calls `sweep` now and then.
+    is_swept: bool,
 }
 
 /// A socket that is there.
@@ -160,6 +167,7 @@ impl<T> Log<T> {
             away: HashMap::new(),
             leaving: VecDeque::new(),
             present: HashMap::new(),
+            is_swept: false,
         };
         Self { options, state: Mutex::new(state) }
     }
@@ -192,6 +200,12 @@ impl<T> State<T> {
 
     /// Keeps an event under the next number.
     pub(crate) fn append(&mut self, packet: Outgoing, aim: Aim, now: Instant, options: &Recovery) {
+        if self.is_deserted() {
+            // Whoever comes next begins behind it.
+            self.forget_events();
+            self.first += 1;
+            return;
+        }
         self.bytes += packet.size();
         self.events.push_back(Kept { packet, aim, at: now });
         self.prune(now, options);
@@ -218,6 +232,59 @@ impl<T> State<T> {
                 self.away.remove(pid);
             }
             self.leaving.pop_front();
+        }
+        // Who comes and goes all the time leaves a name here each time, behind the one that has been away for long.
+        if self.leaving.len() > SLACK + 2 * self.away.len() {
+            let away = &self.away;
+            self.leaving.retain(|(since, pid)| away.get(pid).is_some_and(|(at, _)| at == since));
+        }
+    }
+
+    /// Nobody is there, and nobody can come back.
+    fn is_deserted(&self) -> bool {
+        self.present.is_empty() && self.away.is_empty()
+    }
+
+    fn forget_events(&mut self) {
+        self.first = self.next();
+        self.events.clear();
+        self.bytes = 0;
+    }
+
+    /// Clients that are away, events that are kept, and their bytes.
+    pub(crate) fn kept(&self) -> (usize, usize, usize) {
+        (self.away.len(), self.events.len(), self.bytes)
+    }
+
+    /// Whether it is for the caller to see to it that `sweep` is called from now on.
+    pub(crate) fn begin_sweeping(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_swept, true)
+    }
+
+    /// Forgets what is too old though nothing happens, and gives its memory back. False when nobody is left: then it is to
+    /// be called no more.
+    pub(crate) fn sweep(&mut self, now: Instant, options: &Recovery) -> bool {
+        self.prune(now, options);
+        if self.is_deserted() {
+            self.forget_events();
+        }
+        self.shrink();
+        self.is_swept = !self.is_deserted();
+        self.is_swept
+    }
+
+    fn shrink(&mut self) {
+        if let Some(least) = spare::fit(self.events.len(), self.events.capacity()) {
+            self.events.shrink_to(least);
+        }
+        if let Some(least) = spare::fit(self.away.len(), self.away.capacity()) {
+            self.away.shrink_to(least);
+        }
+        if let Some(least) = spare::fit(self.leaving.len(), self.leaving.capacity()) {
+            self.leaving.shrink_to(least);
+        }
+        if let Some(least) = spare::fit(self.present.len(), self.present.capacity()) {
+            self.present.shrink_to(least);
         }
     }
 
@@ -328,7 +395,14 @@ mod tests {
     fn log() -> (Recovery, State<()>) {
         let options = Recovery::default().window(Duration::from_secs(10)).max_packets(4).max_sessions(2);
         let log = Log::new(options.clone(), "e".into());
-        (options, log.state.into_inner())
+        let mut state = log.state.into_inner();
+        inhabit(&mut state);
+        (options, state)
+    }
+
+    /// Nothing is kept where nobody is.
+    fn inhabit(state: &mut State<()>) {
+        state.enter("somebody".into(), (), Stays::default());
     }
 
     fn session(pid: &str, state: &State<()>) -> Session {
@@ -416,11 +490,55 @@ mod tests {
         assert!(state.away.is_empty() && state.leaving.is_empty());
     }
 
+    /// A client that comes and goes again and again, behind one that has been away for long.
+    #[test]
+    fn coming_and_going_takes_no_memory() {
+        let (options, mut state) = log();
+        let now = Instant::now();
+        state.suspend(session("away", &state), now, &options);
+        for n in 0..9_000 {
+            let then = now + Duration::from_millis(n);
+            state.suspend(session("restless", &state), then, &options);
+            assert!(state.claim("restless", then, &options).is_some());
+            assert!(state.leaving.len() <= SLACK + 4);
+        }
+        state.suspend(session("restless", &state), now + Duration::from_secs(9), &options);
+        assert!(state.claim("away", now + Duration::from_secs(10), &options).is_some());
+        assert!(state.claim("restless", now + Duration::from_secs(19), &options).is_some());
+    }
+
+    #[test]
+    fn what_is_too_old_goes_without_anything_happening() {
+        let options = Recovery::default().window(Duration::from_secs(10));
+        let mut state: State<()> = Log::new(options.clone(), "e".into()).state.into_inner();
+        let now = Instant::now();
+        let seconds = |seconds| now + Duration::from_secs(seconds);
+        state.append(packet("to nobody"), to(&[]), now, &options);
+        assert_eq!((state.next(), state.events.len()), (2, 0));
+        inhabit(&mut state);
+        assert!(state.begin_sweeping() && !state.begin_sweeping());
+        for n in 0..1_000 {
+            state.append(packet("x"), to(&[]), now, &options);
+            state.suspend(session(&n.to_string(), &state), now, &options);
+        }
+        state.leave("somebody");
+        assert!(state.sweep(seconds(10), &options));
+        assert_eq!((state.events.len(), state.away.len(), state.leaving.len()), (1_000, 1_000, 1_000));
+        assert!(!state.sweep(seconds(11), &options));
+        assert_eq!(
+            (state.events.capacity(), state.bytes, state.away.capacity(), state.leaving.capacity()),
+            (0, 0, 0, 0)
+        );
+        assert_eq!(state.next(), 1_002, "numbers are not used twice");
+        assert!(state.begin_sweeping());
+    }
+
     /// The rooms are looked up by name, not one after the other: the log is locked meanwhile.
     #[test]
     fn a_client_of_many_rooms_that_comes_back_gets_what_it_missed() {
         let options = Recovery::default();
         let mut state: State<()> = Log::new(options.clone(), "e".into()).state.into_inner();
+        inhabit(&mut state);
         let (few, now) = (session("p", &state), Instant::now());
         let mut many = few.clone();
         for n in 0..1_022 {

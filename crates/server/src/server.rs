@@ -76,9 +76,10 @@ impl Server {
         self.core.is_open()
     }
 
-    /// The figures that the server keeps about itself.
+    /// The figures that the server keeps about itself. Some are summed up when they are asked for, so ask every few seconds
+    /// rather than for every message.
     pub fn metrics(&self) -> MetricsSnapshot {
-        self.core.metrics.snapshot()
+        self.core.snapshot()
     }
 
     /// The namespace of this path, made if it is not there. A missing `/` at the beginning is added; `/` is always there.

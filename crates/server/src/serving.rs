@@ -4,16 +4,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 #[cfg(feature = "webtransport")]
 use tokio::net::UdpSocket;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
-use crate::http::listen::{self, Connection, Listener};
+use crate::http::counted::{Counted, FULL};
+use crate::http::listen::{self, Connection, Listener, Spoken};
 use crate::http::{SocketLayer, SocketService};
 use crate::server::Server;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
+use crate::transport::io::Stream;
 #[cfg(feature = "webtransport")]
 use crate::webtransport;
 
@@ -34,7 +38,7 @@ impl Server {
     /// # Errors
     /// None at present: an accept that fails is logged and tried again.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        listen::serve(Arc::clone(&self.core), Listener::Tcp(listener), Connection::serve).await;
+        listen::serve(Arc::clone(&self.core), Listener::Tcp(listener), Spoken::Http, Connection::serve).await;
         Ok(())
     }
 
@@ -54,7 +58,7 @@ impl Server {
     #[cfg(feature = "tls")]
     pub async fn serve_tls(&self, listener: TcpListener, tls: Tls) -> io::Result<()> {
         let serve_one = |connection| tls.clone().serve(connection);
-        listen::serve(Arc::clone(&self.core), Listener::Tcp(listener), serve_one).await;
+        listen::serve(Arc::clone(&self.core), Listener::Tcp(listener), Spoken::Tls, serve_one).await;
         Ok(())
     }
 
@@ -89,12 +93,14 @@ impl Server {
     pub async fn listen_unix(&self, path: impl AsRef<std::path::Path>) -> io::Result<()> {
         let path = path.as_ref();
         let listener = bind_unix(path).await?;
-        listen::serve(Arc::clone(&self.core), Listener::Unix(listener), Connection::serve).await;
+        listen::serve(Arc::clone(&self.core), Listener::Unix(listener), Spoken::Http, Connection::serve).await;
         tokio::fs::remove_file(path).await
     }
 
     /// Serves one byte stream that was accepted elsewhere: a Unix socket, the inside of a TLS connection, a pipe in tests.
     /// Runs until the stream ends or the server is closed; a WebSocket that began on it lives on by itself.
+    ///
+    /// If there are [`max_connections`](crate::ServerBuilder::max_connections) already it ends at once.
     ///
     /// `address` is what [`Peer::address`](crate::Peer::address) will say.
     ///
@@ -113,7 +119,39 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         address: Option<SocketAddr>,
     ) {
-        Connection::new(Arc::clone(&self.core), Box::new(stream), address).serve().await;
+        match Counted::new(&self.core, stream) {
+            Ok(stream) => Connection::new(Arc::clone(&self.core), Box::new(stream), address).serve().await,
+            // Written now or never.
+            Err(mut stream) => drop(stream.write(FULL).now_or_never()),
+        }
+    }
+
+    /// Counts a connection that an accept loop of your own has accepted and a framework will serve, for
+    /// [`ServerBuilder::max_connections`](crate::ServerBuilder::max_connections) and
+    /// [`MetricsSnapshot::connections`](crate::MetricsSnapshot::connections). Serve what it returns in place of `stream`.
+    /// [`Self::listen`], [`Self::serve_stream`] and their like do so themselves.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sockeye::ConfigError> {
+    /// let io = sockeye::Server::builder().max_connections(1).build()?;
+    /// let (stream, _client) = tokio::io::duplex(1024);
+    /// let first = io.count_connection(stream);
+    /// assert!(first.is_ok() && io.metrics().connections == 1);
+    /// let (stream, _client) = tokio::io::duplex(1024);
+    /// assert!(io.count_connection(stream).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Gives the stream back if there are as many as there may be: drop it.
+    pub fn count_connection<S>(&self, stream: S) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>, S>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let counted = Counted::new(&self.core, stream)?;
+        // As the own accept loop makes it, which a WebSocket then takes out of hyper's wrapper with its buffers.
+        Ok(Stream::new(Box::new(counted), Bytes::new()))
     }
 
     /// The layer that answers at the server's path and passes all other requests on to the service inside.

@@ -92,7 +92,7 @@ impl<K: Kind> Counts<K> {
 }
 
 /// The most kinds that any enum here has.
-const MOST: usize = 18;
+const MOST: usize = 20;
 
 mod sealed {
     pub trait Sealed {}
@@ -137,6 +137,8 @@ kinds! {
         "attachment time": Self::AttachmentTime,
         "attachments": Self::Attachments,
         "bytes per second": Self::BytesPerSecond,
+        "connections": Self::Connections,
+        "decision time": Self::DecisionTime,
         "depth": Self::Depth,
         "events per second": Self::EventsPerSecond,
         "fragments": Self::Fragments,

@@ -1,9 +1,12 @@
 //! What is counted by cause, in literal wire text over a network in memory.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sockeye::{DisconnectReason, ErrorCode, Limit, Refusal, Server, ServerBuilder, Socket};
 use sockeye_testing::{Net, settle};
+use tokio::io::ReadBuf;
 
 fn net(builder: ServerBuilder) -> (Server, Net) {
     let io = builder.build().expect("the options agree");
@@ -125,6 +128,99 @@ async fn refused_requests_are_counted_by_the_answer() {
     let metrics = io.metrics();
     assert_eq!((metrics.refusals.get(ErrorCode::Busy), metrics.limits.get(Limit::Sessions)), (1, 1));
     assert_eq!(metrics.refusals.total(), metrics.requests_refused);
+    polling.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_are_those_of_messages_on_every_transport() {
+    let (io, net) = net(Server::builder());
+    io.on("echo", async |socket: Socket, text: String| socket.emit("echo", text));
+    let polling = net.polling().await;
+    polling.join().await;
+    let (mut stream, _) = net.join().await;
+    let before = io.metrics();
+    polling.post("42[\"echo\",\"four\"]\u{1e}42[\"echo\",\"five5\"]").expect(200, "ok").await;
+    polling.expect("42[\"echo\",\"four\"]\u{1e}42[\"echo\",\"five5\"]").await;
+    stream.send("42[\"echo\",\"four\"]").await;
+    stream.expect("42[\"echo\",\"four\"]").await;
+    let after = io.metrics();
+    // `42["echo","four"]`
+    assert_eq!(after.bytes_received - before.bytes_received, 17 + 18 + 17);
+    assert_eq!(after.bytes_sent - before.bytes_sent, 17 + 18 + 17);
+    polling.close().await;
+    drop(stream);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_summed_up_over_all_clients() {
+    let (io, net) = net(Server::builder());
+    let first = net.polling().await;
+    first.join().await;
+    let second = net.polling().await;
+    second.join().await;
+    assert_eq!((io.metrics().queued_packets, io.metrics().queued_bytes), (0, 0));
+    io.emit("news", "x".repeat(1_000)).unwrap();
+    let metrics = io.metrics();
+    assert_eq!(metrics.queued_packets, 2);
+    assert!((2_000..2_500).contains(&metrics.queued_bytes), "{}", metrics.queued_bytes);
+    first.expect("42[\"news\",\"…\"]").await;
+    assert_eq!(io.metrics().queued_packets, 1);
+    second.close().await;
+    first.close().await;
+    net.assert_clean().await;
+    assert_eq!((io.metrics().queued_packets, io.metrics().queued_bytes), (0, 0));
+}
+
+/// A connection that takes no answer.
+struct Mute(std::io::Cursor<Vec<u8>>);
+
+impl tokio::io::AsyncRead for Mute {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let left = &mut self.get_mut().0;
+        if left.position() == left.get_ref().len() as u64 {
+            Poll::Pending
+        } else {
+            Pin::new(left).poll_read(cx, buffer)
+        }
+    }
+}
+
+impl tokio::io::AsyncWrite for Mute {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A client that has gone when its request for a WebSocket is answered.
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_that_never_has_a_stream_has_failed() {
+    let (io, net) = net(Server::builder());
+    let polling = net.polling().await;
+    polling.join().await;
+    let head = format!(
+        "GET /socket.io/?EIO=4&transport=websocket&sid={} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        polling.sid()
+    );
+    io.serve_stream(Mute(std::io::Cursor::new(head.into_bytes())), None).await;
+    settle().await;
+    assert_eq!((io.metrics().upgrades_failed, io.metrics().sessions), (1, 1));
+    let mut stream = polling.upgrade().await;
+    stream.send("2probe").await;
+    stream.expect("3probe").await;
+    drop(stream);
+    settle().await;
+    assert_eq!(io.metrics().upgrades_failed, 2);
     polling.close().await;
     net.assert_clean().await;
 }

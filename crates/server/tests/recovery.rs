@@ -297,3 +297,34 @@ async fn an_event_to_one_socket_is_not_for_a_room_of_its_name() {
     let mut client = come_back(&net, &sid, &pid, Some(&offset)).await;
     client.expect_nothing().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_old_is_forgotten_where_nothing_happens_any_more() {
+    let (io, net) = server(Recovery::default().window(Duration::from_secs(100)));
+    let (client, ..) = join(&net).await;
+    let (other, ..) = join(&net).await;
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    io.emit("a", "x".repeat(10_000)).unwrap();
+    drop(other);
+    net.advance(Duration::from_millis(10)).await;
+    assert_eq!(kept(&io), (1, 2));
+    net.advance(Duration::from_secs(99)).await;
+    assert_eq!(kept(&io), (1, 2));
+    net.advance(Duration::from_secs(26)).await;
+    assert_eq!(kept(&io), (0, 0), "a quarter of the window later at the latest");
+    net.assert_clean().await;
+    // And again, for whoever comes then.
+    let (client, sid, pid) = join(&net).await;
+    client.reset();
+    net.advance(Duration::from_secs(90)).await;
+    drop(come_back(&net, &sid, &pid, None).await);
+    net.advance(Duration::from_secs(126)).await;
+    assert_eq!(kept(&io), (0, 0));
+}
+
+/// What is kept: events, and clients that are away, in the main namespace.
+fn kept(io: &Server) -> (u64, u64) {
+    let metrics = io.metrics();
+    (metrics.recovery_events, metrics.recovery_away)
+}

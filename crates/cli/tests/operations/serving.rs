@@ -49,10 +49,31 @@ fn limits_are_kept() {
     assert!(metrics.contains("sockeye_refusals_total{error=\"busy\"} 1\n"), "{metrics}");
 }
 
+/// Figures have an address of their own, which answers when there is no room for clients.
+#[test]
+fn a_connection_too_many_is_turned_away() {
+    let server = Running::start(&["--max-connections", "1", "--monitor", "127.0.0.1:0"]);
+    let monitor = server.monitor.clone().unwrap();
+    let held = TcpStream::connect(&server.address).unwrap();
+    while !get(&monitor, "/metrics").body.contains("sockeye_connections 1\n") {
+        std::thread::yield_now();
+    }
+    let refused = answer(TcpStream::connect(&server.address).unwrap());
+    assert_eq!(refused.status, 503);
+    let metrics = get(&monitor, "/metrics").body;
+    assert!(metrics.contains("sockeye_limits_total{limit=\"connections\"} 1\n"), "{metrics}");
+    drop(held);
+    while !get(&monitor, "/metrics").body.contains("sockeye_connections 0\n") {
+        std::thread::yield_now();
+    }
+    assert_eq!(server.get(HANDSHAKE).status, 200);
+}
+
 /// Each option reaches the server: a value that it refuses is refused by the name of what it sets.
 #[test]
 fn every_limit_can_be_set() {
     let refused = [
+        ("--max-connections", "0", "max_connections is zero"),
         ("--max-payload", "0", "max_payload is zero"),
         ("--max-unconnected-payload", "0", "max_unconnected_payload is zero"),
         ("--max-attachment-bytes", "0", "max_attachment_bytes is zero"),

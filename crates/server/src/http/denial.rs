@@ -56,6 +56,12 @@ impl Denial {
         Self { retry_after: Some(busy.wait), ..Code::Busy.into() }
     }
 
+    /// The application has not said in time whether it says no.
+    pub(crate) fn undecided() -> Self {
+        let message = Some("Not decided in time".to_owned());
+        Self { message, retry_after: Some(Duration::from_secs(5)), ..Code::Busy.into() }
+    }
+
     /// The server is about to end; there may be another soon.
     pub(crate) fn closing() -> Self {
         let message = Some("Server shutting down".to_owned());

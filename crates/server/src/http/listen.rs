@@ -9,17 +9,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 #[cfg(feature = "http2")]
-use hyper::{server::conn::http2, service::service_fn};
+use http::Request;
+#[cfg(feature = "http2")]
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 #[cfg(feature = "http2")]
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
 
+use super::counted::{Counted, FULL};
 use super::http1::{Speaker, converse};
+use super::tcp;
 #[cfg(feature = "http2")]
-use super::service::answer;
+use super::{service::answer, wear::Wear};
 use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
 use crate::transport::io::Io;
@@ -36,39 +41,65 @@ pub(crate) enum Listener {
     Unix(UnixListener),
 }
 
-/// What was accepted.
-type Accepted = (Box<dyn Io>, Option<SocketAddr>);
+/// What those who connect speak first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    Http,
+    #[cfg(feature = "tls")]
+    Tls,
+}
+
+/// What was accepted; no stream if there is no place for it.
+type Accepted = (Option<Box<dyn Io>>, Option<SocketAddr>);
 
 impl Listener {
-    async fn accept(&self) -> io::Result<Accepted> {
+    async fn accept(&self, core: &Core, spoken: Spoken) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::trace!(%error, "TCP_NODELAY not set");
-                }
-                Ok((Box::new(stream), Some(address)))
+                tcp::tune(&SockRef::from(&stream), core.config.heartbeat());
+                let counted = Counted::new(core, stream).map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
+                Ok((boxed(counted), Some(address)))
             }
             #[cfg(unix)]
-            Self::Unix(listener) => Ok((Box::new(listener.accept().await?.0), None)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let counted = Counted::new(core, stream).map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
+                Ok((boxed(counted), None))
+            }
         }
+    }
+}
+
+fn boxed<S: Io + 'static>(counted: Result<Counted<S>, ()>) -> Option<Box<dyn Io>> {
+    counted.ok().map(|stream| Box::new(stream) as Box<dyn Io>)
+}
+
+/// Tells a client that there is no place for it, if it fits into the empty buffer of its socket, as it does.
+fn turn_away(socket: &SockRef<'_>, spoken: Spoken) {
+    // Straight to the socket: the runtime does not know yet that it is writable. Whoever speaks TLS would not understand.
+    if spoken == Spoken::Http
+        && let Err(error) = socket.send(FULL)
+    {
+        tracing::trace!(%error, "a client was not told that there are too many");
     }
 }
 
 /// Accepts connections until the server is closed, and has each served by a task of its own. Returns when these have
 /// ended too, as far as the grace of the end allows.
-pub(crate) async fn serve<F>(core: Arc<Core>, listener: Listener, serve_one: impl Fn(Connection) -> F)
+pub(crate) async fn serve<F>(core: Arc<Core>, listener: Listener, spoken: Spoken, serve_one: impl Fn(Connection) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut closing = core.closing();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(&core, spoken) => accepted,
             () = closing.wait() => break,
         };
         match accepted {
-            Ok((io, address)) => {
+            Ok((None, _)) => {}
+            Ok((Some(io), address)) => {
                 drop(tokio::spawn(serve_one(Connection::new(Arc::clone(&core), io, address))));
             }
             Err(error) if is_about_one_client(&error) => {}
@@ -158,27 +189,41 @@ impl Connection {
     pub(crate) async fn serve_http2(self, begun: Bytes, mut closing: Closing) {
         let Self { core, io, address, secured, hold: _hold } = self;
         let (max_head, limit) = (core.config.max_head, core.config.request_timeout);
-        let service = service_fn(move |request| {
+        let wear = Wear::default();
+        let used = wear.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let running = used.begin(request.uri().query());
             let answer = answer(Arc::clone(&core), request, address, secured);
-            async { Ok::<_, Infallible>(answer.await) }
+            async move {
+                let answer = answer.await;
+                drop(running);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let http = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
             .timer(TokioTimer::new())
             // Two requests at a time for each session; pages of one browser share a connection.
             .max_concurrent_streams(256)
+            // Of the headers as they are when decoded, whatever their compression: measured before they are kept.
             .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
             .max_pending_accept_reset_streams(20)
             .max_local_error_reset_streams(64)
             .initial_stream_window_size(64 * 1024)
-            .initial_connection_window_size(1024 * 1024)
+            .initial_connection_window_size(256 * 1024)
             .max_send_buf_size(64 * 1024)
             .keep_alive_interval(limit)
             .keep_alive_timeout(limit)
             .serve_connection(TokioIo::new(Paced::new(Stream::new(io, begun), limit)), service);
+        let ending = async {
+            tokio::select! {
+                () = closing.wait() => {}
+                () = wear.worn(limit) => tracing::debug!("an HTTP/2 connection was used enough, or not at all"),
+            }
+        };
         let mut http = std::pin::pin!(http);
         let result = tokio::select! {
             result = &mut http => result,
-            () = closing.wait() => {
+            () = ending => {
                 // Requests which are being answered are answered; none follows.
                 http.as_mut().graceful_shutdown();
                 http.await

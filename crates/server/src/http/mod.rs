@@ -15,6 +15,10 @@ mod layer;
 mod http1;
 #[cfg(feature = "http2")]
 mod preface;
+pub(crate) mod counted;
+mod tcp;
+#[cfg(feature = "http2")]
+mod wear;
 pub(crate) mod listen;
 
 pub use body::Body;

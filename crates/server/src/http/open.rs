@@ -12,8 +12,9 @@ use super::polling::Manner;
 use super::route::{Opening, enter, handshake};
 use super::{Body, polling, upgrade};
 use crate::core::Core;
-use crate::hooks::ErrorContext;
+use crate::hooks::{ErrorContext, Verdict};
 use crate::id::random_id;
+use crate::limits::Limit;
 use crate::link::{self, Link};
 use crate::peer::Peer;
 use crate::session::task::Task;
@@ -54,12 +55,23 @@ pub(crate) async fn admit(core: &Arc<Core>, parts: &request::Parts, opening: Ope
         Denial::busy(busy)
     })?;
     if let Some(allow) = &core.config.hooks.allow_request {
-        allow(peer.clone()).await.map_err(|refusal| Denial::forbidden(&refusal))?;
+        decided(core, allow(peer.clone())).await?;
     }
     let sid = generate_id(core, &peer)?;
     let Opening { carrier, revision, takes_binary } = opening;
     let opening = link::Opening { sid, revision, takes_binary, handshake: peer.handshake(), ticket, carrier };
     Ok(Arc::new(Link::new(opening, Arc::clone(&core.config), Arc::clone(&core.metrics))))
+}
+
+/// What the application says of a client, if it says so in the time that clients have to join a namespace.
+async fn decided(core: &Core, verdict: Verdict) -> Result<(), Denial> {
+    match tokio::time::timeout(core.config.protocol.connect_timeout, verdict).await {
+        Ok(verdict) => verdict.map_err(|refusal| Denial::forbidden(&refusal)),
+        Err(_) => {
+            core.metrics.limits.up(Limit::DecisionTime);
+            Err(Denial::undecided())
+        }
+    }
 }
 
 /// Counts a refusal, and tells the application.

@@ -168,6 +168,10 @@ fn refuse(refusal: ws::handshake::Refusal) -> Response<Body> {
 /// The stream itself where it is known, without hyper's wrapper and without its read buffer: the buffer is empty as a
 /// rule, but would keep 8 KiB alive for as long as the connection. Frameworks serve TCP as it is.
 fn into_stream(upgraded: Upgraded) -> Stream {
+    let upgraded = match upgraded.downcast::<TokioIo<Paced<Stream>>>() {
+        Ok(parts) => return parts.io.into_inner().into_inner().unread(&parts.read_buf),
+        Err(upgraded) => upgraded,
+    };
     let upgraded = match upgraded.downcast::<TokioIo<Paced<TcpStream>>>() {
         Ok(parts) => return Stream::new(Box::new(parts.io.into_inner().into_inner()), parts.read_buf),
         Err(upgraded) => upgraded,

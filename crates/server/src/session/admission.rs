@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smol_str::{SmolStr, format_smolstr};
 use sockeye_engine::Revision;
@@ -15,6 +15,11 @@ use crate::link::{Command, Link, Urgency};
 use crate::peer::Peer;
 use crate::recovery::{Claim, Session, State};
 use crate::stays::Stays;
+
+/// So often in a window what is too old is looked for,
+const SWEEPS: u32 = 4;
+/// but no more often than this.
+const OFTEN: Duration = Duration::from_secs(1);
 
 /// Lets a client in: the answer to CONNECT is queued before anything else can be, and the socket is in the namespace.
 /// `None` if the client does not wait for it any more.
@@ -90,7 +95,11 @@ fn admit_recoverable(
     for packet in missed {
         push(link, packet);
     }
+    let begin_sweeping = member.is_some() && state.begin_sweeping();
     drop(state);
+    if begin_sweeping {
+        tokio::spawn(sweep(Arc::downgrade(hub), log.options().window));
+    }
     if let Some((old, left)) = replaced {
         hub.tell_left(&old, left);
         old.link.command(Command::Close { reason: DisconnectReason::TransportClose, say: false });
@@ -101,6 +110,17 @@ fn admit_recoverable(
         }
     }
     member
+}
+
+/// Has the log of a namespace forget what is too old, until nobody is left there who could come back.
+async fn sweep(hub: Weak<Hub>, window: Duration) {
+    let mut goes_on = true;
+    while goes_on {
+        tokio::time::sleep((window / SWEEPS).max(OFTEN)).await;
+        let Some(hub) = hub.upgrade() else { return };
+        let now = tokio::time::Instant::now().into_std();
+        goes_on = hub.log().is_some_and(|log| log.lock().sweep(now, log.options()));
+    }
 }
 
 /// A fresh id; for old clients the one which they compute themselves.

@@ -139,10 +139,12 @@ impl Body {
             return Ok(());
         }
         self.core.metrics.messages_received.up();
-        let size = match &message {
-            Message::Text(text) => text.len(),
-            Message::Binary(bytes) => bytes.len(),
+        // The type before a text is no part of the message, but is counted as it is when sent.
+        let (size, length) = match &message {
+            Message::Text(text) => (text.len(), text.len() + 1),
+            Message::Binary(bytes) => (bytes.len(), bytes.len()),
         };
+        self.core.metrics.bytes_received.add(length as u64);
         self.measure(size, now)?;
         let Some(event) = self.connection.handle_message(now, message).map_err(Fault::Protocol)? else {
             return Ok(());
@@ -355,11 +357,15 @@ impl Body {
 
     /// Takes packets out of the outbox until `take` has had enough.
     pub(crate) fn drain(&self, mut take: impl FnMut(&Outgoing) -> bool) {
-        let mut messages = 0;
+        let (mut messages, mut bytes) = (0, 0);
         // Logged afterwards: whoever takes the log may want to send, and the outbox is locked here.
         let mut sizes = tracing::enabled!(tracing::Level::TRACE).then(Vec::new);
         self.link.drain(|packet| {
-            messages += packet.messages().count() as u64;
+            messages += 1 + packet.attachment_count() as u64;
+            bytes += packet.first.packet_len() as u64;
+            if let Some(attachments) = &packet.attachments {
+                bytes += attachments.iter().map(|message| message.packet_len() as u64).sum::<u64>();
+            }
             if let Some(sizes) = &mut sizes {
                 sizes.push(packet.size());
             }
@@ -369,6 +375,7 @@ impl Body {
             tracing::trace!(kind = "message", bytes, "sent");
         }
         self.core.metrics.messages_sent.add(messages);
+        self.core.metrics.bytes_sent.add(bytes);
     }
 
     pub(crate) fn wait_for(&mut self, slot: Slot, socket: &str, ack: AckId, deadline: Instant, waiter: Waiter) {

@@ -63,12 +63,18 @@ impl Task {
                 if self.body.session.handle_stream_open(now).is_ok() {
                     self.stream = Some(*stream);
                 } else {
-                    self.body.link.set_carrier(Carrier::Polling);
+                    self.upgrade_gone();
                 }
             }
-            Request::UpgradeGone => self.body.link.set_carrier(Carrier::Polling),
+            Request::UpgradeGone => self.upgrade_gone(),
         }
         Ok(())
+    }
+
+    /// No stream comes of an upgrade that was begun: polling goes on.
+    fn upgrade_gone(&mut self) {
+        self.body.core.metrics.upgrades_failed.up();
+        self.body.link.set_carrier(Carrier::Polling);
     }
 
     /// Takes the packets of a POST; if that puts the handlers too far behind, the rest waits.

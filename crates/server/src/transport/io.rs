@@ -51,6 +51,12 @@ impl Stream {
     }
 
     /// Puts bytes before those which are still to be read.
+    pub(crate) fn unread(mut self, bytes: &[u8]) -> Self {
+        self.put_back(bytes);
+        self
+    }
+
+    /// Puts bytes before those which are still to be read.
     pub(crate) fn put_back(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;

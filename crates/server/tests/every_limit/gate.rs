@@ -102,6 +102,33 @@ async fn refused(net: &Net, transport: Transport) -> (u16, String) {
     (status, line.unwrap_or_default().to_owned())
 }
 
+/// A hook that asks somebody who does not answer keeps neither the client nor its place.
+#[tokio::test(start_paused = true)]
+async fn who_is_not_decided_about_in_time_is_asked_to_come_back() {
+    let builder = Server::builder().max_sessions(1).connect_timeout(Duration::from_secs(20));
+    let io = builder.allow_request(async |_| std::future::pending().await).build().expect("the options agree");
+    let net = Net::new(&io);
+    for (count, transport) in [(1, "polling"), (2, "websocket")] {
+        let (began, target) = (tokio::time::Instant::now(), format!("/socket.io/?EIO=4&transport={transport}"));
+        let head = match transport {
+            "polling" => {
+                let request = net.request("GET", &target, &[], "");
+                net.advance(Duration::from_secs(20)).await;
+                let answer = request.answer().await;
+                answer.expect(503, "{\"code\":4,\"message\":\"Not decided in time\"}");
+                format!("HTTP/1.1 503\r\nretry-after: {}\r\n", answer.headers["retry-after"].to_str().unwrap())
+            }
+            _ => net.try_open(&target, &[]).await.unwrap_err().to_ascii_lowercase(),
+        };
+        assert!(head.contains(" 503") && head.contains("retry-after: 5\r\n"), "{transport}: {head}");
+        assert_eq!(began.elapsed().as_secs(), 20, "{transport}");
+        let metrics = io.metrics();
+        assert_eq!((metrics.limits.get(Limit::DecisionTime), metrics.limits.total()), (count, count), "{transport}");
+        assert_eq!((metrics.refusals.get(ErrorCode::Busy), metrics.sessions_opened), (count, 0), "{transport}");
+    }
+    net.assert_clean().await;
+}
+
 /// Limits per address are those of each address.
 #[tokio::test(start_paused = true)]
 async fn other_addresses_have_their_own_room() {

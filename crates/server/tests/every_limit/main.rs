@@ -2,6 +2,7 @@
 //! application learns, what is counted.
 
 mod client;
+mod connections;
 mod gate;
 mod ending;
 mod keeping;

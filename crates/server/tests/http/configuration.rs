@@ -78,6 +78,7 @@ fn packets_that_nobody_could_send() {
 fn gates_that_let_nobody_in() {
     let builder = Server::builder;
     assert_eq!(refused(builder().max_sessions(0)), "max_sessions is zero: no client could connect");
+    assert_eq!(refused(builder().max_connections(0)), "max_connections is zero: no client could connect");
     let address = "max_sessions_per_address is zero: no client could connect";
     assert_eq!(refused(builder().max_sessions_per_address(0)), address);
     for (per_second, burst) in [(0, 1), (1, 0)] {
@@ -90,7 +91,8 @@ fn gates_that_let_nobody_in() {
         let rate = "byte_rate has a zero: every client would be disconnected at its first message";
         assert_eq!(refused(builder().byte_rate(per_second, burst)), rate);
     }
-    let tight = builder().max_sessions(1).max_sessions_per_address(1).handshake_rate(1, 1).event_rate(1, 1);
+    let tight =
+        builder().max_connections(1).max_sessions(1).max_sessions_per_address(1).handshake_rate(1, 1).event_rate(1, 1);
     assert!(tight.build().is_ok());
 }
 

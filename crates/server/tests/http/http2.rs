@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sockeye::{Server, Socket};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const HANDSHAKE: &str = "http://chat.example/socket.io/?EIO=4&transport=polling";
 
@@ -112,4 +112,95 @@ async fn a_dead_connection_does_not_end_the_server() {
     drop(ours);
     serving.await.unwrap();
     assert_eq!(Client::open(&io).await.request("GET", HANDSHAKE, "").await.status(), StatusCode::OK);
+}
+
+/// A client, and how its connection ends.
+async fn watched(io: &Server) -> (Client, tokio::task::JoinHandle<hyper::Result<()>>) {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let server = io.clone();
+    tokio::spawn(async move { server.serve_stream(theirs, None).await });
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(ours)).await.unwrap();
+    (Client(sender), tokio::spawn(connection))
+}
+
+/// Pings are answered by the client's library, whatever its page does.
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nothing_is_asked_ends() {
+    let (client, ended) = watched(&Server::new()).await;
+    let began = tokio::time::Instant::now();
+    let uri = client.join().await;
+    assert_eq!(client.text("GET", &uri, "").await, "2", "a poll that waits keeps it");
+    assert_eq!(client.text("POST", &uri, "3").await, "ok");
+    ended.await.unwrap().unwrap();
+    assert_eq!(began.elapsed().as_secs(), 25 + 30);
+    drop(client);
+    let (silent, ended) = watched(&Server::new()).await;
+    let began = tokio::time::Instant::now();
+    ended.await.unwrap().unwrap();
+    assert_eq!(began.elapsed().as_secs(), 30);
+    drop(silent);
+}
+
+#[tokio::test]
+async fn one_connection_is_for_so_many_sessions() {
+    let io = Server::new();
+    let (client, ended) = watched(&io).await;
+    for _ in 0..1_000 {
+        assert!(client.text("GET", HANDSHAKE, "").await.starts_with("0{"));
+    }
+    ended.await.unwrap().unwrap();
+    assert_eq!(io.metrics().sessions_opened, 1_000);
+    let next = Client::open(&io).await;
+    assert!(next.text("GET", HANDSHAKE, "").await.starts_with("0{"), "and the next for others");
+}
+
+/// A request whose head names a header of 3,000 bytes `times` times, all but the first by one byte. [RFC 7541 §6]
+fn compressed(times: usize) -> Vec<u8> {
+    // GET, http, `/`, then `x` with a value of 127 + 2873 bytes, which is index 62 from then on.
+    let first = [&[0x82, 0x86, 0x84, 0x40, 1, b'x', 0x7f, 0xb9, 0x16][..], &[b'y'; 3_000]].concat();
+    let head = [first, vec![0xbe; times - 1]].concat();
+    let length = u32::try_from(head.len()).unwrap().to_be_bytes();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    [&preface[..], &length[1..], &[1, 5, 0, 0, 0, 1], &head].concat()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Answered {
+    /// By a head that begins so.
+    Head(Vec<u8>),
+    /// By GOAWAY with this code.
+    GoAway(u8),
+}
+
+async fn answered(request: &[u8]) -> Answered {
+    let (mut ours, theirs) = tokio::io::duplex(1 << 16);
+    tokio::spawn(async move { Server::new().serve_stream(theirs, None).await });
+    ours.write_all(request).await.unwrap();
+    loop {
+        let mut frame = [0; 9];
+        ours.read_exact(&mut frame).await.unwrap();
+        let mut payload = vec![0; usize::from(u16::from_be_bytes([frame[1], frame[2]]))];
+        ours.read_exact(&mut payload).await.unwrap();
+        match frame[3] {
+            1 => return Answered::Head(payload[..payload.len().min(5)].to_vec()),
+            7 => return Answered::GoAway(payload[7]),
+            _ => {}
+        }
+    }
+}
+
+/// Few bytes on the wire may stand for many: what counts is what they stand for, 3,033 bytes each here.
+#[tokio::test]
+async fn headers_are_measured_as_they_are_when_decoded() {
+    let head = |times| async move { answered(&compressed(times)).await };
+    for times in [1, 5] {
+        // 404, as it is not the path of Socket.IO: the head was taken.
+        assert!(matches!(head(times).await, Answered::Head(head) if head[0] == 0x8d), "{times}");
+    }
+    for times in [6, 20] {
+        assert_eq!(head(times).await, Answered::Head(vec![0x48, 0x83, 0x69, 0x90, 0xff]), "431 for {times}");
+    }
+    for times in [30, 10_000] {
+        assert_eq!(head(times).await, Answered::GoAway(11), "ENHANCE_YOUR_CALM for {times}");
+    }
 }

@@ -89,3 +89,20 @@ fn a_key_that_does_not_fit_is_refused() {
     let error = Tls::from_pem(CERTIFICATE, other).unwrap_err().to_string();
     assert!(error.contains("certificate and key cannot be used"), "{error}");
 }
+
+#[tokio::test]
+async fn connections_by_tls_are_counted() {
+    let io = Server::builder().max_connections(1).build().unwrap();
+    let address = listen(&io).await;
+    let first = connect(address, &[]).await;
+    let mut second = TcpStream::connect(address).await.unwrap();
+    assert_eq!(second.read(&mut [0; 10]).await.unwrap(), 0, "closed without a word that TLS could not read");
+    let metrics = io.metrics();
+    assert_eq!((metrics.connections, metrics.limits.get(sockeye::Limit::Connections)), (1, 1));
+    drop(first);
+    while io.metrics().connections > 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut wire = Wire::over(connect(address, &[]).await);
+    assert_eq!(wire.get(HANDSHAKE).await.status, 200);
+}
