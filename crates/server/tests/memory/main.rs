@@ -1,6 +1,7 @@
 //! What a client can make the server allocate, counted by the allocator.
 
 mod counting;
+mod acks;
 mod held;
 #[cfg(feature = "http2")]
 mod http2;
