@@ -328,3 +328,35 @@ fn kept(io: &Server) -> (u64, u64) {
     let metrics = io.metrics();
     (metrics.recovery_events, metrics.recovery_away)
 }
+
+/// A GET is given up after packets were taken for its answer. Nobody can know how much of that was read, but the client
+/// does: as official clients do, it comes back with what it has, and gets the rest, although its session still seemed
+/// alive.
+#[tokio::test(start_paused = true)]
+async fn what_was_in_an_answer_that_nobody_took_comes_again() {
+    use tokio::io::AsyncWriteExt;
+
+    let (io, net) = server(Recovery::default());
+    let bob = net.polling().await;
+    bob.send("40").await;
+    let ids = bob.expect(r#"40{"sid":"…","pid":"…"}"#).await;
+    io.emit("seen", 1).unwrap();
+    let offset = bob.expect(r#"42["seen",1,"…"]"#).await.remove(0);
+    let (mut pipe, end) = tokio::io::duplex(1_024);
+    let serving = tokio::spawn({
+        let io = io.clone();
+        async move { io.serve_stream(end, None).await }
+    });
+    pipe.write_all(format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", bob.target()).as_bytes()).await.unwrap();
+    sockeye_testing::settle().await;
+    let long = "x".repeat(10_000);
+    io.emit("lost", &long).unwrap();
+    sockeye_testing::settle().await;
+    assert_eq!(io.get(&ids[0]).unwrap().queued(), (0, 0), "taken");
+    drop(pipe);
+    serving.await.unwrap();
+    let mut client = come_back(&net, &ids[0], &ids[1], Some(&offset)).await;
+    client.expect(&format!(r#"42["lost","{long}","…"]"#)).await;
+    client.expect_nothing().await;
+    client.close().await;
+}

@@ -197,3 +197,49 @@ async fn who_polls_seldom_is_treated_alike() {
         net.assert_clean().await;
     }
 }
+
+/// A room of a thousand, of whom one reads nothing, one a byte a second, and one half of it: all others have each event
+/// before any time has passed.
+#[tokio::test(start_paused = true)]
+async fn three_slow_members_of_a_thousand_delay_nobody() {
+    const LONG: usize = 10_000;
+    for policy in POLICIES {
+        let io = Server::builder().outbox(2 * LONG, 1_000).when_full(policy).build().expect("the options agree");
+        let net = Net::new(&io);
+        let mut slow = Vec::new();
+        for bytes_per_second in [0, 1, LONG / 2] {
+            let (socket, id) = net.with_buffer(2_048).join().await;
+            io.get(&id).expect("it has joined").join("room");
+            slow.push((socket, bytes_per_second));
+        }
+        let mut quick = Vec::new();
+        for _ in 0..997 {
+            let (socket, id) = net.join().await;
+            io.get(&id).expect("it has joined").join("room");
+            quick.push(socket);
+        }
+        let text = "x".repeat(LONG);
+        for n in 0..15 {
+            let began = tokio::time::Instant::now();
+            io.to("room").emit("e", (n, &text)).expect("it can be encoded");
+            let expected = format!("42[\"e\",{n},\"{text}\"]");
+            for socket in &mut quick {
+                socket.expect(&expected).await;
+            }
+            assert!(began.elapsed().is_zero(), "{policy:?}: {:?}", began.elapsed());
+            for (socket, bytes_per_second) in &mut slow {
+                socket.read_slowly(*bytes_per_second).await;
+            }
+            net.advance(Duration::from_secs(1)).await;
+        }
+        let metrics = io.metrics();
+        match policy {
+            // Two of them for certain; who reads half may have had enough room.
+            WhenFull::Disconnect => assert!((2..=3).contains(&metrics.slow_consumers), "{}", metrics.slow_consumers),
+            _ => assert!(metrics.dropped_full > 0 && metrics.sessions == 1_000, "{policy:?}"),
+        }
+        drop((quick, slow));
+        net.advance(Duration::from_mins(2)).await;
+        net.assert_clean().await;
+    }
+}

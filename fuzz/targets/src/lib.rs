@@ -9,6 +9,7 @@ mod input;
 pub mod mutation;
 mod packets;
 mod frames;
+mod streams;
 mod handshakes;
 mod arguments;
 mod connections;
@@ -18,11 +19,12 @@ mod servers;
 pub use target::Target;
 
 /// All of them, from the bottom of the protocol to the top.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     packets::PACKET,
     packets::PAYLOAD,
     packets::PAYLOAD_V3,
     frames::WS_MESSAGE,
+    streams::WT_STREAM,
     handshakes::HANDSHAKE,
     connections::PARSER_JSON,
     connections::PARSER_MSGPACK,

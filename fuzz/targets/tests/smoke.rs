@@ -49,6 +49,7 @@ smoke!(
     payload,
     payload_v3,
     ws_message,
+    wt_stream,
     handshake,
     parser_json,
     parser_msgpack,

@@ -5,6 +5,8 @@ mod serving;
 #[cfg(unix)]
 mod descriptors;
 #[cfg(target_os = "linux")]
+mod refusals;
+#[cfg(target_os = "linux")]
 mod talker;
 #[cfg(target_os = "linux")]
 mod liveness;

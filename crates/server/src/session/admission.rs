@@ -35,7 +35,9 @@ pub(crate) fn admit(
         return admit_recoverable(hub, link, connection, slot, peer, now);
     }
     let id = socket_id(hub, link);
-    push(link, connection.accept(slot, &id, None, now)?);
+    let accepted = connection.accept(slot, &id, None, now)?;
+    link.set_joined();
+    push(link, accepted);
     let member = Member::new(id, slot, hub, link, peer, None);
     hub.insert(&member);
     Some(member)
@@ -85,6 +87,8 @@ fn admit_recoverable(
     let rooms = stays.rooms().cloned().collect();
     let accepted = connection.accept(slot, &id, Some(&pid), now);
     let member = accepted.map(|packet| {
+        // Before what it has missed is queued: that is more than a stranger may have waiting.
+        link.set_joined();
         push(link, packet);
         let member = Member::new(id, slot, hub, link, peer, Some(thread));
         hub.insert(&member);

@@ -227,9 +227,7 @@ impl Body {
         // The end of a socket that was here before comes before the beginning of the next.
         self.run_departing(cx);
         if let Some(member) = admission::admit(namespace.hub(), &self.link, &mut self.connection, slot, peer, now) {
-            if !std::mem::replace(&mut self.joined, true) {
-                self.link.set_joined();
-            }
+            self.joined = true;
             let mut joined = Box::new(Joined::enter(namespace, member));
             // `on_connect` begins before anything else can happen to the socket, its end among that.
             joined.run(cx);

@@ -1,8 +1,9 @@
 //! HTTP/1 as the own accept loop speaks it.                                                             [RFC 9112]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sockeye::{Server, Socket};
+use sockeye::{DisconnectReason, Server, Socket};
 use sockeye_testing::Net;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -221,4 +222,26 @@ async fn long_answers_come_whole() {
         assert_eq!(body.len(), length + 13, "{head}");
         assert!(head.contains(&format!("content-length: {}\r\n", length + 13)), "{head}");
     }
+}
+
+/// What was taken for an answer that did not get out is lost: going on as if it had come would hide that.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_written_ends_its_session() {
+    let io = Server::new();
+    let reasons = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&reasons);
+    io.on_disconnect(async move |_: Socket, reason: DisconnectReason| seen.lock().unwrap().push(reason.to_string()));
+    let net = Net::new(&io);
+    let (wire, uri) = joined(&io).await;
+    let (mut pipe, serving) = pipe(&io, 1024);
+    pipe.write_all(format!("GET {uri} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    net.advance(Duration::from_millis(1)).await;
+    io.emit("long", "x".repeat(10_000)).unwrap();
+    net.advance(Duration::from_millis(1)).await;
+    drop(pipe);
+    serving.await.unwrap();
+    net.advance(Duration::from_millis(1)).await;
+    assert_eq!(*reasons.lock().unwrap(), ["transport error"]);
+    assert_eq!(io.metrics().sessions, 0);
+    drop(wire);
 }

@@ -155,3 +155,51 @@ async fn socketioxide_311_handlers_of_disconnects_may_do_everything() {
     assert!(io.namespaces().iter().all(|namespace| namespace.path() != "/room-1"), "freed with its last member");
     net.assert_clean().await;
 }
+
+/// A hundred thousand of each packet that means little: none begins a task, waits, or prolongs a life for ever.
+#[tokio::test(start_paused = true)]
+async fn floods_of_packets_that_mean_nothing_are_nothing() {
+    for packet in ["3", "6"] {
+        let io = Server::new();
+        let net = Net::new(&io);
+        let (mut alice, _) = net.join().await;
+        let (witness, _) = net.join().await;
+        let packets = vec![packet; 1_000];
+        for _ in 0..100 {
+            alice.send_all(&packets).await;
+        }
+        alice.expect_nothing().await;
+        let metrics = io.metrics();
+        assert_eq!((metrics.tasks, metrics.sessions), (2, 2), "{packet}");
+        witness.close().await;
+        // Said before the ping, it is no answer to it.
+        net.advance(Duration::from_secs(46)).await;
+        assert_eq!(io.metrics().sessions, 0, "{packet}");
+        drop(alice);
+        net.assert_clean().await;
+    }
+}
+
+/// Fragments without a byte make no message: after so many the client is told why it goes.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_empty_fragments_ends_its_connection_alone() {
+    let io = Server::new();
+    io.on("echo", async |socket: Socket, text: String| socket.emit("echo", text));
+    let net = Net::new(&io);
+    let (mut alice, _) = net.join().await;
+    let (mut witness, _) = net.join().await;
+    alice.send_frame(0x01, b"").await;
+    // Masked, of no bytes, and not the last.
+    let fragments = [0x00, 0x80, 0, 0, 0, 0].repeat(65_535);
+    alice.send_bytes(&fragments).await;
+    alice.expect_nothing().await;
+    witness.send("42[\"echo\",\"hi\"]").await;
+    witness.expect("42[\"echo\",\"hi\"]").await;
+    alice.send_frame(0x00, b"").await;
+    alice.expect_closed(Some(1008)).await;
+    assert_eq!(alice.close_reason(), "message in too many frames");
+    drop(alice);
+    witness.close().await;
+    net.advance(Duration::from_secs(6)).await;
+    net.assert_clean().await;
+}

@@ -22,6 +22,7 @@ use super::known::{Known, recognise};
 use super::response::{self, After};
 use super::wire::Wire;
 use crate::core::{Closing, Core};
+use crate::link::{self, Link};
 use crate::session::alarm::Alarm;
 use crate::transport::io::Io;
 use crate::transport::stream::lend_batch;
@@ -58,8 +59,12 @@ pub(crate) async fn converse(core: &Arc<Core>, io: Box<dyn Io>, begun: Bytes, sp
             Some(Err(status)) => Some(refuse(&wire, status)),
             None => None,
         };
-        let Some((message, after)) = reply else { return };
+        let Some(Reaction { message, after, poller }) = reply else { return };
         if send(&wire, message, &after).await.is_err() {
+            if let Some(link) = poller {
+                // Packets were taken for this answer. A session that went on without them would have lost them in silence.
+                drop(link.request(link::Request::PollGone));
+            }
             return;
         }
         match after {
@@ -95,17 +100,26 @@ fn poll_asked(
     Poll::Ready(None)
 }
 
+/// What follows a request.
+struct Reaction {
+    message: Message,
+    after: After,
+    /// Whose packets they are, if that is what the message brings.
+    poller: Option<Arc<Link>>,
+}
+
 /// The response to what is no request.
-fn refuse(wire: &Mutex<Wire>, status: StatusCode) -> (Message, After) {
+fn refuse(wire: &Mutex<Wire>, status: StatusCode) -> Reaction {
     wire.lock().give_up();
     let mut response = Response::new(Body::default());
     *response.status_mut() = status;
-    (Message::Any { response, wants_body: true }, After::Close)
+    Reaction { message: Message::Any { response, wants_body: true }, after: After::Close, poller: None }
 }
 
 /// The response to a request of a session; `None` if the client goes away before.
-async fn answer_known(core: &Core, wire: &Mutex<Wire>, known: Known) -> Option<(Message, After)> {
+async fn answer_known(core: &Core, wire: &Mutex<Wire>, known: Known) -> Option<Reaction> {
     let Known { link, posts, manner, .. } = known;
+    let poller = (!posts).then(|| Arc::clone(&link));
     let reply = if posts {
         // It is over soon, and larger than all that waits.
         unless_gone(wire, Box::pin(polling::post(link, manner, Incoming(wire))).as_mut()).await
@@ -114,17 +128,17 @@ async fn answer_known(core: &Core, wire: &Mutex<Wire>, known: Known) -> Option<(
     };
     let may_go_on = wire.lock().skip_body() && !core.is_stopping();
     Some(match reply? {
-        Reply::Usual(usual) if may_go_on => (Message::Usual(usual), After::Next),
+        Reply::Usual(usual) if may_go_on => Reaction { message: Message::Usual(usual), after: After::Next, poller },
         reply => {
             let response = reply.into_response();
             let after = if may_go_on && !ends(&response) { After::Next } else { After::Close };
-            (Message::Any { response, wants_body: true }, after)
+            Reaction { message: Message::Any { response, wants_body: true }, after, poller }
         }
     })
 }
 
 /// The response to any other request; `None` if the client goes away before.
-async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker: &Speaker) -> Option<(Message, After)> {
+async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker: &Speaker) -> Option<Reaction> {
     let Head { mut parts, keep_alive, .. } = head;
     let (is_old, wants_body) = (parts.version == Version::HTTP_10, parts.method != Method::HEAD);
     let taker = parts.headers.contains_key(UPGRADE).then(|| {
@@ -142,7 +156,7 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
         _ if is_old => After::NextIfTold,
         _ => After::Next,
     };
-    Some((Message::Any { response, wants_body }, after))
+    Some(Reaction { message: Message::Any { response, wants_body }, after, poller: None })
 }
 
 /// Whether a response is the last one.

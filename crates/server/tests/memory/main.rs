@@ -1,0 +1,8 @@
+//! What a client can make the server allocate, counted by the allocator.
+
+mod counting;
+mod acks;
+mod held;
+#[cfg(feature = "http2")]
+mod http2;
+mod messages;
