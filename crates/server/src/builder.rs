@@ -366,12 +366,15 @@ impl ServerBuilder {
         self
     }
 
-    /// Longest message from a client that has not joined a namespace yet, and longest CONNECT later on, in bytes. Default
-    /// 16 KiB: room for the `auth` of any client. More than `max_payload` is as much as that. A stranger beyond it is
-    /// closed; a longer CONNECT of a further namespace is refused, and the connection goes on.
+    /// Bytes that the server keeps of a client which has not joined a namespace yet, and longest CONNECT later on. Default
+    /// 16 KiB. A stranger beyond it is closed; a longer CONNECT of a further namespace is refused, and the connection goes on.
     ///
-    /// While so much, of several namespaces, waits for `authorize` to decide, nothing more is read: that, and one message
-    /// more, is all that a stranger can make the server keep.
+    /// It holds for all together: 5 KiB for the session itself, the head of the request that opened it, what waits for
+    /// `authorize` to decide or for the client to be read, and the message that is being said. With a head of 1 KiB, the
+    /// `auth` of the first CONNECT may have 10 KiB. A request with so long a head that less than 1 KiB would be left opens
+    /// no session: it is answered by 431. Too small, and clients with long cookies or tokens stay out; too large, and
+    /// strangers may take memory: [`max_sessions`](Self::max_sessions) times as much. Less than 16 KiB bounds the message
+    /// alone. A message is never longer than [`max_payload`](Self::max_payload) either.
     pub fn max_unconnected_payload(mut self, bytes: usize) -> Self {
         self.config.unconnected_payload = bytes;
         self

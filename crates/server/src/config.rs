@@ -74,6 +74,13 @@ pub(crate) struct Config {
     pub(crate) adapter: Arc<dyn Adapter>,
 }
 
+/// What the server keeps of a client that has joined no namespace, unless the application lets it say more than that.
+const STRANGER: usize = 16 * 1024;
+/// So much of it is the session itself, with what was read ahead and the last CONNECT that waits for a decision.
+const SESSION: usize = 5 * 1024;
+/// The least that is left for messages: with a head that leaves less, no session is opened.
+const LEAST_ROOM: usize = 1024;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -273,6 +280,19 @@ impl Config {
 
     pub(crate) fn speaks(&self, revision: Revision) -> bool {
         revision == Revision::V4 || self.allow_eio3
+    }
+
+    /// Longest message of a client that has joined no namespace, of whose request `head` bytes are kept and for which
+    /// `waiting` bytes are kept besides: all that is kept of a stranger has one bound.
+    pub(crate) fn room(&self, head: usize, waiting: usize) -> usize {
+        let whole = self.unconnected_payload.max(STRANGER);
+        let left = whole.saturating_sub(SESSION).saturating_sub(head).saturating_sub(waiting);
+        left.min(self.unconnected_payload)
+    }
+
+    /// Whether a request of which so much would be kept may open a session.
+    pub(crate) fn leaves_room(&self, head: usize) -> bool {
+        self.room(head, 0) >= LEAST_ROOM.min(self.unconnected_payload)
     }
 
     /// Whether `path` is that of Socket.IO, with or without its last slash.

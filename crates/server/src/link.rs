@@ -62,6 +62,8 @@ struct State {
     carrier: Carrier,
     /// A namespace was joined: longer messages are taken.
     joined: bool,
+    /// Bytes of CONNECTs that wait for a decision, as long as none was joined.
+    undecided: usize,
     /// Its place among the sessions, if these are counted.
     ticket: Option<Box<Ticket>>,
     /// Stops the task.
@@ -159,7 +161,12 @@ impl Link {
     /// Longest message that is taken now.
     pub(crate) fn max_payload(&self) -> usize {
         let most = self.config.engine.max_payload;
-        if self.state.lock().joined { most } else { most.min(self.config.unconnected_payload) }
+        let state = self.state.lock();
+        if state.joined {
+            return most;
+        }
+        let held = state.outbox.bytes().saturating_add(state.undecided);
+        most.min(self.config.room(self.handshake.size(), held))
     }
 
     /// What all that is logged of this connection is marked with: enough of the session's id to tell connections apart,
@@ -175,6 +182,11 @@ impl Link {
     pub(crate) fn payload_limit(&self) -> Limit {
         let is_early = self.max_payload() < self.config.engine.max_payload;
         if is_early { Limit::UnconnectedPayload } else { Limit::Payload }
+    }
+
+    /// So many bytes of CONNECTs wait for a decision.
+    pub(crate) fn set_undecided(&self, bytes: usize) {
+        self.state.lock().undecided = bytes;
     }
 
     /// A namespace was joined.

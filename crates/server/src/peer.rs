@@ -41,6 +41,11 @@ impl Handshake {
         Self { text: text.into(), uri, address, time: SystemTime::now(), secure }
     }
 
+    /// Bytes that are kept of the request.
+    pub(crate) fn size(&self) -> usize {
+        self.text.len()
+    }
+
     fn uri(&self) -> &str {
         self.text.get(..self.uri as usize).unwrap_or("/")
     }

@@ -45,30 +45,6 @@ async fn handshakes_are_slowed_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stranger_may_send_16_kib_and_not_more() {
-    let (_io, net, reasons) = net(Server::builder());
-    let auth = |length: usize| format!("40{{\"pad\":\"{}\"}}", "x".repeat(length));
-    // `40{"pad":""}` takes 12 bytes.
-    for (length, fits) in [(16_384 - 13, true), (16_384 - 12, true), (16_384 - 11, false)] {
-        let mut stream = net.websocket().await;
-        stream.send(&auth(length)).await;
-        let polling = net.polling().await;
-        if fits {
-            stream.expect("40{\"sid\":\"…\"}").await;
-            let taken = polling.post(&auth(length)).answer().await;
-            taken.expect(200, "ok");
-            stream.close().await;
-        } else {
-            stream.expect_closed(Some(1009)).await;
-            polling.post(&auth(length)).expect(413, "").await;
-        }
-        polling.close().await;
-    }
-    assert!(reasons.lock().unwrap().iter().all(|reason| *reason != DisconnectReason::ParseError));
-    net.assert_clean().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_member_may_send_max_payload_right_after_connect() {
     let (_io, net, _) = net(Server::builder().max_payload(100_000));
     let mut alice = net.websocket().await;

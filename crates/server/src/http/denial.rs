@@ -23,17 +23,25 @@ pub(crate) struct Denial {
     context: Option<ErrorContext>,
     /// When to try again; there is no room now.
     retry_after: Option<Duration>,
+    /// The status, where it is not the one that belongs to the code.
+    status: Option<StatusCode>,
 }
 
 impl From<Code> for Denial {
     fn from(code: Code) -> Self {
-        Self { code, message: None, context: None, retry_after: None }
+        Self { code, message: None, context: None, retry_after: None, status: None }
     }
 }
 
 impl Denial {
     pub(crate) fn bad_request(context: ErrorContext) -> Self {
         Self { context: Some(context), ..Code::BadRequest.into() }
+    }
+
+    /// What would have to be kept of the request is too much.
+    pub(crate) fn long_head() -> Self {
+        let status = Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        Self { message: Some("Request headers too long".to_owned()), status, ..Code::BadRequest.into() }
     }
 
     /// A page of another origin.
@@ -85,11 +93,11 @@ impl Denial {
     }
 
     fn status(&self) -> StatusCode {
-        match self.code {
+        self.status.unwrap_or(match self.code {
             Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Code::Forbidden => StatusCode::FORBIDDEN,
             _ => StatusCode::BAD_REQUEST,
-        }
+        })
     }
 
     fn mark(&self, mut response: Response<Body>) -> Response<Body> {

@@ -36,7 +36,7 @@ pub(crate) async fn open(
     let now = tokio::time::Instant::now().into_std();
     Task::polling(Arc::clone(core), Arc::clone(&link), now).spawn();
     let cookie = core.config.cookie.as_ref().and_then(|cookie| cookie.header(link.sid.as_str()));
-    let mut response = polling::poll(link, Manner::of(&core.config, parts)).await.into_response();
+    let mut response = polling::response(link, Manner::of(&core.config, parts)).await;
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -49,6 +49,10 @@ pub(crate) async fn admit(core: &Arc<Core>, parts: &request::Parts, opening: Ope
         return Err(Denial::closing());
     }
     let peer = request_peer(parts);
+    if !core.config.leaves_room(peer.handshake().size()) {
+        core.metrics.limits.up(Limit::UnconnectedPayload);
+        return Err(Denial::long_head());
+    }
     let address = peer.address().map(|address| address.ip());
     let ticket = core.gate.pass(address, tokio::time::Instant::now().into_std()).map_err(|busy| {
         core.metrics.limits.up(busy.limit);

@@ -88,6 +88,17 @@ impl From<Response<Body>> for Reply {
     }
 }
 
+/// Marks a response that brings the packets of a session, for whoever can tell that it did not get out.
+#[derive(Clone, Debug)]
+pub(crate) struct Poller(pub(crate) Arc<Link>);
+
+/// Waits for packets; the answer as others than the own HTTP/1 write it.
+pub(crate) async fn response(link: Arc<Link>, manner: Manner) -> Response<Body> {
+    let mut response = poll(Arc::clone(&link), manner).await.into_response();
+    response.extensions_mut().insert(Poller(link));
+    response
+}
+
 /// Waits for packets.
 pub(crate) async fn poll(link: Arc<Link>, manner: Manner) -> Reply {
     let config = Arc::clone(&link.config);
@@ -236,6 +247,9 @@ async fn collect<B: http_body::Body>(link: &Link, body: B, limit: usize) -> Resu
             }
             // Whoever is still talking is alive, though what it says may take longer than an answer to a heartbeat may.
             link.note_activity();
+            // Room for what may come, and no more.
+            let room = (2 * parts.len()).max(parts.len() + length).min(limit);
+            parts.reserve_exact(room - parts.len());
             parts.extend_from_slice(&piece);
         }
     }

@@ -71,7 +71,7 @@ impl SocketService {
         let first = matches!(route, Ok(Route::Open(_)));
         let answer = match route {
             Ok(Route::Open(opening)) => open(core, parts, opening).await,
-            Ok(Route::Poll(link)) => Ok(polling::poll(link, Manner::of(&core.config, parts)).await.into_response()),
+            Ok(Route::Poll(link)) => Ok(polling::response(link, Manner::of(&core.config, parts)).await),
             Ok(Route::Post(link)) => {
                 Ok(polling::post(link, Manner::of(&core.config, parts), body).await.into_response())
             }

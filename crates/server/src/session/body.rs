@@ -221,6 +221,7 @@ impl Body {
         let deadline = now.checked_add(self.core.config.protocol.connect_timeout);
         *self.occupant(slot) = Occupant::Asking(Box::new(Asking::new(peer, size, admission, deadline)));
         self.run_slot(slot, now, cx);
+        self.note_undecided();
     }
 
     fn admit(&mut self, slot: Slot, namespace: Visit, peer: Peer, now: Instant, cx: &mut Context<'_>) {
@@ -272,6 +273,13 @@ impl Body {
         self.departing.retain_mut(|departing| departing.poll(cx).is_pending());
     }
 
+    /// Lets the next message of a stranger be as long as what waits for decisions leaves room.
+    fn note_undecided(&self) {
+        if !self.joined {
+            self.link.set_undecided(self.undecided());
+        }
+    }
+
     fn run_slot(&mut self, slot: Slot, now: Instant, cx: &mut Context<'_>) {
         let verdict = match self.occupant(slot) {
             Occupant::Empty => return,
@@ -287,6 +295,7 @@ impl Body {
                 }
                 Err(refusal) => self.refuse(slot, &refusal, now),
             }
+            self.note_undecided();
         }
     }
 

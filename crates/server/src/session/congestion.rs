@@ -3,6 +3,8 @@
 use super::body::Body;
 use super::occupant::{Load, Occupant};
 
+/// Bytes of CONNECTs that may wait for decisions before a namespace was joined.
+const UNDECIDED: usize = 2 * 1024;
 /// How many times as many events may wait for handlers while an answer of the client is waited for.
 const ASKING: usize = 4;
 
@@ -10,12 +12,10 @@ impl Body {
     /// Whether handlers, or checks of `authorize`, are so far behind that no more should be read.
     pub(crate) fn is_congested(&self) -> bool {
         let config = &self.core.config;
-        let (mut undecided, mut load) = (0, Load::default());
+        let mut load = Load::default();
         for occupant in &self.sockets {
-            match occupant {
-                Occupant::Joined(joined) => load += joined.load(),
-                Occupant::Asking(asking) => undecided += asking.size,
-                Occupant::Empty => {}
+            if let Occupant::Joined(joined) = occupant {
+                load += joined.load();
             }
         }
         // Who leaves and joins again leaves behind what waits: it counts for as long as it is there.
@@ -29,7 +29,15 @@ impl Body {
         // A handler may wait for its own client, whose answer stands behind these events: only reading on gets there.
         let handlers_are_behind = is_behind(1) && (is_behind(ASKING) || !self.is_asking());
         let many_are_leaving = self.departing.len() > config.protocol.max_namespaces;
-        handlers_are_behind || many_are_leaving || undecided >= config.unconnected_payload
+        let most =
+            if self.has_joined() { config.unconnected_payload } else { UNDECIDED.min(config.unconnected_payload) };
+        handlers_are_behind || many_are_leaving || self.undecided() >= most
+    }
+
+    /// Bytes of CONNECTs that wait for a decision.
+    pub(super) fn undecided(&self) -> usize {
+        let size = |occupant: &Occupant| if let Occupant::Asking(asking) = occupant { asking.size } else { 0 };
+        self.sockets.iter().map(size).sum()
     }
 
     /// Whether an answer of this client is waited for.

@@ -64,10 +64,13 @@ pub(crate) enum Occupant {
 /// Whether a client is let in, and where.
 pub(crate) type Admission = Pin<Box<dyn Future<Output = Result<Visit, Refusal>> + Send>>;
 
+/// What it takes to ask, beside the message: a peer and a future.
+const ASKING: usize = 512;
+
 /// A client that asks for a namespace.
 pub(crate) struct Asking {
     pub(crate) peer: Peer,
-    /// Length of the message by which it asked.
+    /// What it takes while it waits: about the length of the message by which it asked.
     pub(crate) size: usize,
     admission: Admission,
     /// When the client is refused if nobody has decided; `None` is never.
@@ -82,7 +85,7 @@ impl std::fmt::Debug for Asking {
 
 impl Asking {
     pub(crate) fn new(peer: Peer, size: usize, admission: Admission, deadline: Option<Instant>) -> Self {
-        Self { peer, size, admission, deadline }
+        Self { peer, size: size.saturating_add(ASKING), admission, deadline }
     }
 
     /// The decision; a panic while deciding is a refusal.

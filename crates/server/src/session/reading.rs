@@ -14,7 +14,7 @@ use crate::transport::stream::{Broken, lend_read_buffer};
 /// What one read counts at least, when it is decided whether others should have their turn.
 const LEAST: usize = 16 * 1024;
 /// How much is read at a time before a namespace was joined: all of it may be waiting for decisions afterwards.
-const STRANGER: usize = 4 * 1024;
+const STRANGER: usize = 1024;
 /// How much is read of a client whose handlers are behind, only to see whether it has gone.
 const AHEAD: usize = 16 * 1024;
 
@@ -107,9 +107,9 @@ impl Task {
             let Self { body, stream: Some(stream), raised, .. } = self else { return Ok(bytes.len()) };
             // Before each message: a namespace may have been joined by the one before, by a check of the application that
             // took its time, or by connecting alone (revision 3).
-            if !*raised && body.has_joined() {
-                *raised = true;
-                stream.set_max_message(body.core.config.engine.max_payload);
+            if !*raised {
+                *raised = body.has_joined();
+                stream.set_max_message(body.link.max_payload());
             }
             let (used, item) = match stream.decode(&mut bytes[at..]) {
                 Ok(decoded) => decoded,

@@ -66,8 +66,8 @@ const CASES: &[Case] = &[
     Case {
         limit: Limit::UnconnectedPayload,
         stage: Stranger,
-        server: |builder| builder,
-        most: 16 * 1024,
+        server: |builder| builder.max_unconnected_payload(10_000),
+        most: 10_000,
         pieces: |n| vec![connect(n)],
         code: 1009,
         answer: Some(Answer::TooLarge),

@@ -12,5 +12,6 @@ mod http1;
 mod http2;
 mod listening;
 mod mounted;
+mod strangers;
 #[cfg(feature = "tls")]
 mod tls;

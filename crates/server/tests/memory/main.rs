@@ -6,3 +6,4 @@ mod held;
 #[cfg(feature = "http2")]
 mod http2;
 mod messages;
+mod strangers;

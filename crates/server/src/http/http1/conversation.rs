@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::super::Body;
 use super::super::handover::Handover;
-use super::super::polling::{self, Reply, Usual};
+use super::super::polling::{self, Poller, Reply, Usual};
 use super::super::service::answer;
 use super::head::{Asked, Head};
 use super::incoming::Incoming;
@@ -148,7 +148,8 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
     });
     let request = Request::from_parts(parts, Incoming(wire));
     let answer = answer(Arc::clone(core), request, speaker.address, speaker.secured);
-    let response = unless_gone(wire, pin!(answer)).await?;
+    let mut response = unless_gone(wire, pin!(answer)).await?;
+    let poller = response.extensions_mut().remove().map(|Poller(link)| link);
     let may_go_on = keep_alive && !ends(&response) && wire.lock().skip_body() && !core.is_stopping();
     let after = match taker {
         Some(taker) if response.status() == StatusCode::SWITCHING_PROTOCOLS => After::Handover(taker),
@@ -156,7 +157,7 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
         _ if is_old => After::NextIfTold,
         _ => After::Next,
     };
-    Some(Reaction { message: Message::Any { response, wants_body }, after, poller: None })
+    Some(Reaction { message: Message::Any { response, wants_body }, after, poller })
 }
 
 /// Whether a response is the last one.

@@ -16,7 +16,9 @@ use crate::transport::paced::Paced;
 use crate::transport::stream::lend_read_buffer;
 
 /// So much is read of the requests that follow while one is being answered.
-const MOST_AHEAD: usize = 16 * 1024;
+const MOST_AHEAD: usize = 2 * 1024;
+/// So much is read at a time of a body in chunks, which may end anywhere.
+const PIECE: usize = 4 * 1024;
 /// A body from this size on is written from where it is.
 const LARGE: usize = 16 * 1024;
 /// Asks for a body. [RFC 9110 §15.2.1]
@@ -87,7 +89,9 @@ impl Wire {
                     Err(status) => return Poll::Ready(Ok(Some(Err(status)))),
                 }
             }
-            if ready!(self.poll_fill(cx))? == 0 {
+            // One byte more shows that it is too long.
+            let room = (most + 1).saturating_sub(self.ahead.len()).max(1);
+            if ready!(self.poll_fill(cx, room))? == 0 {
                 return Poll::Ready(if self.ahead.is_empty() {
                     Ok(None)
                 } else {
@@ -126,18 +130,18 @@ impl Wire {
         self.tidy();
     }
 
-    /// Reads some bytes; 0 is the end.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// Reads at most so many bytes; 0 is the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<usize>> {
         lend_read_buffer(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
+            let most = most.min(buffer.len());
+            let mut buffer = ReadBuf::new(&mut buffer[..most]);
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
             let read = buffer.filled();
             if self.ahead.is_empty() {
                 self.ahead = Bytes::copy_from_slice(read);
             } else {
-                let mut ahead = BytesMut::from(std::mem::take(&mut self.ahead));
-                ahead.extend_from_slice(read);
-                self.ahead = ahead.freeze();
+                let ahead = std::mem::take(&mut self.ahead);
+                self.ahead = joined(ahead, read, most);
             }
             Poll::Ready(Ok(read.len()))
         })
@@ -186,7 +190,9 @@ impl Wire {
             self.unsent[0] = Bytes::from_static(CONTINUE);
         }
         ready!(self.poll_sent(cx))?;
-        let is_end = ready!(self.poll_fill(cx))? == 0;
+        // What follows the body is not read with it.
+        let most = self.body_left().map_or(PIECE, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        let is_end = ready!(self.poll_fill(cx, most))? == 0;
         Poll::Ready(if is_end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) })
     }
 
@@ -220,7 +226,8 @@ impl Wire {
     /// Ready when the client has gone, which is seen while a request is being answered.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.is_body_read() && self.ahead.len() < MOST_AHEAD {
-            match ready!(self.poll_fill(cx)) {
+            let room = MOST_AHEAD - self.ahead.len();
+            match ready!(self.poll_fill(cx, room)) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(_) => {}
             }
@@ -283,11 +290,31 @@ impl Wire {
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
         while *left > 0 {
             self.ahead = Bytes::new();
-            match ready!(self.poll_fill(cx)) {
+            match ready!(self.poll_fill(cx, usize::MAX)) {
                 Ok(0) | Err(_) => break,
                 Ok(n) => *left = left.saturating_sub(n),
             }
         }
         Poll::Ready(())
     }
+}
+
+/// `ahead` with what was read behind it, which was at most `most` bytes. Room is made for twice as much each time, so that
+/// bytes dripped in are not copied over and over, and for no more than may come.
+fn joined(ahead: Bytes, read: &[u8], most: usize) -> Bytes {
+    let needed = ahead.len() + read.len();
+    let mut ahead = match ahead.try_into_mut() {
+        Ok(ahead) if ahead.capacity() >= needed => ahead,
+        Ok(ahead) => copied(&ahead, needed, most),
+        Err(ahead) => copied(&ahead, needed, most),
+    };
+    ahead.extend_from_slice(read);
+    ahead.freeze()
+}
+
+fn copied(ahead: &[u8], needed: usize, most: usize) -> BytesMut {
+    let room = (2 * needed).min(ahead.len().saturating_add(most)).max(needed);
+    let mut copy = BytesMut::with_capacity(room);
+    copy.extend_from_slice(ahead);
+    copy
 }
