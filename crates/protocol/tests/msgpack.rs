@@ -6,7 +6,7 @@ use bytes::Bytes;
 use common::Peer;
 use serde_json::{Value, json};
 use sockeye_engine::{Revision, Role};
-use sockeye_protocol::{AckId, Config, Event, NamespacePath, Parser, ProtocolError, Slot};
+use sockeye_protocol::{AckId, Config, Event, NamespacePath, Parser, ProtocolError, Raw, Slot};
 
 fn hex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes();
@@ -181,7 +181,7 @@ fn what_is_no_packet_is_refused() {
 
 #[test]
 fn numeric_event_names_are_their_text() {
-    for (number, text) in [("01", "1"), ("ff", "-1"), ("cb3ff8000000000000", "1.5")] {
+    for (number, text) in [("01", "1"), ("ff", "-1"), ("cb3ff8000000000000", "1.5"), ("cb444b1ae4d6e2ef50", "1e+21")] {
         match joined().binary(&packet("02", &format!("91{number}"))) {
             Ok(Some(Event::Received { name, .. })) => assert_eq!(name, text),
             other => panic!("{other:?}"),
@@ -195,6 +195,25 @@ fn numeric_keys_are_their_text() {
         Ok(Some(Event::Received { args, .. })) => {
             assert_eq!(args.decode::<Value>().unwrap(), json!({"1": 2, "-1": 3}));
             assert_eq!(args.decode::<std::collections::BTreeMap<i8, u8>>().unwrap(), [(-1, 3), (1, 2)].into());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A float, bytes, a boolean, nothing, a list and a map as keys: such arguments could be received and not be passed on.
+#[test]
+fn keys_that_are_no_strings_can_be_read_and_passed_on() {
+    let map = "86cb3ff800000000000001c4016202c303c004920105058006";
+    match joined().binary(&packet("02", &format!("92a161{map}"))) {
+        Ok(Some(Event::Received { args, .. })) => {
+            let expected = json!({"1.5": 1, "b": 2, "true": 3, "null": 4, "1,5": 5, "[object Object]": 6});
+            assert_eq!(args.decode::<Value>().unwrap(), expected);
+            let raw = args.decode::<Raw>().unwrap();
+            let text = Parser::Json.event(&NamespacePath::main(), None, "a", &raw).unwrap();
+            let json = r#"42["a",{"1.5":1,"b":2,"true":3,"null":4,"1,5":5,"[object Object]":6}]"#;
+            assert_eq!(text.first.packet(), json.as_bytes());
+            let packed = Parser::Msgpack.event(&NamespacePath::main(), None, "a", &raw).unwrap();
+            assert!(packed.first.packet().ends_with(&hex(map)), "as it came");
         }
         other => panic!("{other:?}"),
     }

@@ -7,9 +7,10 @@ use serde::forward_to_deserialize_any;
 
 use super::cursor::{Cursor, Token};
 use super::date;
+use super::key::{self, text_of};
 use crate::DecodeError;
 use crate::json::scan::MAX_DEPTH;
-use crate::key::{self, Key};
+use crate::key::{Key, whole};
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
@@ -63,18 +64,13 @@ fn malformed() -> DecodeError {
     DecodeError::new("malformed msgpack")
 }
 
-/// What is not UTF-8 reads as U+FFFD, as JS does it.
-fn text_of(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
-}
-
 /// Numbers: a date is its milliseconds, and a whole float serves where a whole number is asked for.
 macro_rules! numbers {
     ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
             match self.token()? {
                 Token::Date(milliseconds) => visitor.visit_i64(milliseconds),
-                Token::Float(value) => match key::whole(value) {
+                Token::Float(value) => match whole(value) {
                     Some(whole) => visitor.visit_i64(whole),
                     None => visitor.visit_f64(value),
                 },
@@ -159,12 +155,7 @@ impl<'de> de::MapAccess<'de> for Elements<'_, 'de> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
         self.left = left;
-        let key = match self.reader.token()? {
-            Token::Negative(number) => Cow::Owned(number.to_string()),
-            Token::Positive(number) => Cow::Owned(number.to_string()),
-            Token::Str(text) => text_of(text),
-            _ => return Err(DecodeError::new("the key of a map is neither a string nor a number")),
-        };
+        let key = key::read(&mut self.reader.0).ok_or_else(malformed)?;
         seed.deserialize(Key(key)).map(Some)
     }
 

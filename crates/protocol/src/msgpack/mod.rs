@@ -11,5 +11,6 @@
 
 pub(crate) mod cursor;
 mod date;
+pub(crate) mod key;
 pub(crate) mod ser;
 pub(crate) mod de;

@@ -14,6 +14,7 @@ use super::payload::{Accepted, Refusal};
 use crate::args::{Args, ser};
 use crate::json::scan::{Fault, MAX_DEPTH};
 use crate::msgpack::cursor::{Cursor, Token};
+use crate::msgpack::key::float;
 use crate::msgpack::ser::Writer;
 use crate::packet::{Body, Packet, is_reserved};
 use crate::{AckId, Config, EncodeError, NamespacePath, Outgoing, ProtocolError};
@@ -182,7 +183,7 @@ fn event_body(data: &[u8], length: usize, id: Option<AckId>) -> Result<Body<'_>,
         }
         Some(Token::Positive(number)) => Cow::Owned(number.to_string()),
         Some(Token::Negative(number)) => Cow::Owned(number.to_string()),
-        Some(Token::Float(number)) => Cow::Owned(number.to_string()),
+        Some(Token::Float(number)) => Cow::Owned(float(number)),
         _ => return Err(ProtocolError::InvalidEventName),
     };
     if length == 0 {
