@@ -346,3 +346,42 @@ async fn the_shortest_grace_counts() {
     assert!(patient.is_finished() && hurried.is_finished());
     net.assert_clean().await;
 }
+
+/// Everything that may hold up an end, at once.
+#[tokio::test(start_paused = true)]
+async fn whatever_is_under_way_the_end_comes_at_the_deadline() {
+    let (io, net, log) = watched();
+    io.on("stuck", async |_: Socket, (): ()| std::future::pending::<()>().await);
+    io.of("/undecided").authorize(async |_, (): ()| std::future::pending().await);
+    let net = net.with_buffer(1_024);
+    let (mut stuck, _) = net.join().await;
+    stuck.send("42[\"stuck\"]").await;
+    let (deaf, id) = net.join().await;
+    io.to(id).emit("long", "x".repeat(100_000)).unwrap();
+    let mut undecided = net.websocket().await;
+    undecided.send("40/undecided,").await;
+    let upgrading = net.polling().await;
+    upgrading.join().await;
+    let mut probe = net.open(&upgrading.target().replace("=polling", "=websocket"), &[]).await;
+    probe.send("2probe").await;
+    let mut parked = Vec::new();
+    for _ in 0..1_000 {
+        let polling = net.polling().await;
+        polling.join().await;
+        parked.push(polling.get());
+    }
+    let began = tokio::time::Instant::now();
+    let server = io.clone();
+    let closing = tokio::spawn(async move { server.close(secs(10)).await });
+    while !closing.is_finished() {
+        net.advance(secs(1)).await;
+        assert!(began.elapsed() <= secs(11), "the end does not come");
+    }
+    let mut reasons = log.take();
+    assert_eq!(reasons.len(), 1_003);
+    reasons.dedup();
+    assert_eq!(reasons, ["server shutting down"]);
+    assert_eq!((io.metrics().sessions, io.metrics().tasks), (0, 0));
+    drop((stuck, deaf, undecided, probe, parked));
+    net.assert_clean().await;
+}

@@ -6,4 +6,5 @@ mod held;
 #[cfg(feature = "http2")]
 mod http2;
 mod messages;
+mod silence;
 mod strangers;
