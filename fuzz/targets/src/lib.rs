@@ -14,12 +14,13 @@ mod handshakes;
 mod arguments;
 mod connections;
 mod sessions;
+mod requests;
 mod servers;
 
 pub use target::Target;
 
 /// All of them, from the bottom of the protocol to the top.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     packets::PACKET,
     packets::PAYLOAD,
     packets::PAYLOAD_V3,
@@ -31,6 +32,7 @@ pub const TARGETS: [Target; 12] = [
     arguments::ARGS,
     connections::CONNECTION,
     sessions::SESSION,
+    requests::HTTP1,
     servers::SERVER,
 ];
 

@@ -56,5 +56,6 @@ smoke!(
     args,
     connection,
     session,
+    http1,
     server
 );

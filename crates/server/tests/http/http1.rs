@@ -112,10 +112,23 @@ async fn a_body_that_nobody_wants_is_passed_over() {
     let mut wire = Wire::open(&io);
     assert_eq!(wire.post("/elsewhere", "text/plain", "GET / HTTP/1.1\r\n\r\n").await.status, 404);
     assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20, "the connection goes on behind it");
-    // What has not come yet is not waited for.
-    wire.write("POST /elsewhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
-    let response = wire.response().await;
-    assert_eq!((response.status, response.header("connection").as_str()), (404, "close"));
+    // Also if it has not come yet.
+    for (line, rest) in
+        [("Content-Length: 16384", "x".repeat(16_381)), ("Transfer-Encoding: chunked", "\r\n0\r\n\r\n".into())]
+    {
+        wire.write(format!("POST /elsewhere HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n3\r\n")).await;
+        let rest = if line.starts_with('C') { rest } else { format!("abc{rest}") };
+        assert_eq!(wire.response().await.status, 404);
+        wire.write(rest).await;
+        assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20, "{line}");
+    }
+    // Of a long one the rest is not waited for, nor of one that is to be asked for.
+    for lines in ["Content-Length: 16385", "Expect: 100-continue\r\nContent-Length: 3"] {
+        let mut wire = Wire::open(&io);
+        wire.write(format!("POST /elsewhere HTTP/1.1\r\nHost: x\r\n{lines}\r\n\r\n")).await;
+        let response = wire.response().await;
+        assert_eq!((response.status, response.header("connection").as_str()), (404, "close"), "{lines}");
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ use crate::transport::stream::lend_read_buffer;
 const MOST_AHEAD: usize = 2 * 1024;
 /// So much is read at a time of a body in chunks, which may end anywhere.
 const PIECE: usize = 4 * 1024;
+/// So much of a body that nobody wanted is passed over; where more of it is to come, the connection ends.
+const MOST_SKIPPED: u64 = 16 * 1024;
 /// A body from this size on is written from where it is.
 const LARGE: usize = 16 * 1024;
 /// Asks for a body. [RFC 9110 §15.2.1]
@@ -34,6 +36,8 @@ pub(super) struct Wire {
     body: Remaining,
     /// The client waits to be asked for the body.
     expects: bool,
+    /// So much of a body may still be passed over.
+    unwanted: u64,
     unsent: [Bytes; 2],
 }
 
@@ -57,7 +61,8 @@ impl Wire {
     /// `ahead` was read of it already; `limit` is the time which a client has to take each 16 KiB.
     pub(super) fn new(io: Box<dyn Io>, ahead: Bytes, limit: Duration) -> Self {
         let io = Paced::new(io, limit);
-        Self { io, ahead, searched: 0, body: Remaining::Length(0), expects: false, unsent: Default::default() }
+        let body = Remaining::Length(0);
+        Self { io, ahead, searched: 0, body, expects: false, unwanted: 0, unsent: Default::default() }
     }
 
     /// Whether nothing of a request is there.
@@ -77,6 +82,7 @@ impl Wire {
         most: usize,
         recognise: Recognise<'_>,
     ) -> Poll<io::Result<Option<Result<Asked, StatusCode>>>> {
+        ready!(self.poll_skipped(cx))?;
         loop {
             if self.may_hold_head(most) {
                 let taken = head::take(&mut self.ahead, most, recognise);
@@ -236,14 +242,22 @@ impl Wire {
         Poll::Pending
     }
 
-    /// Skips a body that nobody wanted, if all of it is there.
+    /// Whether a body that nobody wanted will be passed over, so that another request can follow.
     pub(super) fn skip_body(&mut self) -> bool {
-        while !self.is_body_read() && !self.ahead.is_empty() {
-            if self.take_content().is_err() {
-                return false;
-            }
+        let is_short = self.body_left().is_none_or(|left| left <= MOST_SKIPPED);
+        // Who waits to be asked for it may send it now or never.
+        let skips = self.is_body_read() || (is_short && !self.expects);
+        self.unwanted = MOST_SKIPPED;
+        skips
+    }
+
+    /// Ready when the body before was passed over.
+    fn poll_skipped(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(piece) = ready!(self.poll_body(cx)) {
+            let left = self.unwanted.checked_sub(piece?.len() as u64);
+            self.unwanted = left.ok_or(io::ErrorKind::InvalidData)?;
         }
-        self.is_body_read()
+        Poll::Ready(Ok(()))
     }
 
     /// Begins to write a response: its head, which may end with its body, and what follows that.
