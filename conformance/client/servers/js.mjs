@@ -7,7 +7,7 @@ const require = createRequire(import.meta.url);
 const [, , name, form] = process.argv;
 const loaded = require(name);
 const Server = loaded.Server ?? loaded;
-const options = { pingInterval: 1000, pingTimeout: 1000 };
+const options = { pingInterval: 1000, pingTimeout: 3000 };
 if (form === 'msgpack') {
   options.parser = require('socket.io-msgpack-parser');
 }

@@ -6,7 +6,7 @@ import os
 import socketio
 from aiohttp import web
 
-io = socketio.AsyncServer(async_mode="aiohttp", ping_interval=1, ping_timeout=1, namespaces="*")
+io = socketio.AsyncServer(async_mode="aiohttp", ping_interval=1, ping_timeout=3, namespaces="*")
 
 
 @io.event

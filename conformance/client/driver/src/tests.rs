@@ -182,7 +182,8 @@ async fn heartbeat(place: Place) -> Outcome {
     let client = place.connect(place.client()).await?;
     let mut watch = client.watch();
     watch.get();
-    if tokio::time::timeout(Duration::from_secs(4), watch.changed()).await.is_ok() {
+    // A heartbeat each second, which has three for its answer.
+    if tokio::time::timeout(Duration::from_secs(6), watch.changed()).await.is_ok() {
         return Err(format!("the connection did not last: {:?}", client.state()).into());
     }
     client.disconnect().await;

@@ -30,7 +30,7 @@ type Args = (Value, File);
 async fn main() -> Result<(), Box<dyn Error>> {
     let second = Duration::from_secs(1);
     let is_msgpack = std::env::args().any(|word| word == "msgpack");
-    let options = SocketIo::builder().ping_interval(second).ping_timeout(second);
+    let options = SocketIo::builder().ping_interval(second).ping_timeout(3 * second);
     let options = if is_msgpack { options.with_parser(ParserConfig::msgpack()) } else { options };
     let (layer, io) = options.build_layer();
     io.ns("/", async |socket: SocketRef| listen(&socket));

@@ -9,7 +9,7 @@ async fn main() -> Result<(), BoxError> {
     let msgpack = std::env::args().any(|word| word == "msgpack");
     let io = Server::builder()
         .ping_interval(Duration::from_secs(1))
-        .ping_timeout(Duration::from_secs(1))
+        .ping_timeout(Duration::from_secs(3))
         .parser(if msgpack { Parser::Msgpack } else { Parser::Json })
         .recovery(Recovery::default())
         .allow_eio3(true)
