@@ -181,7 +181,14 @@ fn what_is_no_packet_is_refused() {
 
 #[test]
 fn numeric_event_names_are_their_text() {
-    for (number, text) in [("01", "1"), ("ff", "-1"), ("cb3ff8000000000000", "1.5"), ("cb444b1ae4d6e2ef50", "1e+21")] {
+    for (number, text) in [
+        ("01", "1"),
+        ("ff", "-1"),
+        ("cb3ff8000000000000", "1.5"),
+        ("cb444b1ae4d6e2ef50", "1e+21"),
+        ("cf0020000000000001", "9007199254740992"),
+        ("d38000000000000001", "-9223372036854776000"),
+    ] {
         match joined().binary(&packet("02", &format!("91{number}"))) {
             Ok(Some(Event::Received { name, .. })) => assert_eq!(name, text),
             other => panic!("{other:?}"),

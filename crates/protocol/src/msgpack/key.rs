@@ -65,9 +65,16 @@ pub(crate) fn float(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if size >= 1e21 => format!("{value:e}").replace('e', "e+"),
-        size if size < 1e-6 => format!("{value:e}"),
-        _ => value.to_string(),
+        size if size < 1e-6 => even(value, format!("{value:e}"), |places| format!("{value:.places$e}")),
+        _ => even(value, value.to_string(), |places| format!("{value:.places$}")),
     }
+}
+
+/// Where two texts are equally short and near, JS writes the even one and Rust the larger. Only fractions are so.
+fn even(value: f64, shortest: String, with_places: impl FnOnce(usize) -> String) -> String {
+    let Some((_, fraction)) = shortest.split_once('.') else { return shortest };
+    let rounded = with_places(fraction.find('e').unwrap_or(fraction.len()));
+    if rounded.parse() == Ok(value) { rounded } else { shortest }
 }
 
 #[cfg(test)]
@@ -128,6 +135,9 @@ mod tests {
             (0.000_001, "0.000001"),
             (0.000_000_15, "1.5e-7"),
             (5e-324, "5e-324"),
+            (f64::powi(2.0, -25), "2.9802322387695312e-8"),
+            (f64::from_bits(0x3ff8_0008_0000_0000), "1.5000076293945312"),
+            (f64::from_bits(0x3ff8_0018_0000_0000), "1.5000228881835938"),
         ] {
             assert_eq!(float(value), text);
         }
