@@ -179,6 +179,23 @@ fn what_is_no_packet_is_refused() {
     }
 }
 
+/// As python-socketio writes a DISCONNECT: only JavaScript's MessagePack knows an `undefined` beside it.
+#[test]
+fn nil_is_nothing() {
+    for data in ["c0", "d40000"] {
+        match peer(Role::Server).binary(&packet("00", data)) {
+            Ok(Some(Event::ConnectAsked { auth, .. })) => assert!(auth.is_empty()),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(joined().binary(&packet("01", data)), Ok(Some(Event::Disconnected { slot: Slot(0) }))));
+    }
+    match joined().binary(&hex("84a47479706502a46461746191a161a26964c0a36e7370a12f")) {
+        Ok(Some(Event::Received { ack: None, .. })) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(joined().binary(&packet("02", "c0")).unwrap_err(), ProtocolError::InvalidPayload);
+}
+
 #[test]
 fn numeric_event_names_are_their_text() {
     for (number, text) in [
