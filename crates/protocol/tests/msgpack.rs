@@ -196,6 +196,28 @@ fn nil_is_nothing() {
     assert_eq!(joined().binary(&packet("02", "c0")).unwrap_err(), ProtocolError::InvalidPayload);
 }
 
+/// Beyond 8,640,000,000,000,000 ms, where a `Date` of JavaScript ends.
+#[test]
+fn invalid_dates_are_null() {
+    let last = "d700001eb208c2dc0000";
+    for invalid in ["d700001eb208c2dc0001", "d700ffe14df73d23ffff", "d7007fffffffffffffff", "d7008000000000000000"] {
+        match joined().binary(&packet("02", &format!("94a161{invalid}{last}01"))) {
+            Ok(Some(Event::Received { args, .. })) => {
+                let (nothing, date, one) = args.decode::<(Option<String>, String, u8)>().unwrap();
+                assert_eq!((nothing, date.as_str(), one), (None, "+275760-09-13T00:00:00.000Z", 1));
+                assert_eq!(args.decode::<(Option<i64>, i64, u8)>().unwrap(), (None, 8_640_000_000_000_000, 1));
+                assert!(args.decode::<(i64, i64, u8)>().is_err(), "JavaScript has no milliseconds of it");
+                let raw = args.decode::<Raw>().unwrap();
+                let text = Parser::Json.event(&NamespacePath::main(), None, "a", &raw).unwrap();
+                assert_eq!(text.first.packet(), br#"42["a",null,"+275760-09-13T00:00:00.000Z",1]"#);
+                let packed = Parser::Msgpack.event(&NamespacePath::main(), None, "a", &raw).unwrap();
+                assert!(packed.first.packet().ends_with(&hex(&format!("{invalid}{last}01"))), "as it came");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[test]
 fn numeric_event_names_are_their_text() {
     for (number, text) in [

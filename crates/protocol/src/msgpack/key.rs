@@ -41,7 +41,9 @@ fn append(text: &mut String, token: Token<'_>, cursor: &mut Cursor<'_>) -> Optio
         }
         Token::Bin(bytes) | Token::Str(bytes) => text.push_str(&text_of(bytes)),
         Token::Bool(value) => text.push_str(if value { "true" } else { "false" }),
-        Token::Date(milliseconds) => text.push_str(&date::iso(milliseconds)),
+        Token::Date(milliseconds) => {
+            text.push_str(date::iso(milliseconds).as_deref().unwrap_or("Invalid Date"));
+        }
         Token::Float(value) => text.push_str(&float(value)),
         Token::Map(length) => {
             for _ in 0..length.saturating_mul(2) {
@@ -102,6 +104,7 @@ mod tests {
             (&[0xc2], "false"),
             (&[0xc3], "true"),
             (&[0xd7, 0, 0, 0, 0, 0, 0, 0, 0, 1], "1970-01-01T00:00:00.001Z"),
+            (&[0xd7, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "Invalid Date"),
             (&[0x90], ""),
             (&[0x93, 1, 0x92, 2, 0xa1, b'a', 0xc0], "1,2,a,"),
             (&[0x92, 0xc0, 0x91, 0x81, 1, 0x91, 2], ",[object Object]"),
