@@ -194,9 +194,9 @@ fn passed_on(parser: &Parser, event: &Event<'_>) -> Option<Vec<Arriving>> {
 fn on_purpose(error: &ProtocolError, arriving: &Arriving, theirs: &Value) -> bool {
     match error {
         // An event without even a name is a packet to their parser, which looks only at what is there.
-        // And to JavaScript a blank is zero: here an id.
+        // And to JavaScript a blank is a digit: before the JSON, of an id.
         ProtocolError::InvalidPayload => {
-            theirs.is_null() || theirs["data"].is_null() || theirs["id"] == json!(bits(0.0))
+            theirs.is_null() || theirs["data"].is_null() || has_blank_before_json(arriving)
         }
         // Here a type, and so is nothing at all.
         ProtocolError::UnknownPacketType(_) => {
@@ -215,6 +215,11 @@ fn on_purpose(error: &ProtocolError, arriving: &Arriving, theirs: &Value) -> boo
         | ProtocolError::UnexpectedPacket(_) => true,
         _ => false,
     }
+}
+
+fn has_blank_before_json(arriving: &Arriving) -> bool {
+    let Ok(text) = arriving else { return false };
+    text.split(['[', '{']).next().is_some_and(|header| header.contains(char::is_whitespace))
 }
 
 /// Whether there is a `nil` for the data or the id of a packet: other languages have no `undefined`.
