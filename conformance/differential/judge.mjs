@@ -15,7 +15,7 @@ function canonical(value) {
   if (typeof value === "boolean") return value;
   if (typeof value === "number") return { n: bits(value) };
   if (typeof value === "string") return value.toWellFormed();
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? { unknown: "date" } : value.toISOString();
+  if (value instanceof Date) return value.toJSON();
   if (value instanceof ArrayBuffer) return { b: Buffer.from(value).toString("hex") };
   if (ArrayBuffer.isView(value)) {
     return { b: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex") };

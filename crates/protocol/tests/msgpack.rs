@@ -179,9 +179,55 @@ fn what_is_no_packet_is_refused() {
     }
 }
 
+/// As python-socketio writes a DISCONNECT: only JavaScript's MessagePack knows an `undefined` beside it.
+#[test]
+fn nil_is_nothing() {
+    for data in ["c0", "d40000"] {
+        match peer(Role::Server).binary(&packet("00", data)) {
+            Ok(Some(Event::ConnectAsked { auth, .. })) => assert!(auth.is_empty()),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(joined().binary(&packet("01", data)), Ok(Some(Event::Disconnected { slot: Slot(0) }))));
+    }
+    match joined().binary(&hex("84a47479706502a46461746191a161a26964c0a36e7370a12f")) {
+        Ok(Some(Event::Received { ack: None, .. })) => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(joined().binary(&packet("02", "c0")).unwrap_err(), ProtocolError::InvalidPayload);
+}
+
+/// Beyond 8,640,000,000,000,000 ms, where a `Date` of JavaScript ends.
+#[test]
+fn invalid_dates_are_null() {
+    let last = "d700001eb208c2dc0000";
+    for invalid in ["d700001eb208c2dc0001", "d700ffe14df73d23ffff", "d7007fffffffffffffff", "d7008000000000000000"] {
+        match joined().binary(&packet("02", &format!("94a161{invalid}{last}01"))) {
+            Ok(Some(Event::Received { args, .. })) => {
+                let (nothing, date, one) = args.decode::<(Option<String>, String, u8)>().unwrap();
+                assert_eq!((nothing, date.as_str(), one), (None, "+275760-09-13T00:00:00.000Z", 1));
+                assert_eq!(args.decode::<(Option<i64>, i64, u8)>().unwrap(), (None, 8_640_000_000_000_000, 1));
+                assert!(args.decode::<(i64, i64, u8)>().is_err(), "JavaScript has no milliseconds of it");
+                let raw = args.decode::<Raw>().unwrap();
+                let text = Parser::Json.event(&NamespacePath::main(), None, "a", &raw).unwrap();
+                assert_eq!(text.first.packet(), br#"42["a",null,"+275760-09-13T00:00:00.000Z",1]"#);
+                let packed = Parser::Msgpack.event(&NamespacePath::main(), None, "a", &raw).unwrap();
+                assert!(packed.first.packet().ends_with(&hex(&format!("{invalid}{last}01"))), "as it came");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[test]
 fn numeric_event_names_are_their_text() {
-    for (number, text) in [("01", "1"), ("ff", "-1"), ("cb3ff8000000000000", "1.5"), ("cb444b1ae4d6e2ef50", "1e+21")] {
+    for (number, text) in [
+        ("01", "1"),
+        ("ff", "-1"),
+        ("cb3ff8000000000000", "1.5"),
+        ("cb444b1ae4d6e2ef50", "1e+21"),
+        ("cf0020000000000001", "9007199254740992"),
+        ("d38000000000000001", "-9223372036854776000"),
+    ] {
         match joined().binary(&packet("02", &format!("91{number}"))) {
             Ok(Some(Event::Received { name, .. })) => assert_eq!(name, text),
             other => panic!("{other:?}"),

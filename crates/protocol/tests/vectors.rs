@@ -123,10 +123,19 @@ fn event_names_may_be_anything_but_reserved() {
         (r#""error""#, "error"),
         ("1", "1"),
         ("-1.5", "-1.5"),
+        ("1e3", "1000"),
+        ("1.0", "1"),
+        ("-0", "0"),
+        ("1E21", "1e+21"),
+        ("-1.5E-7", "-1.5e-7"),
+        ("1e400", "Infinity"),
+        ("9007199254740993", "9007199254740992"),
+        ("12345678901234567890", "12345678901234567000"),
     ] {
         assert_eq!(received(&format!("2[{json}]")).1, name);
         assert_eq!(received(&format!("2[{json},1]")).1, name);
     }
+    assert_eq!(received("2[ 1e3 , 1 ]").1, "1000");
     let long = "x".repeat(1 << 20);
     assert_eq!(received(&format!("2[\"{long}\"]")).1, long);
 }

@@ -50,7 +50,7 @@ pub enum Event<'a> {
     Received {
         /// Of the namespace.
         slot: Slot,
-        /// The event's name; owned only if it was escaped.
+        /// The event's name; owned only if it was escaped or a number.
         name: Cow<'a, str>,
         /// Not decoded yet.
         args: Args<'a>,

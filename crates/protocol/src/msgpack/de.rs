@@ -46,7 +46,10 @@ impl<'de> Reader<'de> {
             Token::Array(length) => self.sequence(length, visitor),
             Token::Bin(bytes) => visitor.visit_borrowed_bytes(bytes),
             Token::Bool(value) => visitor.visit_bool(value),
-            Token::Date(milliseconds) => visitor.visit_string(date::iso(milliseconds)),
+            Token::Date(milliseconds) => match date::iso(milliseconds) {
+                Some(text) => visitor.visit_string(text),
+                None => visitor.visit_unit(),
+            },
             Token::Float(value) => visitor.visit_f64(value),
             Token::Map(length) => visitor.visit_map(Elements { reader: self, left: length }),
             Token::Negative(value) => visitor.visit_i64(value),
@@ -69,7 +72,7 @@ macro_rules! numbers {
     ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
             match self.token()? {
-                Token::Date(milliseconds) => visitor.visit_i64(milliseconds),
+                Token::Date(milliseconds) if date::is_valid(milliseconds) => visitor.visit_i64(milliseconds),
                 Token::Float(value) => match whole(value) {
                     Some(whole) => visitor.visit_i64(whole),
                     None => visitor.visit_f64(value),
@@ -94,11 +97,13 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        if self.0.peek() == Some(Token::Nil) {
-            self.token()?;
-            return visitor.visit_none();
+        match self.0.peek() {
+            Some(Token::Nil) => {}
+            Some(Token::Date(milliseconds)) if !date::is_valid(milliseconds) => {}
+            _ => return visitor.visit_some(self),
         }
-        visitor.visit_some(self)
+        self.token()?;
+        visitor.visit_none()
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value> {

@@ -41,7 +41,9 @@ fn append(text: &mut String, token: Token<'_>, cursor: &mut Cursor<'_>) -> Optio
         }
         Token::Bin(bytes) | Token::Str(bytes) => text.push_str(&text_of(bytes)),
         Token::Bool(value) => text.push_str(if value { "true" } else { "false" }),
-        Token::Date(milliseconds) => text.push_str(&date::iso(milliseconds)),
+        Token::Date(milliseconds) => {
+            text.push_str(date::iso(milliseconds).as_deref().unwrap_or("Invalid Date"));
+        }
         Token::Float(value) => text.push_str(&float(value)),
         Token::Map(length) => {
             for _ in 0..length.saturating_mul(2) {
@@ -65,9 +67,16 @@ pub(crate) fn float(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if size >= 1e21 => format!("{value:e}").replace('e', "e+"),
-        size if size < 1e-6 => format!("{value:e}"),
-        _ => value.to_string(),
+        size if size < 1e-6 => even(value, format!("{value:e}"), |places| format!("{value:.places$e}")),
+        _ => even(value, value.to_string(), |places| format!("{value:.places$}")),
     }
+}
+
+/// Where two texts are equally short and near, JS writes the even one and Rust the larger. Only fractions are so.
+fn even(value: f64, shortest: String, with_places: impl FnOnce(usize) -> String) -> String {
+    let Some((_, fraction)) = shortest.split_once('.') else { return shortest };
+    let rounded = with_places(fraction.find('e').unwrap_or(fraction.len()));
+    if rounded.parse() == Ok(value) { rounded } else { shortest }
 }
 
 #[cfg(test)]
@@ -95,6 +104,7 @@ mod tests {
             (&[0xc2], "false"),
             (&[0xc3], "true"),
             (&[0xd7, 0, 0, 0, 0, 0, 0, 0, 0, 1], "1970-01-01T00:00:00.001Z"),
+            (&[0xd7, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], "Invalid Date"),
             (&[0x90], ""),
             (&[0x93, 1, 0x92, 2, 0xa1, b'a', 0xc0], "1,2,a,"),
             (&[0x92, 0xc0, 0x91, 0x81, 1, 0x91, 2], ",[object Object]"),
@@ -128,6 +138,9 @@ mod tests {
             (0.000_001, "0.000001"),
             (0.000_000_15, "1.5e-7"),
             (5e-324, "5e-324"),
+            (f64::powi(2.0, -25), "2.9802322387695312e-8"),
+            (f64::from_bits(0x3ff8_0008_0000_0000), "1.5000076293945312"),
+            (f64::from_bits(0x3ff8_0018_0000_0000), "1.5000228881835938"),
         ] {
             assert_eq!(float(value), text);
         }

@@ -14,6 +14,7 @@ use crate::args::{Args, ser};
 use crate::json::placeholder;
 use crate::json::scan::{Fault, Scanner, number_end, space_end, string_end};
 use crate::json::{ser::Writer, unescape};
+use crate::msgpack::key::float;
 use crate::packet::{Body, Packet, is_reserved};
 use crate::{AckId, Config, EncodeError, NamespacePath, Outgoing, ProtocolError};
 
@@ -238,7 +239,8 @@ fn id(rest: &str) -> Result<(Option<AckId>, &str), ProtocolError> {
     Ok((Some(AckId(id)), rest))
 }
 
-/// `["name",…]`. The name is found without parsing anything; the arguments are checked, not parsed.
+/// `["name",…]`. The name is found without parsing anything, unless it is a number, which names what JS writes for it:
+/// `1e3` is `1000`. The arguments are checked, not parsed.
 fn event_body(id: Option<AckId>, list: &str, max_depth: usize) -> Result<Body<'_>, ProtocolError> {
     let bytes = list.as_bytes();
     if bytes.first() != Some(&b'[') {
@@ -251,10 +253,11 @@ fn event_body(id: Option<AckId>, list: &str, max_depth: usize) -> Result<Body<'_
             let raw = list.get(start + 1..end.next - 1).unwrap_or_default();
             (unescape(raw, end.escaped), end.next)
         }
-        // As JS does, a number is the name that its digits spell.
         Some(b'-' | b'0'..=b'9') => {
             let end = number_end(bytes, start).ok_or(ProtocolError::InvalidJson)?;
-            (list.get(start..end).unwrap_or_default().into(), end)
+            let number =
+                list.get(start..end).and_then(|digits| digits.parse().ok()).ok_or(ProtocolError::InvalidJson)?;
+            (float(number).into(), end)
         }
         Some(_) => return Err(ProtocolError::InvalidEventName),
         None => return Err(ProtocolError::InvalidJson),

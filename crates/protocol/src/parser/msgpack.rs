@@ -173,7 +173,8 @@ fn fields(bytes: &[u8], max_depth: usize) -> Result<Fields<'_>, ProtocolError> {
     if cursor.is_at_end() { Ok(fields) } else { Err(ProtocolError::InvalidMsgpack) }
 }
 
-/// `[name, …]`.
+/// `[name, …]`. A number names what JS writes for it, as in JSON.
+#[expect(clippy::cast_precision_loss, reason = "JavaScript has no other numbers")]
 fn event_body(data: &[u8], length: usize, id: Option<AckId>) -> Result<Body<'_>, ProtocolError> {
     let mut cursor = Cursor::new(data);
     cursor.token();
@@ -181,8 +182,8 @@ fn event_body(data: &[u8], length: usize, id: Option<AckId>) -> Result<Body<'_>,
         Some(Token::Str(name)) => {
             Cow::Borrowed(std::str::from_utf8(name).map_err(|_| ProtocolError::InvalidEventName)?)
         }
-        Some(Token::Positive(number)) => Cow::Owned(number.to_string()),
-        Some(Token::Negative(number)) => Cow::Owned(number.to_string()),
+        Some(Token::Positive(number)) => Cow::Owned(float(number as f64)),
+        Some(Token::Negative(number)) => Cow::Owned(float(number as f64)),
         Some(Token::Float(number)) => Cow::Owned(float(number)),
         _ => return Err(ProtocolError::InvalidEventName),
     };
