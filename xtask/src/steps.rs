@@ -50,7 +50,7 @@ const STEPS: [Step; 17] = [
         about: "no hot path costs more than the counts that were kept",
         run: |workspace| bench::instructions(workspace, &[]),
     },
-    Step { name: "e2e", about: "the demo, and WebTransport, in a real browser", run: e2e },
+    Step { name: "e2e", about: "the demo, WebTransport, and pages of other origins in a real browser", run: e2e },
 ];
 
 /// `words`: `--only a,b`, `--skip a,b`, `--list`; nothing runs everything.
@@ -133,9 +133,10 @@ fn e2e(workspace: &Workspace) -> Result {
     install::npm_packages(workspace, &web)?;
     let chromium = install::chromium(workspace)?;
     workspace.build()?;
-    for script in ["e2e/demo.mjs", "e2e/webtransport.mjs"] {
+    for script in ["e2e/demo.mjs", "e2e/webtransport.mjs", "e2e/cors.mjs"] {
         let mut test = install::node_command(workspace, &web, "node", &[script])?;
-        shell::run(test.env("SOCKEYE_BIN", workspace.program("sockeye")).env("CHROMIUM", &chromium))?;
+        test.env("SOCKEYE_BIN", workspace.program("sockeye")).env("CHROMIUM", &chromium);
+        shell::run(test.env("SOCKEYE_CONFORMANCE_SERVER", workspace.program("sockeye-conformance")))?;
     }
     Ok(())
 }

@@ -116,7 +116,8 @@ impl Cors {
         self
     }
 
-    /// Whether pages from the Internet may talk to a server in a private network. Default false.
+    /// What is answered to browsers that ask whether pages from the Internet may talk to a server in a private network.
+    /// Default false, which is no answer. Today's Chromium asks its visitor instead.
     /// [Private Network Access §3.1]
     #[must_use]
     pub fn private_network(mut self, allow: bool) -> Self {
