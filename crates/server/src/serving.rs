@@ -98,7 +98,8 @@ impl Server {
     }
 
     /// Serves one byte stream that was accepted elsewhere: a Unix socket, the inside of a TLS connection, a pipe in tests.
-    /// Runs until the stream ends or the server is closed; a WebSocket that began on it lives on by itself.
+    /// Runs until the stream ends or the server is closed; a WebSocket that began on it lives on by itself. One task
+    /// should await it from beginning to end: its deadlines wake the task that polled it first.
     ///
     /// If there are [`max_connections`](crate::ServerBuilder::max_connections) already it ends at once.
     ///

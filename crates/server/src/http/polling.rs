@@ -107,9 +107,7 @@ pub(crate) async fn poll(link: Arc<Link>, manner: Manner) -> Reply {
         return Denial::from(Code::UnknownSession).response().into();
     }
     let mut waiting = Waiting(Some(link));
-    let answer = answer.await;
-    waiting.0 = None;
-    match answer {
+    let reply = match answer.await {
         Ok(Answer::Packets { body, binary, compress }) => {
             let body = if let Some(jsonp) = &manner.jsonp { jsonp.script(&body) } else { body };
             let kind = match (manner.jsonp, binary) {
@@ -127,7 +125,10 @@ pub(crate) async fn poll(link: Arc<Link>, manner: Manner) -> Reply {
         }
         Ok(Answer::BadRequest | Answer::Taken | Answer::TooMuch(_)) => Denial::from(Code::BadRequest).response().into(),
         Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response().into(),
-    }
+    };
+    // Compressing may have taken its time: whoever went away meanwhile has not got these packets either.
+    waiting.0 = None;
+    reply
 }
 
 /// An answer, compressed if that pays.

@@ -96,6 +96,14 @@ pub(crate) struct Body {
     joined: bool,
     /// Of messages and of bytes; there if rates are bounded.
     meters: Option<Box<[Meter; 2]>>,
+    heard: Heard,
+}
+
+/// What was received in this turn: counted once for many messages.
+#[derive(Debug, Default)]
+struct Heard {
+    messages: u64,
+    bytes: u64,
 }
 
 impl Body {
@@ -111,6 +119,7 @@ impl Body {
             cause: None,
             joined: false,
             meters: None,
+            heard: Heard::default(),
         }
     }
 
@@ -138,13 +147,13 @@ impl Body {
         if self.is_deaf {
             return Ok(());
         }
-        self.core.metrics.messages_received.up();
+        self.heard.messages += 1;
         // The type before a text is no part of the message, but is counted as it is when sent.
         let (size, length) = match &message {
             Message::Text(text) => (text.len(), text.len() + 1),
             Message::Binary(bytes) => (bytes.len(), bytes.len()),
         };
-        self.core.metrics.bytes_received.add(length as u64);
+        self.heard.bytes += length as u64;
         self.measure(size, now)?;
         let Some(event) = self.connection.handle_message(now, message).map_err(Fault::Protocol)? else {
             return Ok(());
@@ -198,9 +207,18 @@ impl Body {
         self.joined
     }
 
-    /// Frees what the last message left behind.
+    fn count_heard(&mut self) {
+        let Heard { messages, bytes } = std::mem::take(&mut self.heard);
+        if messages > 0 {
+            self.core.metrics.messages_received.add(messages);
+            self.core.metrics.bytes_received.add(bytes);
+        }
+    }
+
+    /// Frees what the last message left behind, and counts what came in this turn.
     pub(crate) fn release(&mut self) {
         self.connection.release();
+        self.count_heard();
     }
 
     /// A client asks for a namespace, by a message of `size` bytes.
@@ -316,6 +334,7 @@ impl Body {
                 Occupant::Asking(_) | Occupant::Empty => {}
             }
         }
+        self.note_undecided();
     }
 
     /// The deadlines of the session: heartbeats, and an upgrade.
@@ -427,7 +446,8 @@ impl Body {
     }
 
     /// The session is over for everybody; its task may go on with handlers that still run.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn retire(&mut self) {
+        self.count_heard();
         drop(self.link.end());
         self.core.metrics.sessions.down();
         let reason = self.cause.unwrap_or(DisconnectReason::ForcedClose);

@@ -263,3 +263,84 @@ async fn an_answer_that_cannot_be_written_ends_its_session() {
         drop(wire);
     }
 }
+
+/// Connections that wait for a request see the end also when sessions take their time to end.
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_ends_with_the_last_session() {
+    let io = Server::new();
+    io.on_disconnect(async |_: Socket, _| tokio::time::sleep(Duration::from_secs(2)).await);
+    let (mut busy, busy_uri) = joined(&io).await;
+    let (mut idle, serving) = pipe(&io, 1024);
+    idle.write_all(b"GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = [0; 1024];
+    assert!(idle.read(&mut answer).await.unwrap() > 0);
+    let server = io.clone();
+    let closing = tokio::spawn(async move { server.close(Duration::from_secs(10)).await });
+    assert_eq!(busy.get(&busy_uri).await.text(), "1");
+    let began = tokio::time::Instant::now();
+    assert_eq!(idle.read(&mut answer).await.unwrap(), 0);
+    serving.await.unwrap();
+    closing.await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+/// Compressing a long answer takes a moment, in which its client may go away.
+#[tokio::test]
+async fn an_answer_that_is_being_compressed_when_its_client_goes_ends_its_session() {
+    let io = Server::new();
+    let reasons = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&reasons);
+    io.on_disconnect(async move |_: Socket, reason: DisconnectReason| {
+        seen.lock().unwrap().push(reason.to_string());
+    });
+    let (wire, uri) = joined(&io).await;
+    let (mut pipe, serving) = pipe(&io, 1024);
+    let get = format!("GET {uri} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+    pipe.write_all(get.as_bytes()).await.unwrap();
+    sockeye_testing::settle().await;
+    io.emit("long", "x".repeat(2_000_000)).unwrap();
+    // The session hands its packets over, and a thread begins to compress them.
+    tokio::task::yield_now().await;
+    drop(pipe);
+    serving.await.unwrap();
+    while io.metrics().sessions > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*reasons.lock().unwrap(), ["transport error"]);
+    drop(wire);
+}
+
+/// Nobody reads the body of a GET; that its client has gone is seen all the same.
+#[tokio::test(start_paused = true)]
+async fn who_hangs_up_amid_the_body_of_a_get_has_left() {
+    for line in ["Content-Length: 1", "Transfer-Encoding: chunked"] {
+        let io = echo();
+        let net = Net::new(&io);
+        let (wire, uri) = joined(&io).await;
+        let (mut pipe, serving) = pipe(&io, 1024);
+        pipe.write_all(format!("GET {uri} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n").as_bytes()).await.unwrap();
+        net.advance(Duration::from_secs(1)).await;
+        assert_eq!(io.metrics().sessions, 1);
+        drop(pipe);
+        net.advance(Duration::ZERO).await;
+        assert!(serving.is_finished());
+        assert_eq!(io.metrics().sessions, 0, "{line}");
+        drop(wire);
+    }
+}
+
+/// What an application sets cannot make a response end elsewhere than it does.
+#[tokio::test]
+async fn headers_of_the_application_do_not_say_where_a_response_ends() {
+    let set = |headers: &mut http::HeaderMap, _: &sockeye::Peer| {
+        headers.insert("content-length", http::HeaderValue::from_static("3"));
+        headers.insert("transfer-encoding", http::HeaderValue::from_static("chunked"));
+        headers.insert("connection", http::HeaderValue::from_static("Close"));
+    };
+    let io = Server::builder().on_headers(set).build().unwrap();
+    let mut wire = Wire::open(&io);
+    let response = wire.get(HANDSHAKE).await;
+    assert_eq!((response.header("transfer-encoding").as_str(), response.header("connection").as_str()), ("", "close"));
+    assert_eq!(response.sid().len(), 20);
+    assert_eq!(wire.rest().await, "");
+}

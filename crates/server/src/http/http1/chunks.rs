@@ -20,6 +20,10 @@ enum At {
         size: u64,
         digits: u8,
     },
+    /// In blanks after the size.
+    Blank {
+        size: u64,
+    },
     /// In what may follow the size on its line.
     Extension {
         size: u64,
@@ -34,9 +38,13 @@ enum At {
     ContentEnd {
         cr: bool,
     },
-    /// In what follows the last chunk; `blank` if nothing was on the line so far.
+    /// In what follows the last chunk; `empty` if nothing was on the line so far.
     Trailer {
-        blank: bool,
+        empty: bool,
+    },
+    /// In the end of such a line; CR was read.
+    TrailerEnd {
+        empty: bool,
     },
     Done,
 }
@@ -81,7 +89,7 @@ impl Chunks {
             self.at = self.at.after(*byte)?;
             used += 1;
             // Sizes and line ends are in proportion to the content; this need not be.
-            self.beside += usize::from(matches!(self.at, At::Extension { .. } | At::Trailer { .. }));
+            self.beside += usize::from(matches!(self.at, At::Blank { .. } | At::Extension { .. } | At::Trailer { .. }));
             if self.beside > MOST_BESIDE {
                 return Err(Malformed);
             }
@@ -98,16 +106,19 @@ impl At {
                 Self::Size { size: size * 16 + u64::from(digit), digits: digits + 1 }
             }
             (Self::Size { digits: 0, .. }, _) => return Err(Malformed),
-            (Self::Size { size, .. } | Self::Extension { size }, b'\r') => Self::SizeEnd { size },
-            (Self::Size { size, .. }, b';' | b' ' | b'\t') => Self::Extension { size },
+            (Self::Size { size, .. } | Self::Blank { size } | Self::Extension { size }, b'\r') => {
+                Self::SizeEnd { size }
+            }
+            (Self::Size { size, .. } | Self::Blank { size }, b' ' | b'\t') => Self::Blank { size },
+            (Self::Size { size, .. } | Self::Blank { size }, b';') => Self::Extension { size },
             (Self::Extension { size }, _) if byte != b'\n' => Self::Extension { size },
-            (Self::SizeEnd { size: 0 }, b'\n') => Self::Trailer { blank: true },
+            (Self::SizeEnd { size: 0 } | Self::TrailerEnd { empty: false }, b'\n') => Self::Trailer { empty: true },
             (Self::SizeEnd { size }, b'\n') => Self::Content(size),
             (Self::ContentEnd { cr: false }, b'\r') => Self::ContentEnd { cr: true },
             (Self::ContentEnd { cr: true }, b'\n') => Self::Size { size: 0, digits: 0 },
-            (Self::Trailer { blank: true }, b'\n') => Self::Done,
-            (Self::Trailer { blank }, b'\r') => Self::Trailer { blank },
-            (Self::Trailer { .. }, _) => Self::Trailer { blank: byte == b'\n' },
+            (Self::Trailer { empty }, b'\r') => Self::TrailerEnd { empty },
+            (Self::Trailer { .. }, _) if byte != b'\n' => Self::Trailer { empty: false },
+            (Self::TrailerEnd { empty: true }, b'\n') => Self::Done,
             _ => return Err(Malformed),
         })
     }
@@ -158,6 +169,11 @@ mod tests {
             "1\r\na\n0\r\n\r\n",
             "1\ra\r\n",
             "1;a\n\r\na\r\n",
+            "1 a\r\na\r\n",
+            "0\r\n\n",
+            "0\r\n\r\r\n",
+            "0\r\nX: a\n\n",
+            "0\r\nX: a\r\r\n\r\n",
             "100000000\r\n",
             "000000000\r\n",
         ] {
@@ -168,10 +184,10 @@ mod tests {
     #[test]
     fn what_is_no_content_is_bounded() {
         for (length, fits) in [(MOST_BESIDE - 1, true), (MOST_BESIDE, true), (MOST_BESIDE + 1, false)] {
-            // A semicolon counts, and so do the line ends around a header.
-            let extension = format!("1;{}\r\na\r\n0\r\n", "x".repeat(length - 1 - 2)) + "\r\n";
+            // A semicolon counts, and so do the ends of lines after the size of the last chunk.
+            let extension = format!("1;{}\r\na\r\n0\r\n", "x".repeat(length - 2)) + "\r\n";
             assert_eq!(read(&extension, 1000).is_ok(), fits, "{length}");
-            let trailer = format!("0\r\n{}\r\n\r\n", "x".repeat(length - 4));
+            let trailer = format!("0\r\n{}\r\n\r\n", "x".repeat(length - 2));
             assert_eq!(read(&trailer, 1000).is_ok(), fits, "{length}");
         }
         let small = "1\r\na\r\n".repeat(MOST_BESIDE) + "0\r\n\r\n";

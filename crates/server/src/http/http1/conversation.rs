@@ -11,12 +11,13 @@ use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
 use http::{Method, Request, Response, StatusCode, Version};
 use parking_lot::Mutex;
+use tokio::task::unconstrained;
 
 use super::super::Body;
 use super::super::handover::Handover;
 use super::super::polling::{self, Poller, Reply, Usual};
 use super::super::service::answer;
-use super::head::{Asked, Head};
+use super::head::{Asked, Head, names};
 use super::incoming::Incoming;
 use super::known::{Known, recognise};
 use super::response::{self, After};
@@ -47,9 +48,9 @@ pub(crate) async fn converse(core: &Arc<Core>, io: Box<dyn Io>, begun: Bytes, sp
     loop {
         let deadline = now() + core.config.request_timeout;
         let asked = poll_fn(|cx| {
-            // From then on it wakes this task by itself.
-            if std::mem::take(&mut first) && stopping.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
+            // It wakes this task when the server begins to close, and has to be asked again for what follows.
+            if (std::mem::take(&mut first) || !core.is_open()) && !core.is_stopping() {
+                let _ = Pin::new(&mut unconstrained(stopping.as_mut())).poll(cx);
             }
             poll_asked(core, &mut wire.lock(), &mut alarm, deadline, cx)
         });
@@ -151,6 +152,10 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
     let mut response = unless_gone(wire, pin!(answer)).await?;
     let poller = response.extensions_mut().remove().map(|Poller(link)| link);
     let may_go_on = keep_alive && !ends(&response) && wire.lock().skip_body() && !core.is_stopping();
+    if taker.is_some() && !may_go_on {
+        // It may have begun to speak the other protocol.
+        wire.lock().give_up();
+    }
     let after = match taker {
         Some(taker) if response.status() == StatusCode::SWITCHING_PROTOCOLS => After::Handover(taker),
         _ if !may_go_on => After::Close,
@@ -162,7 +167,7 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
 
 /// Whether a response is the last one.
 fn ends(response: &Response<Body>) -> bool {
-    response.headers().get(CONNECTION).is_some_and(|value| value == "close")
+    names(response.headers(), CONNECTION, "close")
 }
 
 /// What `answer` becomes; `None` if the client goes away before.
@@ -192,7 +197,7 @@ impl Message {
                 let (parts, body) = response.into_parts();
                 let body = body.into_bytes();
                 response::put(batch, parts.status, &parts.headers, body.len(), after);
-                if wants_body { body } else { Bytes::new() }
+                if wants_body && !response::is_bare(parts.status) { body } else { Bytes::new() }
             }
         }
     }

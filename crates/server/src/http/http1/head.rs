@@ -106,7 +106,7 @@ fn framing(parts: &request::Parts) -> Result<Framing, StatusCode> {
 }
 
 /// Whether a header has `word` in its list.
-fn names(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+pub(super) fn names(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
     let lists = headers.get_all(name);
     let mut words = lists.iter().flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
     words.any(|other| other.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))

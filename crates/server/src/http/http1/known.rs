@@ -26,7 +26,7 @@ pub(super) struct Known {
 /// wrong, takes the long way: what is done there is what holds.
 pub(super) fn recognise(core: &Core, request: &httparse::Request<'_, '_>) -> Option<Known> {
     let config = &core.config;
-    let (path, query) = request.path?.split_once('?')?;
+    let (path, query) = request.path?.split_once('?').filter(|(_, query)| !query.contains('#'))?;
     let posts = match request.method? {
         "GET" => false,
         "POST" => true,
@@ -41,7 +41,7 @@ pub(super) fn recognise(core: &Core, request: &httparse::Request<'_, '_>) -> Opt
         return None;
     }
     let mut manner = Manner::default();
-    let length = look_through(request.headers, &mut manner)?;
+    let length = look_through(request.headers, &mut manner).filter(|length| posts || *length == 0)?;
     let link = session(core, query.sid.as_deref()?, query.revision()).ok()?;
     if link.carrier().is_stream() {
         return None;
@@ -55,7 +55,7 @@ pub(super) fn recognise(core: &Core, request: &httparse::Request<'_, '_>) -> Opt
 
 /// The length of the body; `None` if a header says something unusual about it or about the connection.
 fn look_through(headers: &[httparse::Header<'_>], manner: &mut Manner) -> Option<u64> {
-    let mut length = None;
+    let (mut length, mut kinds) = (None, 0);
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         // Few names have the same length: most are not even compared.
@@ -63,7 +63,11 @@ fn look_through(headers: &[httparse::Header<'_>], manner: &mut Manner) -> Option
             6 if is("expect") => return None,
             7 if is("upgrade") => return None,
             10 if is("connection") && !header.value.eq_ignore_ascii_case(b"keep-alive") => return None,
-            12 if is("content-type") => manner.binary = is_binary(header.value),
+            12 if is("content-type") && kinds > 0 => return None,
+            12 if is("content-type") => {
+                kinds += 1;
+                manner.binary = is_binary(header.value);
+            }
             14 if is("content-length") && length.replace(number(header.value)?).is_some() => return None,
             17 if is("transfer-encoding") => return None,
             _ => {}

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
@@ -29,14 +29,13 @@ pub(super) enum After {
 pub(super) fn put(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, length: usize, after: &After) {
     put_status(out, status);
     for (name, value) in headers {
-        // It is said below.
+        // How long the body is, is known here and nowhere else; what becomes of the connection is said below.
         let said = name == CONNECTION && matches!(after, After::Close);
-        if !said {
+        if !said && name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
             put_header(out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    let bare = status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if !bare && !headers.contains_key(CONTENT_LENGTH) {
+    if !is_bare(status) {
         put_length(out, length);
     }
     match after {
@@ -48,6 +47,11 @@ pub(super) fn put(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, le
         put_date(out);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a response of this status never has a body. [RFC 9112 §6.3]
+pub(super) fn is_bare(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Appends the head of an answer of the usual kind, after which another request may follow.

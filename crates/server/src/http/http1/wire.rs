@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::chunks::{Chunks, Part};
@@ -38,6 +38,8 @@ pub(super) struct Wire {
     expects: bool,
     /// So much of a body may still be passed over.
     unwanted: u64,
+    /// The body belongs to a request that is answered without it.
+    unclaimed: bool,
     unsent: [Bytes; 2],
 }
 
@@ -62,7 +64,7 @@ impl Wire {
     pub(super) fn new(io: Box<dyn Io>, ahead: Bytes, limit: Duration) -> Self {
         let io = Paced::new(io, limit);
         let body = Remaining::Length(0);
-        Self { io, ahead, searched: 0, body, expects: false, unwanted: 0, unsent: Default::default() }
+        Self { io, ahead, searched: 0, body, expects: false, unwanted: 0, unclaimed: false, unsent: Default::default() }
     }
 
     /// Whether nothing of a request is there.
@@ -133,6 +135,8 @@ impl Wire {
             Asked::Known(known) => (Remaining::Length(known.length), false),
             Asked::Other(head) => (Remaining::new(head.framing), head.expects),
         };
+        self.unclaimed = matches!(asked, Asked::Other(head) if head.parts.method != Method::POST);
+        self.unwanted = MOST_SKIPPED;
         self.tidy();
     }
 
@@ -231,6 +235,9 @@ impl Wire {
 
     /// Ready when the client has gone, which is seen while a request is being answered.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.unclaimed && ready!(self.poll_skipped(cx)).is_err() {
+            return Poll::Ready(());
+        }
         while self.is_body_read() && self.ahead.len() < MOST_AHEAD {
             let room = MOST_AHEAD - self.ahead.len();
             match ready!(self.poll_fill(cx, room)) {
@@ -246,9 +253,7 @@ impl Wire {
     pub(super) fn skip_body(&mut self) -> bool {
         let is_short = self.body_left().is_none_or(|left| left <= MOST_SKIPPED);
         // Who waits to be asked for it may send it now or never.
-        let skips = self.is_body_read() || (is_short && !self.expects);
-        self.unwanted = MOST_SKIPPED;
-        skips
+        self.is_body_read() || (is_short && !self.expects)
     }
 
     /// Ready when the body before was passed over.
