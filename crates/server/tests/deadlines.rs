@@ -367,6 +367,20 @@ async fn a_proxy_that_stops_speaking_is_cut_off() {
     }
 }
 
+/// A proxy that has not spoken yet does not hold up the end of the server.
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_does_not_speak_is_not_waited_for_at_the_end() {
+    for said in ["", "PROXY TCP4 192."] {
+        let io = Server::builder().proxy_protocol(true).build().expect("the options agree");
+        let mut wire = Wire::open(&io);
+        wire.write(said).await;
+        let began = tokio::time::Instant::now();
+        io.close(Duration::from_secs(10)).await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "{said:?}");
+        assert!(wire.is_closed().await, "{said:?}");
+    }
+}
+
 /// Its answer to the heartbeat stands behind the body, which takes 29 s.
 #[tokio::test(start_paused = true)]
 async fn a_slow_upload_is_not_taken_for_death() {

@@ -140,7 +140,13 @@ impl Connection {
             return Some(self);
         }
         let limit = self.core.config.request_timeout;
-        match tokio::time::timeout(limit, announced(&self.core, &mut self.io, self.address)).await {
+        let mut closing = self.core.closing();
+        let header = announced(&self.core, &mut self.io, self.address);
+        let header = tokio::select! {
+            header = tokio::time::timeout(limit, header) => header,
+            () = closing.wait() => return None,
+        };
+        match header {
             Ok(Ok(client)) => {
                 self.address = client;
                 return Some(self);
