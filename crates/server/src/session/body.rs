@@ -208,8 +208,8 @@ impl Body {
     }
 
     fn count_heard(&mut self) {
-        let Heard { messages, bytes } = std::mem::take(&mut self.heard);
-        if messages > 0 {
+        if self.heard.messages > 0 {
+            let Heard { messages, bytes } = std::mem::take(&mut self.heard);
             self.core.metrics.messages_received.add(messages);
             self.core.metrics.bytes_received.add(bytes);
         }

@@ -12,10 +12,12 @@ impl Body {
     /// Whether handlers, or checks of `authorize`, are so far behind that no more should be read.
     pub(crate) fn is_congested(&self) -> bool {
         let config = &self.core.config;
-        let mut load = Load::default();
+        let (mut undecided, mut load) = (0, Load::default());
         for occupant in &self.sockets {
-            if let Occupant::Joined(joined) = occupant {
-                load += joined.load();
+            match occupant {
+                Occupant::Joined(joined) => load += joined.load(),
+                Occupant::Asking(asking) => undecided += asking.size,
+                Occupant::Empty => {}
             }
         }
         // Who leaves and joins again leaves behind what waits: it counts for as long as it is there.
@@ -31,7 +33,7 @@ impl Body {
         let many_are_leaving = self.departing.len() > config.protocol.max_namespaces;
         let most =
             if self.has_joined() { config.unconnected_payload } else { UNDECIDED.min(config.unconnected_payload) };
-        handlers_are_behind || many_are_leaving || self.undecided() >= most
+        handlers_are_behind || many_are_leaving || undecided >= most
     }
 
     /// Bytes of CONNECTs that wait for a decision.
