@@ -4,27 +4,22 @@
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Instant;
 
-use bytes::Bytes;
-use futures_channel::oneshot;
 use parking_lot::Mutex;
-use smol_str::SmolStr;
 use sockeye_engine::{Revision, Sid};
-use sockeye_protocol::{AckId, Outgoing, Slot};
+use sockeye_protocol::Outgoing;
 use tokio::task::AbortHandle;
 
-use crate::ack::Waiter;
 use crate::config::{Config, WhenFull};
 use crate::error::{DisconnectReason, EmitError};
 use crate::gate::Ticket;
 use crate::limits::Limit;
+pub(crate) use crate::mail::{Answer, Command, Request};
 use crate::metrics::Metrics;
 use crate::outbox::{Bound, Outbox, Weight};
 use crate::peer::Handshake;
 use crate::table::Named;
 use crate::transport::carrier::Carrier;
-use crate::transport::stream::StreamTransport;
 
 /// What may wait for a client that has joined no namespace: this part of what it may say.
 const STRANGER: usize = 4;
@@ -82,62 +77,10 @@ pub(crate) struct Opening {
     pub(crate) carrier: Carrier,
 }
 
-/// What other tasks ask of a connection.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Wait for an answer on behalf of `waiter`. Comes before the packet that asks can be written.
-    Await { slot: Slot, socket: SmolStr, ack: AckId, deadline: Instant, waiter: Waiter },
-    /// Close the connection: every socket leaves for this reason; `say` sends each of them a DISCONNECT.
-    Close { reason: DisconnectReason, say: bool },
-    /// One socket leaves its namespace.
-    Leave { slot: Slot, socket: SmolStr },
-}
-
 impl Named for Link {
     fn name(&self) -> &str {
         self.sid.as_str()
     }
-}
-
-impl Command {
-    /// It will not be carried out.
-    fn refuse(self, error: EmitError) {
-        if let Self::Await { waiter, .. } = self {
-            waiter.fail(error.into());
-        }
-    }
-}
-
-/// An HTTP request for a session.
-#[derive(Debug)]
-pub(crate) enum Request {
-    /// A GET waits for packets.
-    Poll(oneshot::Sender<Answer>),
-    /// The client of the waiting GET went away.
-    PollGone,
-    /// The body of a POST; `binary` is its content type. `begun`: it is the rest of one.
-    Post { body: Bytes, binary: bool, begun: bool, answer: oneshot::Sender<Answer> },
-    /// A piece of a body has come.
-    Activity,
-    /// A request broke the rules of polling.
-    Misused,
-    /// A stream was opened for this session.
-    Upgrade(Box<StreamTransport>),
-    /// The stream did not come to be.
-    UpgradeGone,
-}
-
-/// The answer to a polling request.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// 400, code 3.
-    BadRequest,
-    /// A body of packets.
-    Packets { body: Bytes, binary: bool, compress: bool },
-    /// The POST was taken.
-    Taken,
-    /// 400, code 3, with the limit that what was posted ran into.
-    TooMuch(Limit),
 }
 
 /// How a packet is to be queued.
@@ -436,9 +379,13 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use sockeye_engine::Encoded;
+    use sockeye_protocol::{AckId, Slot};
 
     use super::*;
+    use crate::ack::Waiter;
     use crate::error::AckError;
 
     fn link(when_full: WhenFull) -> Link {

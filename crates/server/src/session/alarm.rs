@@ -34,6 +34,11 @@ impl Alarm {
     }
 }
 
+/// The time by the runtime's clock, which tests can move.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -44,7 +49,6 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_has_used_up_its_budget_is_followed_in_time() {
-        let now = || tokio::time::Instant::now().into_std();
         let deadline = now() + Duration::from_secs(1);
         let (mut alarm, mut turns) = (Alarm::default(), 0);
         let woken = std::future::poll_fn(|cx| {

@@ -13,7 +13,7 @@ use sockeye_engine::{CloseReason, Event as EngineEvent, Lane, Role, Session, ws}
 use sockeye_protocol::{Connection, Outgoing};
 use tracing::Instrument;
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, now};
 use super::answers;
 use super::body::{Body, Fault};
 use crate::core::Core;
@@ -390,9 +390,4 @@ pub(super) fn reply(request: oneshot::Sender<Answer>, answer: Answer) {
     if request.send(answer).is_err() {
         tracing::trace!("the request was given up");
     }
-}
-
-/// The time by the runtime's clock, which tests can move.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

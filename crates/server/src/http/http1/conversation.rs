@@ -24,7 +24,7 @@ use super::response::{self, After};
 use super::wire::Wire;
 use crate::core::{Closing, Core};
 use crate::link::{self, Link};
-use crate::session::alarm::Alarm;
+use crate::session::alarm::{Alarm, now};
 use crate::transport::io::Io;
 use crate::transport::stream::lend_batch;
 
@@ -231,8 +231,4 @@ async fn part(wire: &Mutex<Wire>) {
     if tokio::time::timeout(time, parting).await.is_err() {
         tracing::debug!("a client did not stop to send what nobody wants");
     }
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
