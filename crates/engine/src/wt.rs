@@ -104,9 +104,7 @@ impl Decoder {
     /// # Errors
     /// What the peer did wrong, as soon as the bytes that show it are here. Then the stream is over.
     pub fn decode<'a>(&'a mut self, input: &'a [u8]) -> Result<(usize, Option<Item<'a>>), Error> {
-        if self.finished || self.partial.as_ref().is_some_and(|partial| partial.done) {
-            self.partial = None;
-        }
+        self.release();
         if self.finished {
             return Ok((input.len(), None));
         }
@@ -126,6 +124,15 @@ impl Decoder {
                 *finished = true;
                 Err(Error::InvalidUtf8)
             }
+        }
+    }
+
+    /// Frees the memory of the packet handed out last. The next call of `decode` does it too; an idle stream should not
+    /// wait for that.
+    #[inline]
+    pub fn release(&mut self) {
+        if self.finished || self.partial.as_ref().is_some_and(|partial| partial.done) {
+            self.partial = None;
         }
     }
 

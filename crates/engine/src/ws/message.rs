@@ -106,6 +106,15 @@ impl Decoder {
         }
     }
 
+    /// Frees the memory of the message handed out last. The next call of `decode` does it too; an idle connection should
+    /// not wait for that.
+    #[inline]
+    pub fn release(&mut self) {
+        if self.partial.as_mut().is_some_and(|partial| partial.release()) {
+            self.partial = None;
+        }
+    }
+
     /// Whether the peer has closed or broken the protocol, so that nothing more is expected.
     pub fn is_finished(&self) -> bool {
         self.finished
@@ -113,9 +122,7 @@ impl Decoder {
 
     /// Works through `input` until something is complete.
     fn step(&mut self, input: &mut [u8]) -> Result<(usize, Ready), Error> {
-        if self.partial.as_mut().is_some_and(|partial| partial.release()) {
-            self.partial = None;
-        }
+        self.release();
         let mut used = 0;
         loop {
             let rest = input.get_mut(used..).unwrap_or_default();

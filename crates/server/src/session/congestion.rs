@@ -10,7 +10,15 @@ const ASKING: usize = 4;
 
 impl Body {
     /// Whether handlers, or checks of `authorize`, are so far behind that no more should be read.
+    #[inline]
     pub(crate) fn is_congested(&self) -> bool {
+        // Nearly always nothing waits, which is seen quickly, and asked several times for each message.
+        let at_ease = |occupant: &Occupant| matches!(occupant, Occupant::Joined(joined) if joined.is_at_ease());
+        let calm = self.departing.is_empty() && self.sockets.iter().all(at_ease);
+        !(calm && self.has_joined()) && self.is_behind()
+    }
+
+    fn is_behind(&self) -> bool {
         let config = &self.core.config;
         let (mut undecided, mut load) = (0, Load::default());
         for occupant in &self.sockets {

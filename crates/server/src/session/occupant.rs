@@ -167,6 +167,12 @@ impl Joined {
         Load::of(&self.runner)
     }
 
+    /// Whether no event waits for its turn.
+    #[inline]
+    pub(super) fn is_at_ease(&self) -> bool {
+        self.runner.waiting() == 0
+    }
+
     /// Whether an answer is waited for.
     pub(crate) fn is_asking(&self) -> bool {
         !self.acks.is_empty()

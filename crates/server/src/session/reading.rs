@@ -153,8 +153,7 @@ impl Task {
             }
         }
         if let Some(stream) = &mut self.stream {
-            // Frees the memory of a message that came in several reads.
-            drop(stream.decode(&mut []));
+            stream.release();
         }
         Ok(at)
     }

@@ -125,6 +125,15 @@ impl StreamTransport {
         }
     }
 
+    /// Frees what the last item lay in, if it came in several reads.
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        match &mut self.framing {
+            Framing::Websocket(websocket) => websocket.decoder.release(),
+            Framing::Webtransport(stream) => stream.decoder.release(),
+        }
+    }
+
     /// Changes the longest message that is taken, from the next one on.
     pub(crate) fn set_max_message(&mut self, bytes: usize) {
         match &mut self.framing {
