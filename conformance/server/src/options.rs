@@ -32,7 +32,7 @@ impl Options {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, BoxError> {
         let refused = Refused::default();
         let seen = Arc::clone(&refused);
-        let builder = Server::builder().any_origin().on_connection_error(move |error| {
+        let builder = Server::builder().on_connection_error(move |error| {
             locked(&seen).push((error.code(), error.message().to_owned()));
         });
         let mut options = Self { port: 0, mode: Mode::Conformance, builder, refused };

@@ -19,6 +19,9 @@ pub(crate) enum Command {
     Await { slot: Slot, socket: SmolStr, ack: AckId, deadline: Instant, waiter: Waiter },
     /// Close the connection: every socket leaves for this reason; `say` sends each of them a DISCONNECT.
     Close { reason: DisconnectReason, say: bool },
+    /// The server is being closed: the connection is closed for this reason as soon as no answer is open, and not later
+    /// than `until`.
+    Finish { until: Instant },
     /// One socket leaves its namespace.
     Leave { slot: Slot, socket: SmolStr },
 }

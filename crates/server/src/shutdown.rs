@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::core::Core;
-use crate::error::DisconnectReason;
 use crate::link::{Command, Link};
 
 /// At least so long per session is it that sessions are told of the end, if the grace allows: 500 in a second.
@@ -23,7 +22,8 @@ pub(crate) async fn close(core: Arc<Core>, grace: Duration) {
     let grace = grace.min(LONGEST);
     let deadline = Instant::now() + grace;
     core.refuse();
-    tell(&core.table.all(), grace / 2).await;
+    // The last quarter is for `on_disconnect`, and for what was emitted.
+    tell(&core.table.all(), grace / 2, deadline - grace / 4).await;
     if timeout_at(deadline, core.drained()).await.is_err() {
         core.table.all().iter().for_each(|link| link.abort());
         core.tasks_ended().await;
@@ -37,7 +37,7 @@ pub(crate) async fn close(core: Arc<Core>, grace: Duration) {
 }
 
 /// Tells everybody, spread over some time: they all come back, and not all at once.
-async fn tell(links: &[Arc<Link>], most: Duration) {
+async fn tell(links: &[Arc<Link>], most: Duration, until: Instant) {
     let (began, window) = (Instant::now(), window(links.len(), most));
     for (at, batch) in links.chunks(BATCH).enumerate() {
         let due = began + window * part(at * BATCH) / part(links.len());
@@ -45,7 +45,7 @@ async fn tell(links: &[Arc<Link>], most: Duration) {
             sleep_until(due).await;
         }
         for link in batch {
-            link.command(Command::Close { reason: DisconnectReason::ServerShuttingDown, say: false });
+            link.command(Command::Finish { until: until.into_std() });
         }
     }
 }

@@ -19,9 +19,16 @@ use crate::{AckId, OwnedArgs};
 
 /// Runs handlers one after the other, or several at once where that was asked for; contains their panics.
 pub struct Runner<H> {
-    exclusive: Option<(Box<str>, Running)>,
+    exclusive: Option<Exclusive>,
     /// Rarely used: kept apart so that an idle socket is small.
     busy: Option<Box<Busy<H>>>,
+}
+
+/// A handler beside which nothing of its socket runs.
+struct Exclusive {
+    name: Box<str>,
+    running: Running,
+    owes: bool,
 }
 
 struct Busy<H> {
@@ -41,6 +48,7 @@ struct Concurrent<H> {
     entry: Arc<Entry<H>>,
     name: Box<str>,
     running: Running,
+    owes: bool,
 }
 
 /// A handler which failed: the event's name and the error.
@@ -70,7 +78,7 @@ impl<H: Handle> Runner<H> {
     /// Call it only while nothing runs; a job that is running already would be dropped.
     pub fn begin(&mut self, name: &str, job: impl Future<Output = Result<(), BoxError>> + Send + 'static) {
         debug_assert!(self.exclusive.is_none(), "begin is for a fresh runner");
-        self.exclusive = Some((name.into(), Box::pin(job)));
+        self.exclusive = Some(Exclusive { name: name.into(), running: Box::pin(job), owes: false });
     }
 
     /// Hands an event to a handler: starts it at once if it is its turn, otherwise keeps it.
@@ -104,10 +112,11 @@ impl<H: Handle> Runner<H> {
     /// `Ready(None)` means that nothing is left to do.
     pub fn poll(&mut self, handle: &H, cx: &mut Context<'_>) -> Poll<Option<Finished>> {
         loop {
-            if let Some((_, running)) = &mut self.exclusive
-                && let Poll::Ready(result) = poll_contained(running, cx)
+            if let Some(exclusive) = &mut self.exclusive
+                && let Poll::Ready(result) = poll_contained(&mut exclusive.running, cx)
             {
-                let event = self.exclusive.take().map(|(name, _)| name).unwrap_or_default();
+                let event = std::mem::take(&mut exclusive.name);
+                self.exclusive = None;
                 if let Err(error) = result {
                     return Poll::Ready(Some(Finished { event, error }));
                 }
@@ -128,6 +137,14 @@ impl<H: Handle> Runner<H> {
     /// Whether nothing runs and nothing waits.
     pub fn is_idle(&self) -> bool {
         self.exclusive.is_none() && self.busy.is_none()
+    }
+
+    /// Whether the sender of an event waits for an answer which a handler that runs, or has its turn yet to come, may give.
+    pub fn owes_answer(&self) -> bool {
+        let busy = |busy: &Busy<H>| {
+            busy.concurrent.iter().any(|concurrent| concurrent.owes) || busy.waiting.iter().any(|event| event.ack.is_some())
+        };
+        self.exclusive.as_ref().is_some_and(|exclusive| exclusive.owes) || self.busy.as_deref().is_some_and(busy)
     }
 
     /// Events that wait for their turn.
@@ -168,6 +185,7 @@ impl<H: Handle> Runner<H> {
         cx: &mut Context<'_>,
     ) -> Option<Finished> {
         let event = || Box::from(received.name);
+        let owes = received.ack.is_some();
         let handle = handle.clone();
         let started = std::panic::catch_unwind(AssertUnwindSafe(|| entry.handler.start(handle, received)));
         let mut running = match started.unwrap_or_else(|panic| Err(panicked(&*panic))) {
@@ -178,14 +196,14 @@ impl<H: Handle> Runner<H> {
             Poll::Ready(Ok(())) => None,
             Poll::Ready(Err(error)) => Some(Finished { event: event(), error }),
             Poll::Pending if entry.limit.load(Ordering::Relaxed) > 1 => {
-                let concurrent = Concurrent { entry: Arc::clone(entry), name: event(), running };
+                let concurrent = Concurrent { entry: Arc::clone(entry), name: event(), running, owes };
                 let busy = self.busy.get_or_insert_default();
                 busy.concurrent.push(concurrent);
                 // A future is polled by the set only after its own waker was called: register it now.
                 self.poll_concurrent(cx)
             }
             Poll::Pending => {
-                self.exclusive = Some((event(), running));
+                self.exclusive = Some(Exclusive { name: event(), running, owes });
                 None
             }
         }

@@ -80,6 +80,17 @@ impl Fault {
     }
 }
 
+/// What still reaches somebody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Hearing {
+    #[default]
+    All,
+    /// The server is being closed: answers to what was asked, and nothing new.
+    Answers,
+    /// The connection is being closed.
+    Nothing,
+}
+
 /// The protocol machines of one session and what they carry.
 pub(crate) struct Body {
     pub(crate) core: Arc<Core>,
@@ -88,8 +99,7 @@ pub(crate) struct Body {
     connection: Connection,
     pub(super) sockets: Vec<Occupant>,
     pub(super) departing: Vec<Departing>,
-    /// The connection is being closed: messages reach nobody any more.
-    pub(crate) is_deaf: bool,
+    pub(crate) hearing: Hearing,
     /// Why the session ends: the first cause, as others may follow from it.
     cause: Option<DisconnectReason>,
     /// A namespace was joined once: longer messages are taken.
@@ -115,7 +125,7 @@ impl Body {
             connection,
             sockets: Vec::new(),
             departing: Vec::new(),
-            is_deaf: false,
+            hearing: Hearing::default(),
             cause: None,
             joined: false,
             meters: None,
@@ -144,7 +154,7 @@ impl Body {
         let Some(message) = self.session.handle_packet(now, lane, packet).map_err(Fault::Engine)? else {
             return Ok(());
         };
-        if self.is_deaf {
+        if self.hearing == Hearing::Nothing {
             return Ok(());
         }
         self.heard.messages += 1;
@@ -159,6 +169,7 @@ impl Body {
             return Ok(());
         };
         match event {
+            Event::Received { .. } | Event::ConnectAsked { .. } if self.hearing == Hearing::Answers => {}
             Event::Received { slot, name, args, ack } => {
                 if let Some(Occupant::Joined(joined)) = self.sockets.get_mut(usize::from(slot.0)) {
                     joined.receive(&Received { name: &name, args, ack }, cx);
@@ -411,6 +422,11 @@ impl Body {
         {
             joined.wait_for(ack, deadline, waiter);
         }
+    }
+
+    /// Whether an answer is still to come from either side.
+    pub(crate) fn has_answers_open(&self) -> bool {
+        self.sockets.iter().any(|occupant| matches!(occupant, Occupant::Joined(joined) if joined.has_answers_open()))
     }
 
     /// This side disconnects one socket.

@@ -178,6 +178,11 @@ impl Joined {
         !self.acks.is_empty()
     }
 
+    /// Whether an answer is still to come from either side.
+    pub(crate) fn has_answers_open(&self) -> bool {
+        self.is_asking() || self.runner.owes_answer()
+    }
+
     /// Notes that an answer is waited for.
     pub(crate) fn wait_for(&mut self, ack: AckId, deadline: Instant, waiter: Waiter) {
         if self.acks.len() >= self.hub().config.max_pending_acks {

@@ -15,7 +15,7 @@ use tracing::Instrument;
 
 use super::alarm::{Alarm, now};
 use super::answers;
-use super::body::{Body, Fault};
+use super::body::{Body, Fault, Hearing};
 use crate::core::Core;
 use crate::error::DisconnectReason;
 use crate::link::{Answer, Command, Link, Request};
@@ -36,7 +36,7 @@ pub(crate) struct Task {
     /// A POST that waits until the handlers have caught up. Boxed: it is rare, and every connection has the room for it.
     pub(super) deferred: Option<Box<Request>>,
     alarm: Alarm,
-    /// Set when the connection is being closed: when it must be over.
+    /// Set when the connection is being closed: when it must be over, or when answers are no longer waited for.
     pub(super) closing: Option<Instant>,
     /// What the close frame of the stream will say.
     pub(super) farewell: Option<(ws::CloseCode, &'static str)>,
@@ -126,7 +126,7 @@ impl Task {
         }
         self.follow_session(now);
         let late = self.closing.is_some_and(|deadline| now >= deadline);
-        if self.closing.is_some() && (late || self.is_drained()) {
+        if self.body.hearing == Hearing::Nothing && (late || self.is_drained()) {
             self.body.session.close(CloseReason::Forced);
             self.follow_session(now);
         }
@@ -159,8 +159,18 @@ impl Task {
             // What was not read meanwhile wakes nobody: look at it again.
             cx.waker().wake_by_ref();
         }
+        self.finish_when_answered(now, cx);
         self.follow_session(now);
         self.write(cx)
+    }
+
+    /// The server is being closed: so is this connection, as soon as neither side waits for an answer.
+    fn finish_when_answered(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let late = self.closing.is_some_and(|until| now >= until);
+        if self.body.hearing == Hearing::Answers && (late || !self.body.has_answers_open()) {
+            self.leave(DisconnectReason::ServerShuttingDown, false, now);
+            self.body.run_departing(cx);
+        }
     }
 
     /// Deadlines that have passed.
@@ -197,13 +207,14 @@ impl Task {
                 }
                 Command::Leave { slot, socket } => self.body.leave(slot, &socket, now),
                 Command::Close { reason: DisconnectReason::SlowConsumer, .. } => outcome = Err(Fault::SlowConsumer),
-                Command::Close { reason, say } => {
-                    if reason == DisconnectReason::ServerShuttingDown {
-                        self.farewell = Some((ws::CloseCode::GOING_AWAY, ""));
-                    }
-                    self.body.leave_all(reason, say, now);
-                    self.begin_closing(now);
+                Command::Close { reason, say } => self.leave(reason, say, now),
+                Command::Finish { until } if self.body.hearing != Hearing::Nothing => {
+                    self.farewell = Some((ws::CloseCode::GOING_AWAY, ""));
+                    self.body.hearing = Hearing::Answers;
+                    // Whoever closes a server twice is in more of a hurry.
+                    self.closing = Some(self.closing.map_or(until, |before| before.min(until)));
                 }
+                Command::Finish { .. } => {}
             }
         }
         if commands.capacity() <= 4 {
@@ -212,11 +223,18 @@ impl Task {
         outcome
     }
 
+    /// Closes the connection: every socket leaves.
+    fn leave(&mut self, reason: DisconnectReason, say: bool, now: Instant) {
+        self.body.leave_all(reason, say, now);
+        self.begin_closing(now);
+    }
+
     /// What was emitted is still written; nothing is heard, and nothing more can be emitted.
     fn begin_closing(&mut self, now: Instant) {
-        self.body.is_deaf = true;
+        if std::mem::replace(&mut self.body.hearing, Hearing::Nothing) != Hearing::Nothing {
+            self.closing = Some(now + CLOSING);
+        }
         self.body.link.close(false);
-        self.closing.get_or_insert(now + CLOSING);
     }
 
     /// The stream has ended: with it the session, unless it was only being probed.

@@ -385,3 +385,81 @@ async fn whatever_is_under_way_the_end_comes_at_the_deadline() {
     drop((stuck, deaf, undecided, probe, parked));
     net.assert_clean().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_the_client_waits_for_is_sent_before_the_end() {
+    let (io, net, log) = watched();
+    io.on_with_ack("work", async |_, (): ()| {
+        tokio::time::sleep(secs(3)).await;
+        "done"
+    });
+    let (mut alice, _) = net.join().await;
+    let bob = net.polling().await;
+    bob.join().await;
+    alice.send("420[\"work\"]").await;
+    bob.send("420[\"work\"]").await;
+    let closing = closing(&io, secs(8)).await;
+    assert_eq!(log.take(), Vec::<String>::new(), "nobody has left yet");
+    net.advance(millis(3_001)).await;
+    alice.expect("430[\"done\"]").await;
+    alice.expect_closed(Some(1001)).await;
+    bob.expect("430[\"done\"]").await;
+    bob.expect("1").await;
+    settle().await;
+    assert!(closing.is_finished());
+    assert_eq!(log.take(), ["server shutting down"; 2]);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_the_client_is_heard_before_the_end_and_nothing_new() {
+    let (io, net, log) = watched();
+    let seen = log.clone();
+    io.on("late", async move |_, (): ()| seen.add("heard"));
+    let (mut alice, _) = net.join().await;
+    let socket = io.of("/").sockets().pop().unwrap();
+    let asked = tokio::spawn(socket.emit_with_ack::<_, String>("ask", ()).send());
+    alice.expect("420[\"ask\"]").await;
+    let closing = closing(&io, secs(8)).await;
+    alice.send("42[\"late\"]").await;
+    alice.send("430[\"yes\"]").await;
+    assert_eq!(asked.await.unwrap().unwrap(), "yes");
+    alice.expect_closed(Some(1001)).await;
+    settle().await;
+    assert!(closing.is_finished());
+    assert_eq!(log.take(), ["server shutting down"]);
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_not_waited_for_in_the_last_quarter_of_the_grace() {
+    let (io, net, log) = watched();
+    io.on_with_ack("stuck", async |_, (): ()| std::future::pending::<()>().await);
+    let (mut alice, _) = net.join().await;
+    alice.send("420[\"stuck\"]").await;
+    let closing = closing(&io, secs(8)).await;
+    net.advance(millis(5_900)).await;
+    assert_eq!(log.take(), Vec::<String>::new());
+    net.advance(millis(200)).await;
+    assert_eq!(log.take(), ["server shutting down"]);
+    alice.expect_closed(Some(1001)).await;
+    assert!(!closing.is_finished(), "the handler is still there");
+    net.advance(millis(2_000)).await;
+    assert!(closing.is_finished());
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_again_with_less_grace_waits_less_for_answers() {
+    let (io, net, log) = watched();
+    io.on_with_ack("stuck", async |_, (): ()| std::future::pending::<()>().await);
+    let (mut alice, _) = net.join().await;
+    alice.send("420[\"stuck\"]").await;
+    let patient = closing(&io, secs(80)).await;
+    let hasty = closing(&io, secs(4)).await;
+    net.advance(millis(3_100)).await;
+    assert_eq!(log.take(), ["server shutting down"]);
+    net.advance(millis(1_000)).await;
+    assert!(patient.is_finished() && hasty.is_finished());
+    net.assert_clean().await;
+}
