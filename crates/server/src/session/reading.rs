@@ -109,6 +109,9 @@ impl Task {
             // took its time, or by connecting alone (revision 3).
             if !*raised {
                 *raised = body.has_joined();
+                if *raised {
+                    stream.welcome();
+                }
                 stream.set_max_message(body.link.max_payload());
             }
             let (used, item) = match stream.decode(&mut bytes[at..]) {

@@ -142,6 +142,13 @@ impl StreamTransport {
         }
     }
 
+    /// The client has joined a namespace: it may have more on its way than before.
+    pub(crate) fn welcome(&mut self) {
+        if let Framing::Webtransport(stream) = &mut self.framing {
+            stream.welcome();
+        }
+    }
+
     /// A ping of WebSocket is to be answered.
     pub(crate) fn set_pong(&mut self, payload: Box<[u8]>) {
         if let Framing::Websocket(websocket) = &mut self.framing {

@@ -9,6 +9,16 @@ use sockeye_engine::{ws, wt};
 pub(crate) struct WebTransport {
     pub(super) decoder: wt::Decoder,
     ending: Ending,
+    widen: Widen,
+}
+
+/// What lets the client send more at a time than a stranger may; once.
+pub(crate) struct Widen(Option<Box<dyn FnOnce() + Send>>);
+
+impl std::fmt::Debug for Widen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Widen")
+    }
 }
 
 /// How a session ends, told to whoever closes its connection.
@@ -29,8 +39,15 @@ pub(crate) enum End {
 
 impl WebTransport {
     #[cfg_attr(not(feature = "webtransport"), expect(dead_code, reason = "made by the listener of that feature"))]
-    pub(crate) fn new(max_packet: usize, ending: Ending) -> Self {
-        Self { decoder: wt::Decoder::new(max_packet), ending }
+    pub(crate) fn new(max_packet: usize, ending: Ending, widen: impl FnOnce() + Send + 'static) -> Self {
+        Self { decoder: wt::Decoder::new(max_packet), ending, widen: Widen(Some(Box::new(widen))) }
+    }
+
+    /// The client has joined a namespace.
+    pub(super) fn welcome(&mut self) {
+        if let Some(widen) = self.widen.0.take() {
+            widen();
+        }
     }
 
     /// Remembers what a close frame would say.

@@ -8,7 +8,7 @@ use tokio::net::UdpSocket;
 use tokio_rustls::rustls::{ServerConfig as TlsConfig, quic};
 use wtransport::proto::WEBTRANSPORT_ALPN;
 use wtransport::quinn::crypto::rustls::QuicServerConfig;
-use wtransport::quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use wtransport::quinn::{Connection, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 
 use crate::config::Config;
 use crate::tls::Tls;
@@ -17,6 +17,8 @@ use crate::tls::Tls;
 const WINDOW: u32 = 256 * 1024;
 /// What it may send on all of them together, and what may be on its way to it.
 const CONNECTION_WINDOW: u32 = 2 * WINDOW;
+/// The former before it has joined a namespace: nobody reads what it says on streams to spare, which is kept all the same.
+const STRANGERS_WINDOW: u32 = 8 * 1024;
 /// Streams in both directions that a client may have open: its request, its one stream, and two to spare.
 const STREAMS: u32 = 4;
 /// Streams in one direction: control and two of QPACK, and as many again for what means nothing.
@@ -34,6 +36,11 @@ pub(super) fn endpoint(config: &Config, socket: UdpSocket, tls: &Tls) -> io::Res
     let mut server = ServerConfig::with_crypto(Arc::new(crypto));
     server.transport_config(Arc::new(transport(config)));
     Endpoint::new(EndpointConfig::default(), Some(server), socket.into_std()?, Arc::new(TokioRuntime))
+}
+
+/// Lets a client that has joined a namespace send more at a time.
+pub(super) fn widen(connection: &Connection) {
+    connection.set_receive_window(VarInt::from_u32(CONNECTION_WINDOW));
 }
 
 /// TLS as QUIC needs it: version 1.3, no early data, which could be played back, and the protocol HTTP/3.
@@ -55,7 +62,7 @@ fn transport(config: &Config) -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS))
         .max_concurrent_uni_streams(VarInt::from_u32(ONE_WAY_STREAMS))
         .stream_receive_window(VarInt::from_u32(WINDOW))
-        .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
+        .receive_window(VarInt::from_u32(STRANGERS_WINDOW))
         .send_window(u64::from(CONNECTION_WINDOW))
         .datagram_receive_buffer_size(Some(DATAGRAMS))
         .keep_alive_interval(Some(KEEP_ALIVE))

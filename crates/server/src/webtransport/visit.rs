@@ -14,6 +14,7 @@ use wtransport::endpoint::{IncomingSessionFuture, SessionRequest};
 use wtransport::quinn::Incoming;
 use wtransport::{Connection, RecvStream, SendStream};
 
+use super::quic;
 use super::stream::{SessionStream, reject};
 use crate::core::Core;
 use crate::hooks::ErrorContext;
@@ -175,7 +176,8 @@ fn upgrade(core: &Core, sid: &Sid, stream: Begun) -> Result<(), Denial> {
 
 fn transport(stream: Begun, link: &Link) -> StreamTransport {
     let Begun { session, stream, rest } = stream;
+    let connection = session.quic_connection().clone();
     let io = SessionStream::new(session, stream);
-    let framing = Framing::Webtransport(WebTransport::new(link.max_payload(), io.ending()));
+    let framing = Framing::Webtransport(WebTransport::new(link.max_payload(), io.ending(), move || quic::widen(&connection)));
     StreamTransport::new(Stream::new(Box::new(io), rest), framing)
 }

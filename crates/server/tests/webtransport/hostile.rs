@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use sockeye::{DisconnectReason, Limit, Socket};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use crate::peer::{EXCESSIVE_LOAD, GENERAL_PROTOCOL_ERROR, NO_ERROR, REQUEST_REJECTED, Site, builder, soon};
+use crate::peer::{EXCESSIVE_LOAD, GENERAL_PROTOCOL_ERROR, NO_ERROR, Peer, REQUEST_REJECTED, Site, builder, soon};
 
 #[tokio::test]
 async fn what_is_no_first_packet() {
@@ -53,6 +54,30 @@ async fn who_joins_nothing_is_not_waited_for() {
     let peer = site.peer().await;
     peer.closed().await;
     site.emptied().await;
+}
+
+/// How much the server takes on a stream of its own, which nobody reads.
+async fn taken(peer: &Peer) -> usize {
+    let mut surplus = soon(async { peer.session.connection.open_bi().await.unwrap().await.unwrap() }).await.0;
+    let mut taken = 0;
+    while let Ok(written) = timeout(Duration::from_millis(500), surplus.write(&[0; 4096])).await {
+        taken += written.unwrap();
+    }
+    taken
+}
+
+#[tokio::test]
+async fn little_is_kept_of_what_a_stranger_says_on_streams_that_nobody_reads() {
+    let site = Site::new(builder().build().unwrap()).await;
+    let taken_of_a_stranger = taken(&site.peer().await).await;
+    assert!((1..=8 * 1024).contains(&taken_of_a_stranger), "{taken_of_a_stranger}");
+    let mut member = site.socket().await;
+    member.say("42[\"anything\"]").await;
+    let text = "x".repeat(100_000);
+    // More than its window at once: it is widened while this is under way, at the latest.
+    member.write(&[&[127], &(text.len() as u64 + 1).to_be_bytes()[..], b"4", text.as_bytes()].concat()).await;
+    member.closed().await;
+    assert_eq!(site.io.metrics().messages_received, 3, "40, 42, and one that was no packet");
 }
 
 #[tokio::test]
