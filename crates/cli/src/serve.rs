@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::cli::ServeOptions;
+use crate::monitor::{self, Site};
 use crate::probes::{self, Readiness};
 use crate::signal::StopSignal;
-use crate::site::{self, Site};
 use crate::webtransport::{self, Listening};
 use crate::{app, assets, terminal};
 
@@ -107,7 +107,7 @@ async fn wait_and_close(
         let deadline = after(options.grace);
         io.close(options.grace).await;
         // Who polls needs its connection until its session is over.
-        site::stop_all(sites, deadline).await;
+        monitor::stop_all(sites, deadline).await;
     };
     tokio::select! {
         () = close => {}
