@@ -407,7 +407,6 @@ async fn a_service_may_take_its_time() {
     assert_eq!(wire.response().await.text(), "10");
 }
 
-/// Request and response at the same time, longer than what is on the way.
 #[tokio::test]
 async fn a_response_may_begin_before_its_request_ends() {
     let pages = Router::new().route("/", post(async |request: Request| request.into_body()));
@@ -420,6 +419,28 @@ async fn a_response_may_begin_before_its_request_ends() {
     }
     wire.write("0\r\n\r\n").await;
     assert_eq!(wire.take(5).await, "0\r\n\r\n");
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+}
+
+/// Both are longer than what is on the way, and the client takes nothing before it has sent everything.
+#[tokio::test]
+async fn request_and_response_do_not_wait_for_each_other() {
+    const LENGTH: usize = 200_000;
+    let pages = Router::new().route(
+        "/",
+        post(async |request: Request| {
+            tokio::spawn(request.into_body().collect());
+            Body::from_stream(futures_util::stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b'x'; LENGTH]))]))
+        }),
+    );
+    let mut wire = Wire::open_site(&site(pages).1, 1024);
+    wire.write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    for _ in 0..200 {
+        wire.write(format!("3e8\r\n{}\r\n", "y".repeat(1_000))).await;
+    }
+    wire.write("0\r\n\r\n").await;
+    wire.head().await;
+    assert!(wire.take(LENGTH + 14).await.ends_with("x\r\n0\r\n\r\n"));
     assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
 }
 
