@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::header::UPGRADE;
 use http::{Method, Request, Response, StatusCode, Version};
 use parking_lot::Mutex;
@@ -17,7 +18,7 @@ use super::super::Body;
 use super::super::handover::Handover;
 use super::super::polling::{self, Poller, Reply, Usual};
 use super::super::service::answer;
-use super::super::site::{Beside, Site};
+use super::super::site::{Beside, BesideBody, Site};
 use super::download::{self, Download};
 use super::head::{Asked, Head};
 use super::incoming::Incoming;
@@ -170,9 +171,7 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
     }
     let after = match taker {
         Some(taker) if response.status() == StatusCode::SWITCHING_PROTOCOLS => After::Handover(taker),
-        _ if !may_go_on => After::Close,
-        _ if is_old => After::NextIfTold,
-        _ => After::Next,
+        _ => After::new(may_go_on, is_old),
     };
     Some(Reaction { message: Some(Message::Any { response, wants_body }), after, poller })
 }
@@ -191,23 +190,11 @@ async fn answer_beside(
     let keep_alive = keep_alive && parts.method != Method::CONNECT;
     let (mut upload, body) = Upload::new(&mut wire.lock(), core.config.request_timeout);
     let mut answer = beside.answer(core, Request::from_parts(parts, body), speaker.address);
-    let response = poll_fn(|cx| match answer.as_mut().poll(cx) {
-        Poll::Ready(response) => Poll::Ready(Some(download::checked(response))),
-        Poll::Pending => {
-            let mut wire = wire.lock();
-            upload.pass(&mut wire, cx);
-            wire.poll_gone(cx).map(|()| None)
-        }
-    });
-    let response = response.await?;
+    let response = poll_fn(|cx| poll_answer(&mut answer, wire, &mut upload, cx)).await?;
     let length = download::length(&response, is_head, !is_old);
     let is_open = length == Length::Unsaid && !is_head;
     let may_go_on = keep_alive && !is_open && !is_last(&response) && wire.lock().skip_body() && !core.is_stopping();
-    let after = match may_go_on {
-        false => After::Close,
-        true if is_old => After::NextIfTold,
-        true => After::Next,
-    };
+    let after = After::new(may_go_on, is_old);
     let mut download = Download::new(response, length, !is_head, &after);
     let written = poll_fn(|cx| download.poll(wire, &mut upload, cx)).await;
     if let Err(error) = written {
@@ -215,6 +202,22 @@ async fn answer_beside(
         return None;
     }
     Some(Reaction { message: None, after, poller: None })
+}
+
+/// The response of the service beside Socket.IO, which gets what it wants of the request meanwhile; `None` if the client
+/// goes away before.
+fn poll_answer(
+    answer: &mut BoxFuture<'static, Response<BesideBody>>,
+    wire: &Mutex<Wire>,
+    upload: &mut Upload,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Response<BesideBody>>> {
+    if let Poll::Ready(response) = answer.as_mut().poll(cx) {
+        return Poll::Ready(Some(download::checked(response)));
+    }
+    let mut wire = wire.lock();
+    upload.pass(&mut wire, cx);
+    wire.poll_gone(cx).map(|()| None)
 }
 
 /// What `answer` becomes; `None` if the client goes away before.

@@ -26,6 +26,17 @@ pub(super) enum After {
     Handover(oneshot::Sender<Stream>),
 }
 
+impl After {
+    /// `is_old` is a client of HTTP/1.0.
+    pub(super) fn new(may_go_on: bool, is_old: bool) -> Self {
+        match (may_go_on, is_old) {
+            (false, _) => Self::Close,
+            (true, false) => Self::Next,
+            (true, true) => Self::NextIfTold,
+        }
+    }
+}
+
 /// How the end of a response's body is told.                                                            [RFC 9112 §6.3]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
