@@ -79,7 +79,7 @@ pub(crate) struct SizeOptions {
     #[arg(long, env = "SOCKEYE_MAX_UNCONNECTED_PAYLOAD", value_name = "BYTES")]
     pub(crate) max_unconnected_payload: Option<usize>,
 
-    /// Longest head of a request, in bytes, a power of two, at least 8192 [default: 16384]
+    /// Longest head of a request, in bytes, at least 8192 [default: 16384]
     #[arg(long, env = "SOCKEYE_MAX_HEAD", value_name = "BYTES")]
     pub(crate) max_head: Option<usize>,
 
@@ -201,7 +201,7 @@ impl LimitOptions {
         self.times.set(builder).build()
     }
 
-    /// The bounds of the HTTP side, where it is not the server that accepts connections.
+    /// The same bounds for an address where it is not the server that accepts connections.
     pub(crate) fn heads(&self) -> Heads {
         let usual = Heads::default();
         Heads {

@@ -9,7 +9,7 @@ mod webtransport;
 mod cli;
 mod terminal;
 mod process;
-mod site;
+mod monitor;
 mod probes;
 mod assets;
 mod events;

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::cli::ServeOptions;
+use crate::monitor::Monitor;
 use crate::probes::{self, Readiness};
 use crate::signal::StopSignal;
-use crate::site::{self, Site};
 use crate::webtransport::{self, Listening};
 use crate::{app, assets, terminal};
 
@@ -65,22 +65,18 @@ async fn serve(options: &ServeOptions) -> Result<(), Failure> {
 
     let readiness = Readiness::default();
     let probes = probes::routes(&io, &readiness);
-    let page = Router::new().nest_service("/socket.io", io.service()).fallback(assets::serve);
-    let heads = options.limits.heads();
-    let sites = match monitor {
-        Some(monitor) => vec![
-            Site::start(listener, page, heads, Some(&io)),
-            // Its own address is asked when nothing else answers any more.
-            Site::start(monitor, probes, heads, None),
-        ],
-        None => vec![Site::start(listener, page.merge(probes), heads, Some(&io))],
+    let page = Router::new().fallback(assets::serve);
+    let (page, monitor) = match monitor {
+        Some(listener) => (page, Some(Monitor::start(listener, probes, options.limits.heads()))),
+        None => (page.merge(probes), None),
     };
+    tokio::spawn(io.beside(page).serve(listener));
     let certificate = webtransport.as_ref().and_then(Listening::hash);
     if let Some(listening) = webtransport {
         listening.start(&io);
     }
     terminal::greet(address, monitor_address, certificate.as_deref(), made_up.as_deref());
-    wait_and_close(signal, options, &io, &readiness, sites).await;
+    wait_and_close(signal, options, &io, &readiness, monitor).await;
     Ok(())
 }
 
@@ -97,7 +93,7 @@ async fn wait_and_close(
     options: &ServeOptions,
     io: &Server,
     readiness: &Readiness,
-    sites: Vec<Site>,
+    monitor: Option<Monitor>,
 ) {
     signal.next().await;
     info!(clients = io.metrics().sessions, "stopping; once more stops at once");
@@ -106,8 +102,13 @@ async fn wait_and_close(
         tokio::time::sleep(options.drain).await;
         let deadline = after(options.grace);
         io.close(options.grace).await;
-        // Who polls needs its connection until its session is over.
-        site::stop_all(sites, deadline).await;
+        let connections = io.metrics().connections;
+        if connections > 0 {
+            warn!(connections, "some connections were cut off");
+        }
+        if let Some(monitor) = monitor {
+            monitor.stop(deadline).await;
+        }
     };
     tokio::select! {
         () = close => {}

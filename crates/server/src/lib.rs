@@ -353,9 +353,12 @@
 //! # }
 //! ```
 //!
-//! # Inside a framework
+//! # Beside other services
 //!
-//! [`Server::service`] is a [tower](tower_service) service, for axum (`Router::new().nest_service("/socket.io",
+//! [`Server::beside`] serves pages, or an API, at the other paths of the same listener: an axum `Router`, or any other
+//! [tower](tower_service) service.
+//!
+//! [`Server::service`] is a tower service itself, to mount into a framework: axum (`Router::new().nest_service("/socket.io",
 //! io.service())`), hyper and others. [`Server::serve_stream`] serves a stream that was accepted elsewhere: the inside of a TLS
 //! connection, a Unix socket.
 //!
@@ -441,7 +444,7 @@ pub use dynamic::DynamicNamespace;
 pub use error::{AckError, BoxError, ClusterError, ConfigError, DisconnectReason, EmitError, Refusal};
 pub use handlers::HandlerError;
 pub use hooks::{ConnectionError, ErrorCode, ErrorContext};
-pub use http::{Body, Layered, LayeredBody, PeerAddr, SocketLayer, SocketService};
+pub use http::{Body, Layered, LayeredBody, PeerAddr, RequestBody, Site, SocketLayer, SocketService};
 pub use info::SocketInfo;
 pub use limits::Limit;
 pub use metrics::MetricsSnapshot;

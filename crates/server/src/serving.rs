@@ -1,19 +1,24 @@
 //! From listening to serving.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 #[cfg(feature = "webtransport")]
 use tokio::net::UdpSocket;
 use tokio::net::{TcpListener, ToSocketAddrs};
+use tower_service::Service;
 
+use crate::error::BoxError;
 use crate::http::counted::{Counted, FULL};
 use crate::http::listen::{self, Connection, Listener, Spoken};
-use crate::http::{SocketLayer, SocketService};
+use crate::http::site::Beside;
+use crate::http::{RequestBody, Site, SocketLayer, SocketService};
 use crate::server::Server;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
@@ -38,8 +43,7 @@ impl Server {
     /// # Errors
     /// None at present: an accept that fails is logged and tried again.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
-        listen::serve(Arc::clone(&self.core), Listener::Tcp(listener), Spoken::Http, Connection::serve).await;
-        Ok(())
+        self.alone().serve(listener).await
     }
 
     /// Listens on `address` for TLS and serves until [`Self::close`] is called. A client has 10 s for its handshake.
@@ -57,9 +61,7 @@ impl Server {
     /// None at present: an accept that fails is logged and tried again.
     #[cfg(feature = "tls")]
     pub async fn serve_tls(&self, listener: TcpListener, tls: Tls) -> io::Result<()> {
-        let serve_one = |connection| tls.clone().serve(connection);
-        listen::serve(Arc::clone(&self.core), Listener::Tcp(listener), Spoken::Tls, serve_one).await;
-        Ok(())
+        self.alone().serve_tls(listener, tls).await
     }
 
     /// Listens on `address` by UDP for WebTransport and serves until [`Self::close`] is called. The clients of Socket.IO use
@@ -91,10 +93,7 @@ impl Server {
     /// When there is something else at `path`, a server that listens on it, or no permission.
     #[cfg(unix)]
     pub async fn listen_unix(&self, path: impl AsRef<std::path::Path>) -> io::Result<()> {
-        let path = path.as_ref();
-        let listener = bind_unix(path).await?;
-        listen::serve(Arc::clone(&self.core), Listener::Unix(listener), Spoken::Http, Connection::serve).await;
-        tokio::fs::remove_file(path).await
+        self.alone().listen_unix(path).await
     }
 
     /// Serves one byte stream that was accepted elsewhere: a Unix socket, the inside of a TLS connection, a pipe in tests.
@@ -120,11 +119,62 @@ impl Server {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         address: Option<SocketAddr>,
     ) {
-        match Counted::new(&self.core, stream) {
-            Ok(stream) => Connection::new(Arc::clone(&self.core), Box::new(stream), address).serve().await,
-            // Written now or never.
-            Err(mut stream) => drop(stream.write(FULL).now_or_never()),
-        }
+        self.alone().serve_stream(stream, address).await;
+    }
+
+    /// Puts a service beside Socket.IO: it answers the requests for all other paths, which are 404 otherwise, on the
+    /// connections of the same listener. An axum `Router` is such a service.
+    ///
+    /// Clients that poll cost as little as by [`Self::listen`], and pages and polls may share a connection. Every limit of
+    /// a connection holds for what the service is asked, too: heads have [`max_head`](crate::ServerBuilder::max_head)
+    /// bytes and [`request_timeout`](crate::ServerBuilder::request_timeout), and so long does a client have to take each
+    /// 16 KiB of a response. Bodies come and go piece by piece ([`RequestBody`]); how long one may be, and how long an
+    /// answer may take, is up to the service. What it was asked is dropped when the client goes away. [`Self::close`]
+    /// waits a second for responses that are being written.
+    ///
+    /// [`PeerAddr`](crate::PeerAddr) among the extensions of a request is the address of the client, by
+    /// [`trust_proxies`](crate::ServerBuilder::trust_proxies) if a proxy passed the request on.
+    ///
+    /// The service cannot switch protocols: a WebSocket of its own needs a framework which Socket.IO is mounted into, by
+    /// [`Self::service`] or [`Self::layer`]. Trailers of responses are left out over HTTP/1.1.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use sockeye::{Server, Socket};
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let io = Server::new();
+    /// io.on("hello", async |socket: Socket, name: String| socket.emit("hello", name));
+    /// let pages = Router::new().route("/", get(async || "a page"));
+    ///
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?; // or: io.beside(pages).listen("0.0.0.0:3000")
+    /// let address = listener.local_addr()?;
+    /// let serving = tokio::spawn(io.beside(pages).serve(listener));
+    ///
+    /// let mut client = tokio::net::TcpStream::connect(address).await?;
+    /// client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    /// let mut response = String::new();
+    /// client.read_to_string(&mut response).await?;
+    /// assert!(response.ends_with("\r\n\r\na page"));
+    ///
+    /// io.close(std::time::Duration::from_secs(1)).await;
+    /// serving.await?
+    /// # }
+    /// ```
+    pub fn beside<S, R>(&self, service: S) -> Site
+    where
+        S: Service<Request<RequestBody>, Response = Response<R>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        R: http_body::Body<Data = Bytes> + Send + 'static,
+        R::Error: Into<BoxError>,
+    {
+        Site::new(Arc::clone(&self.core), Beside::new(service))
+    }
+
+    fn alone(&self) -> Site {
+        Site::alone(Arc::clone(&self.core))
     }
 
     /// Counts a connection that an accept loop of your own has accepted and a framework will serve, for
@@ -172,6 +222,73 @@ impl Server {
     /// The service to mount into axum, hyper, or anything else that speaks tower.
     pub fn service(&self) -> SocketService {
         SocketService::new(Arc::clone(&self.core))
+    }
+}
+
+/// Serving.
+impl Site {
+    /// As [`Server::listen`].
+    ///
+    /// # Errors
+    /// As [`Server::listen`].
+    pub async fn listen(self, address: impl ToSocketAddrs) -> io::Result<()> {
+        let listener = TcpListener::bind(address).await?;
+        self.serve(listener).await
+    }
+
+    /// As [`Server::serve`].
+    ///
+    /// # Errors
+    /// As [`Server::serve`].
+    pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
+        listen::serve(self, Listener::Tcp(listener), Spoken::Http, Connection::serve).await;
+        Ok(())
+    }
+
+    /// As [`Server::listen_tls`].
+    ///
+    /// # Errors
+    /// As [`Server::listen`].
+    #[cfg(feature = "tls")]
+    pub async fn listen_tls(self, address: impl ToSocketAddrs, tls: Tls) -> io::Result<()> {
+        let listener = TcpListener::bind(address).await?;
+        self.serve_tls(listener, tls).await
+    }
+
+    /// As [`Server::serve_tls`].
+    ///
+    /// # Errors
+    /// As [`Server::serve`].
+    #[cfg(feature = "tls")]
+    pub async fn serve_tls(self, listener: TcpListener, tls: Tls) -> io::Result<()> {
+        let serve_one = |connection| tls.clone().serve(connection);
+        listen::serve(self, Listener::Tcp(listener), Spoken::Tls, serve_one).await;
+        Ok(())
+    }
+
+    /// As [`Server::listen_unix`].
+    ///
+    /// # Errors
+    /// As [`Server::listen_unix`].
+    #[cfg(unix)]
+    pub async fn listen_unix(self, path: impl AsRef<std::path::Path>) -> io::Result<()> {
+        let path = path.as_ref();
+        let listener = bind_unix(path).await?;
+        listen::serve(self, Listener::Unix(listener), Spoken::Http, Connection::serve).await;
+        tokio::fs::remove_file(path).await
+    }
+
+    /// As [`Server::serve_stream`].
+    pub async fn serve_stream(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        address: Option<SocketAddr>,
+    ) {
+        match Counted::new(&self.core, stream) {
+            Ok(stream) => Connection::new(self, Box::new(stream), address).serve().await,
+            // Written now or never.
+            Err(mut stream) => drop(stream.write(FULL).now_or_never()),
+        }
     }
 }
 

@@ -68,8 +68,8 @@ impl Tls {
 
     /// Serves one connection.
     pub(crate) async fn serve(self, connection: Connection) {
-        let Some(Connection { core, io, address, hold, .. }) = connection.announced().await else { return };
-        let mut closing = core.closing();
+        let Some(Connection { site, io, address, hold, .. }) = connection.announced().await else { return };
+        let mut closing = site.core.closing();
         let accepted = tokio::select! {
             accepted = tokio::time::timeout(DEADLINE, TlsAcceptor::from(self.0).accept(io)) => accepted,
             () = closing.wait() => return,
@@ -80,7 +80,7 @@ impl Tls {
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         };
         let http2 = is_http2(&stream);
-        let inside = Connection { core, io: Box::new(stream), address, secured: true, hold };
+        let inside = Connection { site, io: Box::new(stream), address, secured: true, hold };
         match http2 {
             #[cfg(feature = "http2")]
             true => inside.serve_http2(bytes::Bytes::new(), closing).await,

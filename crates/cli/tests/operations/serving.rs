@@ -1,6 +1,6 @@
 //! Probes, figures, limits, signals.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -47,6 +47,25 @@ fn limits_are_kept() {
     assert!(metrics.contains("sockeye_limits_total{limit=\"sessions\"} 1\n"), "{metrics}");
     assert!(metrics.contains("sockeye_limits_total{limit=\"payload\"} 1\n"), "{metrics}");
     assert!(metrics.contains("sockeye_refusals_total{error=\"busy\"} 1\n"), "{metrics}");
+}
+
+/// They hold for pages as for clients, and at the address of the figures.
+#[test]
+fn requests_have_a_length_and_a_time() {
+    let server = Running::start(&["--max-head", "16384", "--request-timeout", "0.5", "--monitor", "127.0.0.1:0"]);
+    let monitor = server.monitor.clone().unwrap();
+    for (address, path) in [(&server.address, "/"), (&server.address, HANDSHAKE), (&monitor, "/healthz")] {
+        for (length, status) in [(9_000, 200), (16_385, 431)] {
+            let start = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: ");
+            let head = format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4));
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            assert_eq!(answer(stream).status, status, "{path} in {length} bytes");
+        }
+        let mut silent = TcpStream::connect(address).unwrap();
+        silent.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0, "{path}: cut off");
+    }
 }
 
 /// Figures have an address of their own, which answers when there is no room for clients.

@@ -4,12 +4,11 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 #[cfg(feature = "http2")]
-use http::Request;
+use http::{Request, Response};
 #[cfg(feature = "http2")]
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 #[cfg(feature = "http2")]
@@ -22,9 +21,10 @@ use tokio::net::UnixListener;
 
 use super::counted::{Counted, FULL};
 use super::http1::{Speaker, converse};
+use super::site::Site;
 use super::tcp;
 #[cfg(feature = "http2")]
-use super::{service::answer, wear::Wear};
+use super::{layer::LayeredBody, request_body::RequestBody, service::answer, site::BesideBody, wear::Wear};
 use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
 use crate::transport::io::Io;
@@ -87,20 +87,21 @@ fn turn_away(socket: &SockRef<'_>, spoken: Spoken) {
 
 /// Accepts connections until the server is closed, and has each served by a task of its own. Returns when these have
 /// ended too, as far as the grace of the end allows.
-pub(crate) async fn serve<F>(core: Arc<Core>, listener: Listener, spoken: Spoken, serve_one: impl Fn(Connection) -> F)
+pub(crate) async fn serve<F>(site: Site, listener: Listener, spoken: Spoken, serve_one: impl Fn(Connection) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    let core = &site.core;
     let mut closing = core.closing();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept(&core, spoken) => accepted,
+            accepted = listener.accept(core, spoken) => accepted,
             () = closing.wait() => break,
         };
         match accepted {
             Ok((None, _)) => {}
             Ok((Some(io), address)) => {
-                drop(tokio::spawn(serve_one(Connection::new(Arc::clone(&core), io, address))));
+                drop(tokio::spawn(serve_one(Connection::new(site.clone(), io, address))));
             }
             Err(error) if is_about_one_client(&error) => {}
             Err(error) => {
@@ -120,7 +121,7 @@ fn is_about_one_client(error: &io::Error) -> bool {
 
 /// One byte stream on which requests come.
 pub(crate) struct Connection {
-    pub(crate) core: Arc<Core>,
+    pub(crate) site: Site,
     pub(crate) io: Box<dyn Io>,
     pub(crate) address: Option<SocketAddr>,
     /// Whether it is the inside of a TLS connection.
@@ -129,19 +130,20 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(core: Arc<Core>, io: Box<dyn Io>, address: Option<SocketAddr>) -> Self {
-        let hold = core.hold_connection();
-        Self { core, io, address, secured: false, hold }
+    pub(crate) fn new(site: Site, io: Box<dyn Io>, address: Option<SocketAddr>) -> Self {
+        let hold = site.core.hold_connection();
+        Self { site, io, address, secured: false, hold }
     }
 
     /// Lets the proxy in front of it speak first, if there is one: `None` if it does not say who the client is.
     pub(crate) async fn announced(mut self) -> Option<Self> {
-        if !self.core.config.proxy_protocol {
+        let core = &self.site.core;
+        if !core.config.proxy_protocol {
             return Some(self);
         }
-        let limit = self.core.config.request_timeout;
-        let mut closing = self.core.closing();
-        let header = announced(&self.core, &mut self.io, self.address);
+        let limit = core.config.request_timeout;
+        let mut closing = core.closing();
+        let header = announced(core, &mut self.io, self.address);
         let header = tokio::select! {
             header = tokio::time::timeout(limit, header) => header,
             () = closing.wait() => return None,
@@ -162,8 +164,8 @@ impl Connection {
     #[cfg(feature = "http2")]
     pub(crate) async fn serve(self) {
         let Some(mut this) = self.announced().await else { return };
-        let mut closing = this.core.closing();
-        let limit = this.core.config.request_timeout;
+        let mut closing = this.site.core.closing();
+        let limit = this.site.core.config.request_timeout;
         let begun = tokio::select! {
             begun = tokio::time::timeout(limit, super::preface::read(&mut *this.io)) => begun,
             () = closing.wait() => return,
@@ -180,31 +182,26 @@ impl Connection {
     #[cfg(not(feature = "http2"))]
     pub(crate) async fn serve(self) {
         let Some(this) = self.announced().await else { return };
-        let closing = this.core.closing();
+        let closing = this.site.core.closing();
         this.serve_http1(Bytes::new(), closing).await;
     }
 
     /// HTTP/1.1; `begun` are bytes that were read already.
     pub(crate) async fn serve_http1(self, begun: Bytes, closing: Closing) {
-        let Self { core, io, address, secured, hold: _hold } = self;
-        converse(&core, io, begun, Speaker { address, secured }, closing).await;
+        let Self { site, io, address, secured, hold: _hold } = self;
+        converse(&site, io, begun, Speaker { address, secured }, closing).await;
     }
 
     /// HTTP/2, with bounds on what a client can make the server keep.
     #[cfg(feature = "http2")]
     pub(crate) async fn serve_http2(self, begun: Bytes, mut closing: Closing) {
-        let Self { core, io, address, secured, hold: _hold } = self;
-        let (max_head, limit) = (core.config.max_head, core.config.request_timeout);
+        let Self { site, io, address, secured, hold: _hold } = self;
+        let (max_head, limit) = (site.core.config.max_head, site.core.config.request_timeout);
         let wear = Wear::default();
         let used = wear.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let running = used.begin(request.uri().query());
-            let answer = answer(Arc::clone(&core), request, address, secured);
-            async move {
-                let answer = answer.await;
-                drop(running);
-                Ok::<_, Infallible>(answer)
-            }
+            let (site, used) = (site.clone(), used.clone());
+            async move { Ok::<_, Infallible>(answer_http2(&site, request, address, secured, &used).await) }
         });
         let http = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -239,6 +236,23 @@ impl Connection {
             tracing::debug!(%error, "an HTTP connection ended");
         }
     }
+}
+
+#[cfg(feature = "http2")]
+async fn answer_http2(
+    site: &Site,
+    request: Request<Incoming>,
+    address: Option<SocketAddr>,
+    secured: bool,
+    wear: &Wear,
+) -> Response<LayeredBody<BesideBody>> {
+    if let Some(beside) = site.beside(request.uri().path()) {
+        let _running = wear.begin(None);
+        let response = beside.answer(&site.core, request.map(RequestBody::http2), address).await;
+        return response.map(|body| LayeredBody::Inner(Box::pin(body)));
+    }
+    let _running = wear.begin(Some(request.uri().query().unwrap_or_default()));
+    answer(site.core.clone(), request, address, secured).await.map(LayeredBody::Ours)
 }
 
 /// The address that a proxy announces by the PROXY protocol.

@@ -12,6 +12,8 @@ pub(crate) mod open;
 mod client_file;
 mod service;
 mod layer;
+mod request_body;
+pub(crate) mod site;
 mod http1;
 #[cfg(feature = "http2")]
 mod preface;
@@ -23,5 +25,7 @@ pub(crate) mod listen;
 
 pub use body::Body;
 pub use layer::{Layered, LayeredBody, SocketLayer};
+pub use request_body::RequestBody;
 pub use route::PeerAddr;
 pub use service::SocketService;
+pub use site::Site;

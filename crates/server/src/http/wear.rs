@@ -27,9 +27,9 @@ struct Use {
 pub(super) struct Running(Wear);
 
 impl Wear {
-    /// A request has come.
+    /// A request has come; `query` if it is one for Socket.IO.
     pub(super) fn begin(&self, query: Option<&str>) -> Running {
-        let asks = parameters(query.unwrap_or_default()).all(|(name, _)| name != "sid");
+        let asks = query.is_some_and(|query| parameters(query).all(|(name, _)| name != "sid"));
         self.0.send_modify(|all| {
             all.running += 1;
             all.sessions += usize::from(asks);

@@ -2,6 +2,7 @@
 
 mod wire;
 mod axum;
+mod beside;
 mod bodies;
 mod configuration;
 mod cors;

@@ -53,6 +53,18 @@ async fn both_transports_run_inside() {
     assert_eq!(wire.hear().await, format!("42[\"long\",\"{long}\"]"));
 }
 
+#[tokio::test]
+async fn a_service_beside_is_served_inside() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let pages = axum::Router::new().route("/", axum::routing::get(async || "a page"));
+    let tls = Tls::from_pem(CERTIFICATE, KEY).unwrap();
+    tokio::spawn(Server::new().beside(pages).serve_tls(listener, tls));
+    let mut wire = Wire::over(connect(address, &[b"http/1.1"]).await);
+    assert_eq!(wire.get("/").await.text(), "a page");
+    assert_eq!(wire.get(HANDSHAKE).await.status, 200);
+}
+
 #[cfg(feature = "http2")]
 #[tokio::test]
 async fn http2_is_agreed_in_the_handshake() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye::Server;
+use sockeye::{Server, Site};
 use sockeye_engine::Role;
 use sockeye_engine::ws::{self, CloseCode, Decoder, Item, Limits};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -51,6 +51,13 @@ impl Wire {
         tokio::spawn(async move { server.serve_stream(theirs, Some("203.0.113.7:4242".parse().unwrap())).await });
         Self::over(ours)
     }
+
+    /// The same to a server with a service beside it, with room for `room` bytes each way.
+    pub(crate) fn open_site(site: &Site, room: usize) -> Self {
+        let (ours, theirs) = tokio::io::duplex(room);
+        tokio::spawn(site.clone().serve_stream(theirs, Some("203.0.113.7:4242".parse().unwrap())));
+        Self::over(ours)
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -61,6 +68,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.io.write_all(bytes.as_ref()).await.unwrap();
         self.io.flush().await.unwrap();
+    }
+
+    /// Says that nothing more will be written.
+    pub(crate) async fn end(&mut self) {
+        self.io.shutdown().await.unwrap();
     }
 
     /// Reads more; false at the end.
@@ -83,6 +95,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let headers = lines.map(|line| line.split_once(": ").unwrap());
         let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
         Response { status, headers, body: Vec::new() }
+    }
+
+    /// So many bytes of what comes next.
+    pub(crate) async fn take(&mut self, length: usize) -> String {
+        while self.buffer.len() < length {
+            assert!(self.fill().await, "closed");
+        }
+        String::from_utf8(self.buffer.drain(..length).collect()).unwrap()
     }
 
     /// What still comes until the server ends the connection.

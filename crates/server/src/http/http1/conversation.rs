@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, UPGRADE};
+use futures_util::future::BoxFuture;
+use http::header::UPGRADE;
 use http::{Method, Request, Response, StatusCode, Version};
 use parking_lot::Mutex;
 use tokio::task::unconstrained;
@@ -17,10 +18,13 @@ use super::super::Body;
 use super::super::handover::Handover;
 use super::super::polling::{self, Poller, Reply, Usual};
 use super::super::service::answer;
-use super::head::{Asked, Head, names};
+use super::super::site::{Beside, BesideBody, Site};
+use super::download::{self, Download};
+use super::head::{Asked, Head};
 use super::incoming::Incoming;
 use super::known::{Known, recognise};
-use super::response::{self, After};
+use super::response::{self, After, Length, is_last};
+use super::upload::Upload;
 use super::wire::Wire;
 use crate::core::{Closing, Core};
 use crate::link::{self, Link};
@@ -40,7 +44,8 @@ pub(crate) struct Speaker {
 
 /// Serves the requests of a connection until it ends, or the server is closed and what was asked is answered; `begun`
 /// are bytes that were read already.
-pub(crate) async fn converse(core: &Arc<Core>, io: Box<dyn Io>, begun: Bytes, speaker: Speaker, mut closing: Closing) {
+pub(crate) async fn converse(site: &Site, io: Box<dyn Io>, begun: Bytes, speaker: Speaker, mut closing: Closing) {
+    let core = &site.core;
     let wire = Mutex::new(Wire::new(io, begun, core.config.request_timeout));
     let mut stopping = pin!(closing.wait());
     let mut alarm = Alarm::default();
@@ -56,12 +61,17 @@ pub(crate) async fn converse(core: &Arc<Core>, io: Box<dyn Io>, begun: Bytes, sp
         });
         let reply = match asked.await {
             Some(Ok(Asked::Known(known))) => answer_known(core, &wire, known).await,
-            Some(Ok(Asked::Other(head))) => Box::pin(answer_other(core, &wire, *head, &speaker)).await,
+            Some(Ok(Asked::Other(head))) => match site.beside(head.parts.uri.path()) {
+                Some(beside) => Box::pin(answer_beside(core, &wire, *head, &speaker, beside)).await,
+                None => Box::pin(answer_other(core, &wire, *head, &speaker)).await,
+            },
             Some(Err(status)) => Some(refuse(&wire, status)),
             None => None,
         };
         let Some(Reaction { message, after, poller }) = reply else { return };
-        if send(&wire, message, &after).await.is_err() {
+        if let Some(message) = message
+            && send(&wire, message, &after).await.is_err()
+        {
             if let Some(link) = poller {
                 // Packets were taken for this answer. A session that went on without them would have lost them in silence.
                 drop(link.request(link::Request::PollGone));
@@ -103,7 +113,8 @@ fn poll_asked(
 
 /// What follows a request.
 struct Reaction {
-    message: Message,
+    /// `None` if it was written already.
+    message: Option<Message>,
     after: After,
     /// Whose packets they are, if that is what the message brings.
     poller: Option<Arc<Link>>,
@@ -114,7 +125,7 @@ fn refuse(wire: &Mutex<Wire>, status: StatusCode) -> Reaction {
     wire.lock().give_up();
     let mut response = Response::new(Body::default());
     *response.status_mut() = status;
-    Reaction { message: Message::Any { response, wants_body: true }, after: After::Close, poller: None }
+    Reaction { message: Some(Message::Any { response, wants_body: true }), after: After::Close, poller: None }
 }
 
 /// The response to a request of a session; `None` if the client goes away before.
@@ -129,16 +140,18 @@ async fn answer_known(core: &Core, wire: &Mutex<Wire>, known: Known) -> Option<R
     };
     let may_go_on = wire.lock().skip_body() && !core.is_stopping();
     Some(match reply? {
-        Reply::Usual(usual) if may_go_on => Reaction { message: Message::Usual(usual), after: After::Next, poller },
+        Reply::Usual(usual) if may_go_on => {
+            Reaction { message: Some(Message::Usual(usual)), after: After::Next, poller }
+        }
         reply => {
             let response = reply.into_response();
-            let after = if may_go_on && !ends(&response) { After::Next } else { After::Close };
-            Reaction { message: Message::Any { response, wants_body: true }, after, poller }
+            let after = if may_go_on && !is_last(&response) { After::Next } else { After::Close };
+            Reaction { message: Some(Message::Any { response, wants_body: true }), after, poller }
         }
     })
 }
 
-/// The response to any other request; `None` if the client goes away before.
+/// The response to any other request for Socket.IO, or for nobody; `None` if the client goes away before.
 async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker: &Speaker) -> Option<Reaction> {
     let Head { mut parts, keep_alive, .. } = head;
     let (is_old, wants_body) = (parts.version == Version::HTTP_10, parts.method != Method::HEAD);
@@ -151,23 +164,60 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
     let answer = answer(Arc::clone(core), request, speaker.address, speaker.secured);
     let mut response = unless_gone(wire, pin!(answer)).await?;
     let poller = response.extensions_mut().remove().map(|Poller(link)| link);
-    let may_go_on = keep_alive && !ends(&response) && wire.lock().skip_body() && !core.is_stopping();
+    let may_go_on = keep_alive && !is_last(&response) && wire.lock().skip_body() && !core.is_stopping();
     if taker.is_some() && !may_go_on {
         // It may have begun to speak the other protocol.
         wire.lock().give_up();
     }
     let after = match taker {
         Some(taker) if response.status() == StatusCode::SWITCHING_PROTOCOLS => After::Handover(taker),
-        _ if !may_go_on => After::Close,
-        _ if is_old => After::NextIfTold,
-        _ => After::Next,
+        _ => After::new(may_go_on, is_old),
     };
-    Some(Reaction { message: Message::Any { response, wants_body }, after, poller })
+    Some(Reaction { message: Some(Message::Any { response, wants_body }), after, poller })
 }
 
-/// Whether a response is the last one.
-fn ends(response: &Response<Body>) -> bool {
-    names(response.headers(), CONNECTION, "close")
+/// Has the service beside Socket.IO answer a request; `None` if the client goes away before the response is written.
+async fn answer_beside(
+    core: &Core,
+    wire: &Mutex<Wire>,
+    head: Head,
+    speaker: &Speaker,
+    beside: &Beside,
+) -> Option<Reaction> {
+    let Head { parts, keep_alive, .. } = head;
+    let (is_old, is_head) = (parts.version == Version::HTTP_10, parts.method == Method::HEAD);
+    // If it were taken for an agreement, what follows would be no HTTP.
+    let keep_alive = keep_alive && parts.method != Method::CONNECT;
+    let (mut upload, body) = Upload::new(&mut wire.lock(), core.config.request_timeout);
+    let mut answer = beside.answer(core, Request::from_parts(parts, body), speaker.address);
+    let response = poll_fn(|cx| poll_answer(&mut answer, wire, &mut upload, cx)).await?;
+    let length = download::length(&response, is_head, !is_old);
+    let is_open = length == Length::Unsaid && !is_head;
+    let may_go_on = keep_alive && !is_open && !is_last(&response) && wire.lock().skip_body() && !core.is_stopping();
+    let after = After::new(may_go_on, is_old);
+    let mut download = Download::new(response, length, !is_head, &after);
+    let written = poll_fn(|cx| download.poll(wire, &mut upload, cx)).await;
+    if let Err(error) = written {
+        tracing::debug!(%error, "a response was not written to its end");
+        return None;
+    }
+    Some(Reaction { message: None, after, poller: None })
+}
+
+/// The response of the service beside Socket.IO, which gets what it wants of the request meanwhile; `None` if the client
+/// goes away before.
+fn poll_answer(
+    answer: &mut BoxFuture<'static, Response<BesideBody>>,
+    wire: &Mutex<Wire>,
+    upload: &mut Upload,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Response<BesideBody>>> {
+    if let Poll::Ready(response) = answer.as_mut().poll(cx) {
+        return Poll::Ready(Some(download::checked(response)));
+    }
+    let mut wire = wire.lock();
+    upload.pass(&mut wire, cx);
+    wire.poll_gone(cx).map(|()| None)
 }
 
 /// What `answer` becomes; `None` if the client goes away before.
@@ -196,7 +246,7 @@ impl Message {
             Self::Any { response, wants_body } => {
                 let (parts, body) = response.into_parts();
                 let body = body.into_bytes();
-                response::put(batch, parts.status, &parts.headers, body.len(), after);
+                response::put(batch, parts.status, &parts.headers, Length::Bytes(body.len() as u64), after);
                 if wants_body && !response::is_bare(parts.status) { body } else { Bytes::new() }
             }
         }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::super::polling::Usual;
+use super::head::names;
 use crate::transport::io::Stream;
 
 /// What becomes of the connection after a response.
@@ -25,18 +26,41 @@ pub(super) enum After {
     Handover(oneshot::Sender<Stream>),
 }
 
+impl After {
+    /// `is_old` is a client of HTTP/1.0.
+    pub(super) fn new(may_go_on: bool, is_old: bool) -> Self {
+        match (may_go_on, is_old) {
+            (false, _) => Self::Close,
+            (true, false) => Self::Next,
+            (true, true) => Self::NextIfTold,
+        }
+    }
+}
+
+/// How the end of a response's body is told.                                                            [RFC 9112 §6.3]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    Bytes(u64),
+    Chunks,
+    /// Not at all: by the end of the connection, if there is a body.
+    Unsaid,
+}
+
 /// Appends the head of a response.
-pub(super) fn put(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, length: usize, after: &After) {
+pub(super) fn put(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, length: Length, after: &After) {
     put_status(out, status);
     for (name, value) in headers {
-        // How long the body is, is known here and nowhere else; what becomes of the connection is said below.
+        // How the body ends is said here and nowhere else; what becomes of the connection is said below.
         let said = name == CONNECTION && matches!(after, After::Close);
         if !said && name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
             put_header(out, name.as_str().as_bytes(), value.as_bytes());
         }
     }
-    if !is_bare(status) {
-        put_length(out, length);
+    match length {
+        _ if is_bare(status) => {}
+        Length::Bytes(length) => put_length(out, length),
+        Length::Chunks => put_header(out, b"transfer-encoding", b"chunked"),
+        Length::Unsaid => {}
     }
     match after {
         After::Next | After::Handover(_) => {}
@@ -47,6 +71,11 @@ pub(super) fn put(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap, le
         put_date(out);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a response is the last one.
+pub(super) fn is_last<B>(response: &Response<B>) -> bool {
+    names(response.headers(), CONNECTION, "close")
 }
 
 /// Whether a response of this status never has a body. [RFC 9112 §6.3]
@@ -62,7 +91,7 @@ pub(super) fn put_usual(out: &mut Vec<u8>, usual: &Usual) {
     if let Some(encoding) = usual.encoding {
         put_header(out, b"content-encoding", encoding.as_str().as_bytes());
     }
-    put_length(out, usual.body.len());
+    put_length(out, usual.body.len() as u64);
     put_date(out);
     out.extend_from_slice(b"\r\n");
 }
@@ -81,7 +110,7 @@ fn put_header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     }
 }
 
-fn put_length(out: &mut Vec<u8>, length: usize) {
+fn put_length(out: &mut Vec<u8>, length: u64) {
     // Writing to memory does not fail.
     let _ = write!(out, "content-length: {length}\r\n");
 }

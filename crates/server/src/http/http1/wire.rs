@@ -22,7 +22,7 @@ const PIECE: usize = 4 * 1024;
 /// So much of a body that nobody wanted is passed over; where more of it is to come, the connection ends.
 const MOST_SKIPPED: u64 = 16 * 1024;
 /// A body from this size on is written from where it is.
-const LARGE: usize = 16 * 1024;
+pub(super) const LARGE: usize = 16 * 1024;
 /// Asks for a body. [RFC 9110 §15.2.1]
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -157,6 +157,11 @@ impl Wire {
         })
     }
 
+    /// Whoever is asked may want the body, whatever the method.
+    pub(super) fn claim_body(&mut self) {
+        self.unclaimed = false;
+    }
+
     /// Whether the body has been read.
     pub(super) fn is_body_read(&self) -> bool {
         match &self.body {
@@ -199,7 +204,8 @@ impl Wire {
         if std::mem::take(&mut self.expects) {
             self.unsent[0] = Bytes::from_static(CONTINUE);
         }
-        ready!(self.poll_sent(cx))?;
+        // A response may be on its way meanwhile: neither waits for the other.
+        let _ = self.poll_sent(cx)?;
         // What follows the body is not read with it.
         let most = self.body_left().map_or(PIECE, |left| usize::try_from(left).unwrap_or(usize::MAX));
         let is_end = ready!(self.poll_fill(cx, most))? == 0;
@@ -279,6 +285,8 @@ impl Wire {
             Poll::Pending => Poll::Pending,
         };
         let written = if let Poll::Ready(n) = written { n } else { 0 };
+        // To ask for the body now would be amid the response.
+        self.expects = false;
         let [asked, _] = std::mem::take(&mut self.unsent);
         let rest = head.get(written..).unwrap_or_default();
         let rest = if asked.is_empty() { Bytes::copy_from_slice(rest) } else { [&asked, rest].concat().into() };

@@ -1,7 +1,7 @@
-//! Serving HTTP with deadlines: whoever says nothing, or does not finish what it says, is cut off.
+//! The address of the figures, where no Socket.IO is: it answers while the server ends, and when there is no room for
+//! clients. Served with deadlines: whoever says nothing, or does not finish what it says, is cut off.
 
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sockeye::{Paced, PeerAddr, Server};
+use sockeye::Paced;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -26,24 +26,23 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed because something is exhausted, file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What is said to those who are too many.
-const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-
 /// A listener and what it serves.
-pub(crate) struct Site {
+pub(crate) struct Monitor {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-impl Site {
-    /// Begins to serve; by the places for connections that `counting` has, if it is given.
-    pub(crate) fn start(listener: TcpListener, routes: Router, heads: Heads, counting: Option<&Server>) -> Self {
+impl Monitor {
+    /// Begins to serve.
+    pub(crate) fn start(listener: TcpListener, routes: Router, heads: Heads) -> Self {
         let (stop, stopped) = watch::channel(false);
-        Self { stop, task: tokio::spawn(accept(listener, routes, heads, counting.cloned(), stopped)) }
+        Self { stop, task: tokio::spawn(accept(listener, routes, heads, stopped)) }
     }
 
-    async fn ended(self, deadline: Instant) {
+    /// Accepts no more connections, ends those which wait for requests, and lets requests be answered for a second, but
+    /// not beyond the deadline.
+    pub(crate) async fn stop(self, deadline: Instant) {
+        self.stop.send_replace(true);
         match timeout_at(deadline, self.task).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "the HTTP server did not end in order"),
@@ -52,24 +51,7 @@ impl Site {
     }
 }
 
-/// Lets all sites accept no more connections, ends those which wait for requests, and lets requests be answered for a
-/// second, but not beyond the deadline.
-pub(crate) async fn stop_all(sites: Vec<Site>, deadline: Instant) {
-    for site in &sites {
-        site.stop.send_replace(true);
-    }
-    for site in sites {
-        site.ended(deadline).await;
-    }
-}
-
-async fn accept(
-    listener: TcpListener,
-    routes: Router,
-    heads: Heads,
-    counting: Option<Server>,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn accept(listener: TcpListener, routes: Router, heads: Heads, mut stopped: watch::Receiver<bool>) {
     // Each connection holds a sender: when the last is gone, there is nothing to receive.
     let (open, mut closed) = mpsc::channel::<()>(1);
     loop {
@@ -78,21 +60,14 @@ async fn accept(
             () = stop(&mut stopped) => break,
         };
         match accepted {
-            Ok((stream, address)) => {
-                // Packets are small and wait for nobody; a failure costs latency only.
+            Ok((stream, _)) => {
+                // Answers are small and wait for nobody; a failure costs latency only.
                 if let Err(error) = stream.set_nodelay(true) {
                     debug!(%error, "TCP_NODELAY cannot be set");
                 }
                 let (routes, stopped, open) = (routes.clone(), stopped.clone(), open.clone());
-                let counting = counting.clone();
                 tokio::spawn(async move {
-                    match counting {
-                        None => serve(stream, address, routes, heads, stopped).await,
-                        Some(server) => match server.count_connection(stream) {
-                            Ok(stream) => serve(stream, address, routes, heads, stopped).await,
-                            Err(stream) => turn_away(stream),
-                        },
-                    }
+                    serve(stream, routes, heads, stopped).await;
                     drop(open);
                 });
             }
@@ -109,12 +84,6 @@ async fn accept(
     }
 }
 
-/// Tells a client that there is no place for it, if that can be done without waiting.
-fn turn_away(stream: TcpStream) {
-    let told = stream.into_std().and_then(|mut stream| stream.write(FULL));
-    debug!(?told, "a connection was refused: there are too many");
-}
-
 fn is_about_one_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
@@ -125,21 +94,17 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
     drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
-/// Serves the requests of one connection until it ends, or becomes a WebSocket.
-async fn serve<S>(stream: S, address: SocketAddr, routes: Router, heads: Heads, mut stopped: watch::Receiver<bool>)
+/// Serves the requests of one connection until it ends.
+async fn serve<S>(stream: S, routes: Router, heads: Heads, mut stopped: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddr(address));
-        routes.clone().call(request)
-    });
+    let service = service_fn(move |request: hyper::Request<Incoming>| routes.clone().call(request));
     let http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(heads.timeout)
         .max_buf_size(heads.most)
-        .serve_connection(TokioIo::new(Paced::new(stream, heads.timeout)), service)
-        .with_upgrades();
+        .serve_connection(TokioIo::new(Paced::new(stream, heads.timeout)), service);
     let mut http = pin!(http);
     let ended = tokio::select! {
         ended = &mut http => ended,
@@ -159,7 +124,7 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-    /// A connection, and how to stop the site.
+    /// A connection, and how to stop it.
     fn open() -> (DuplexStream, watch::Sender<bool>) {
         let routes = Router::new().route("/", get(async || "hello")).route(
             "/slow",
@@ -170,7 +135,7 @@ mod tests {
         );
         let (ours, theirs) = duplex(20_000);
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(serve(theirs, ([192, 0, 2, 1], 1).into(), routes, Heads::default(), stopped));
+        tokio::spawn(serve(theirs, routes, Heads::default(), stopped));
         (ours, stop)
     }
 
@@ -190,21 +155,21 @@ mod tests {
         }
     }
 
-    /// A site with requests that do not end.
-    fn stuck() -> Site {
+    /// A monitor with requests that do not end.
+    fn stuck() -> Monitor {
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             super::stop(&mut stopped).await;
             tokio::time::sleep(LAST_ANSWERS).await;
         });
-        Site { stop, task }
+        Monitor { stop, task }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn sites_with_requests_that_do_not_end_do_not_outlive_the_grace() {
+    async fn requests_that_do_not_end_do_not_outlive_the_grace() {
         for (left, takes) in [(0, 0), (300, 300), (5_000, 1_000)] {
             let began = Instant::now();
-            stop_all(vec![stuck(), stuck(), stuck()], began + Duration::from_millis(left)).await;
+            stuck().stop(began + Duration::from_millis(left)).await;
             assert_eq!(began.elapsed().as_millis(), takes, "{left} ms were left");
         }
     }
