@@ -32,8 +32,9 @@ use crate::session::alarm::{Alarm, now};
 use crate::transport::io::Io;
 use crate::transport::stream::lend_batch;
 
-/// How long, and how much, a client is still listened to which may not have read why.
-const LINGER: (Duration, usize) = (Duration::from_secs(1), 256 * 1024);
+/// How long, and how much, a client is still listened to which may not have read why. Proxies pass on what was answered
+/// when they have sent the whole of a request, which is much more than this server takes if that is the matter.
+const LINGER: (Duration, usize) = (Duration::from_secs(5), 16 * 1024 * 1024);
 
 /// Who speaks on a connection.
 pub(crate) struct Speaker {
@@ -66,7 +67,8 @@ pub(crate) async fn converse(site: &Site, io: Box<dyn Io>, begun: Bytes, speaker
                 None => Box::pin(answer_other(core, &wire, *head, &speaker)).await,
             },
             Some(Err(status)) => Some(refuse(&wire, status)),
-            None => None,
+            // It may be amid a body that nobody wanted, and not have read the response yet.
+            None => return Box::pin(part(&wire)).await,
         };
         let Some(Reaction { message, after, poller }) = reply else { return };
         if let Some(message) = message
