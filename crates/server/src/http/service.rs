@@ -70,8 +70,15 @@ impl SocketService {
         let route = route(core, parts);
         let first = matches!(route, Ok(Route::Open(_)));
         let answer = match route {
-            Ok(Route::Open(opening)) => open(core, parts, opening).await,
-            Ok(Route::Poll(link)) => Ok(polling::response(link, Manner::of(&core.config, parts)).await),
+            Ok(Route::Open(opening)) => {
+                drop(body);
+                open(core, parts, opening).await
+            }
+            Ok(Route::Poll(link)) => {
+                // Nobody will read it, and it would be kept for as long as the GET waits.
+                drop(body);
+                Ok(polling::response(link, Manner::of(&core.config, parts)).await)
+            }
             Ok(Route::Post(link)) => {
                 Ok(polling::post(link, Manner::of(&core.config, parts), body).await.into_response())
             }

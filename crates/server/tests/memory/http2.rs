@@ -14,7 +14,7 @@ use sockeye_testing::{Net, settle};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
 
-use crate::counting::{alone, peak};
+use crate::counting::{allocated, alone, peak};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -246,6 +246,37 @@ fn data_of_no_bytes_is_not_kept() {
                 assert!(peer.ends().await);
             }
         }
+    });
+}
+
+/// A GET that waits may have a body, which means nothing: none of it is kept meanwhile.
+#[test]
+fn the_body_of_a_get_is_not_kept_while_it_waits() {
+    alone(async {
+        let io = Server::new();
+        let net = Net::new(&io);
+        let session = net.polling().await;
+        let mut peer = Peer::open(&io).await;
+        peer.say(&frame(HEADERS, END_HEADERS, 1, &head("GET", &session.target())), Ears::Open).await;
+        let data = frame(DATA, NONE, 1, &[0; 10_000]);
+        let (said, held) = peak(peer.flood(Ears::Open, |_| data.clone())).await;
+        assert!(said > 0 && held < 70_000, "{said}, {held}");
+    });
+}
+
+/// What docs/limits.md says of a connection of HTTP/2.
+#[test]
+fn a_connection_takes_little_for_itself() {
+    alone(async {
+        let io = Server::new();
+        let net = Net::new(&io);
+        let session = net.polling().await;
+        let before = allocated();
+        let mut peer = Peer::open(&io).await;
+        peer.say(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &head("GET", &session.target())), Ears::Open).await;
+        let taken = allocated() - before;
+        // The pipe of this test is in it.
+        assert!(taken < 48 * 1024, "{taken}");
     });
 }
 
