@@ -142,7 +142,8 @@ impl<H: Handle> Runner<H> {
     /// Whether the sender of an event waits for an answer which a handler that runs, or has its turn yet to come, may give.
     pub fn owes_answer(&self) -> bool {
         let busy = |busy: &Busy<H>| {
-            busy.concurrent.iter().any(|concurrent| concurrent.owes) || busy.waiting.iter().any(|event| event.ack.is_some())
+            busy.concurrent.iter().any(|concurrent| concurrent.owes)
+                || busy.waiting.iter().any(|event| event.ack.is_some())
         };
         self.exclusive.as_ref().is_some_and(|exclusive| exclusive.owes) || self.busy.as_deref().is_some_and(busy)
     }

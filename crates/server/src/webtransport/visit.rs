@@ -178,6 +178,7 @@ fn transport(stream: Begun, link: &Link) -> StreamTransport {
     let Begun { session, stream, rest } = stream;
     let connection = session.quic_connection().clone();
     let io = SessionStream::new(session, stream);
-    let framing = Framing::Webtransport(WebTransport::new(link.max_payload(), io.ending(), move || quic::widen(&connection)));
+    let framing =
+        Framing::Webtransport(WebTransport::new(link.max_payload(), io.ending(), move || quic::widen(&connection)));
     StreamTransport::new(Stream::new(Box::new(io), rest), framing)
 }
