@@ -84,7 +84,11 @@ impl Bench {
         // With a target named, what runs at build time is spared the counters.
         let mut build = shell::cargo(folder, ["build", "--release", "--target", &host]);
         shell::run(build.env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", &target))?;
-        Ok(Self { programs: target.join(host).join("release"), work: target.join("work") })
+        let work = target.join("work");
+        let mut seeds =
+            shell::cargo(&workspace.root, ["run", "--quiet", "-p", "sockeye-fuzz-targets", "--bin", "seeds", "--"]);
+        shell::run(seeds.arg(&work))?;
+        Ok(Self { programs: target.join(host).join("release"), work })
     }
 
     /// Runs one target; the inputs that showed a fault in this run or an earlier one.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sockeye::{Raw, Server};
+use sockeye::{Deflate, Raw, Recovery, Server};
 use sockeye_testing::{Net, settle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -13,7 +13,7 @@ use crate::target::Target;
 pub(crate) const SERVER: Target = Target {
     name: "server",
     run: server,
-    // The first byte: raw HTTP, a WebSocket, polling, polling with an upgrade.
+    // The first byte: raw HTTP, a WebSocket, polling, polling with an upgrade; and what the server is told to do beside.
     seeds: &[
         b"\x00GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\nPOST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40",
         b"\x00GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\x82\x00\x00\x00\x0040",
@@ -23,6 +23,12 @@ pub(crate) const SERVER: Target = Target {
         b"\x01\x01\x0124\x80\x010\x89\x02hi\x8a\x00\xc1\x02xx",
         b"\x02\x0240\x102[\"echo\",\"hello\"]\x0540/x,\x011\x023x",
         b"\x03\x062probe\x015\x0240\x0d2[\"echo\",1,2]",
+        b"\x05\x81\x012\x81\x132[\"echo\",\"of old\"]\x82\x04\x04abc\x81\x05b4AQI=",
+        b"\x06\x081:23:40/x\x07:42[\"e\"]\x0c\x00\x06\xff4hello\x01\x04\xff\x04abc",
+        b"\x0a\x0e7:42[\"echo\",1]\x041:40",
+        b"\x0e\x131%3A2%0A2%3A42\\n\\\\n\x0212",
+        b"\x11\xc1\x0a\x32\x31\x8a\x56\x4a\x4d\xce\xc8\x57\x02\x00\x41\x04\x32\x31\x8a\x56\x80\x00",
+        b"\x21\x81\x2f40{\"pid\":\"aaaaaaaaaaaaaaaaaaaaaa\",\"offset\":\"b\"}\x81\x102[\"echo\",\"twice\"]",
     ],
     mutations: 60,
 };
@@ -32,17 +38,21 @@ fn server(data: &[u8]) {
     let choice = input.byte();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime without I/O can be built").block_on(async {
-        let io = echo();
+        let also = Also(choice);
+        let io = echo(also);
         let net = Net::new(&io);
-        let (mut honest, _) = net.join().await;
+        let mut honest = net.websocket().await;
+        honest.send("40").await;
+        let joined = if also.has_recovery() { "40{\"sid\":\"…\",\"pid\":\"…\"}" } else { "40{\"sid\":\"…\"}" };
+        honest.expect(joined).await;
         match choice % 4 {
             0 => http(&io, input.rest()).await,
-            1 => frames(&net, input).await,
-            2 => polling(&net, input, false).await,
-            _ => polling(&net, input, true).await,
+            1 => frames(&net, input, also).await,
+            2 => polling(&net, input, also).await,
+            _ => upgrading(&net, input).await,
         }
-        honest.send("42[\"echo\",\"still here\"]").await;
-        honest.expect("42[\"echo\",\"still here\"]").await;
+        honest.send("420[\"ask\",\"still here\"]").await;
+        honest.expect("430[\"still here\"]").await;
         honest.close().await;
         // The longest wait of a server: heartbeat and answer, twice over.
         net.advance(Duration::from_secs(100)).await;
@@ -50,9 +60,45 @@ fn server(data: &[u8]) {
     });
 }
 
+/// What the server does beside what it always does, by the bits of the first byte.
+#[derive(Clone, Copy)]
+struct Also(u8);
+
+impl Also {
+    /// Clients of revision 3, and the attacker is one.
+    fn is_old(self) -> bool {
+        self.0 & 0x04 != 0
+    }
+
+    fn has_jsonp(self) -> bool {
+        self.0 & 0x08 != 0
+    }
+
+    fn has_deflate(self) -> bool {
+        self.0 & 0x10 != 0
+    }
+
+    fn has_recovery(self) -> bool {
+        self.0 & 0x20 != 0
+    }
+
+    fn query(self) -> String {
+        let jsonp = if self.has_jsonp() { "&j=0" } else { "" };
+        format!("EIO={}{jsonp}", if self.is_old() { 3 } else { 4 })
+    }
+}
+
 /// A server that answers everything.
-fn echo() -> Server {
-    let io = Server::new();
+fn echo(also: Also) -> Server {
+    let mut builder = Server::builder().allow_eio3(also.is_old()).allow_jsonp(also.has_jsonp());
+    if also.has_deflate() {
+        // It takes compressed frames and sends none: the clients of these tests read what is plain.
+        builder = builder.per_message_deflate(Deflate::default().threshold(usize::MAX));
+    }
+    if also.has_recovery() {
+        builder = builder.recovery(Recovery::default().window(Duration::from_secs(10)));
+    }
+    let io = builder.build().expect("these options fit together");
     io.on("echo", async |socket: sockeye::Socket, args: Raw| {
         let _ = socket.emit("echo", args);
     });
@@ -91,8 +137,10 @@ async fn http(io: &Server, bytes: &[u8]) {
 }
 
 /// Frames on a WebSocket: the first byte as it is, then a payload, masked properly.
-async fn frames(net: &Net, mut input: Input<'_>) {
-    let mut socket = net.websocket().await;
+async fn frames(net: &Net, mut input: Input<'_>, also: Also) {
+    let offer: &[(&str, &str)] =
+        if also.has_deflate() { &[("Sec-WebSocket-Extensions", "permessage-deflate")] } else { &[] };
+    let mut socket = net.open(&format!("/socket.io/?transport=websocket&{}", also.query()), offer).await;
     while !input.is_empty() {
         let first = input.byte();
         socket.send_frame(first, input.chunk()).await;
@@ -104,26 +152,41 @@ async fn frames(net: &Net, mut input: Input<'_>) {
     socket.reset();
 }
 
-/// Bodies of POST requests, polls between them; if `upgrade`, frames on the stream of an upgrade as well, by turns.
-async fn polling(net: &Net, mut input: Input<'_>, upgrade: bool) {
-    let client = net.polling().await;
-    let target = format!("/socket.io/?EIO=4&transport=polling&sid={}", client.sid());
-    let mut stream = if upgrade { Some(client.upgrade().await) } else { None };
+/// Bodies of POST requests, polls between them.
+async fn polling(net: &Net, mut input: Input<'_>, also: Also) {
+    let target = format!("/socket.io/?transport=polling&{}", also.query());
+    let open = net.request("GET", &target, &[], "").answer().await;
+    let target = format!("{target}&sid={}", sid(open.text()));
     while !input.is_empty() {
         let body = input.chunk();
-        match &mut stream {
-            Some(stream) => {
-                stream.send_frame(0x81, body).await;
-                while stream.next().await.is_some() {}
-            }
-            None => {
-                let post = net.request("POST", &target, &[], body.to_vec()).answer().await;
-                assert!(matches!(post.status.as_u16(), 200 | 400), "a POST was answered with {}", post.status);
-            }
-        }
-        let poll = net.request("GET", &target, &[], "");
-        settle().await;
-        // A poll that waits is dropped: the client went away, which ends the session.
-        drop(poll);
+        let body = if also.has_jsonp() { [b"d=", body].concat() } else { body.to_vec() };
+        let post = net.request("POST", &target, &[], body).answer().await;
+        assert!(matches!(post.status.as_u16(), 200 | 400), "a POST was answered with {}", post.status);
+        poll(net, &target).await;
     }
+}
+
+/// The id in OPEN, in whatever it is wrapped.
+fn sid(open: &str) -> &str {
+    let is_id = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let rest = open.split_once("sid").expect("OPEN names the session").1;
+    rest.split(|c| !is_id(c)).find(|word| !word.is_empty()).expect("a session has an id")
+}
+
+/// Frames on the stream of an upgrade, polls between them.
+async fn upgrading(net: &Net, mut input: Input<'_>) {
+    let client = net.polling().await;
+    let mut stream = client.upgrade().await;
+    while !input.is_empty() {
+        stream.send_frame(0x81, input.chunk()).await;
+        while stream.next().await.is_some() {}
+        poll(net, &client.target()).await;
+    }
+}
+
+/// A poll that waits is dropped: the client went away, which ends the session.
+async fn poll(net: &Net, target: &str) {
+    let poll = net.request("GET", target, &[], "");
+    settle().await;
+    drop(poll);
 }
