@@ -220,7 +220,13 @@ fn an_id_where_none_belongs_does_not_end_the_connection() {
 
 #[test]
 fn an_id_before_a_refusal_does_not_hide_it() {
-    for (packet, said) in [(r#"4/n,12{"message":"no"}"#, "no"), (r#"4/n,12"no""#, "no"), (r#"4/n,"no""#, "no")] {
+    for (packet, said) in [
+        (r#"4/n,12{"message":"no"}"#, "no"),
+        (r#"4/n,12"no""#, "no"),
+        (r#"4/n,"no""#, "no"),
+        ("4/n,007", ""),
+        ("4/n,", ""),
+    ] {
         let config = Arc::new(Config::default());
         let mut client = Connection::new(Role::Client, Revision::V4, Parser::Json, config, Instant::now());
         client.connect(&path("n"), None).unwrap();

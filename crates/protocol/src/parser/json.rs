@@ -308,10 +308,11 @@ fn connect_body(rest: &str, max_depth: usize) -> Result<Body<'_>, ProtocolError>
 
 /// An object, or anything at all in revision 4 of the protocol: a number is that before it is an id.
 fn refused_body(rest: &str, max_depth: usize) -> Result<Body<'_>, ProtocolError> {
-    if rest.is_empty() {
-        return Ok(Body::Refused(Args::NONE));
-    }
-    let refusal = value(rest, max_depth).or_else(|_| value(without_id(rest), max_depth))?;
+    let refusal = match (value(rest, max_depth), without_id(rest)) {
+        (Ok(refusal), _) => refusal,
+        (Err(_), "") => return Ok(Body::Refused(Args::NONE)),
+        (Err(_), behind) => value(behind, max_depth)?,
+    };
     Ok(Body::Refused(Args::json(refusal, &[])))
 }
 
