@@ -85,6 +85,13 @@ impl State {
         packet: Packet<'a>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         let Packet { path, attachments, body } = packet;
+        let path = match (&body, self.role, self.revision) {
+            // Old clients may write the query of a namespace into every packet. [JS socket.io 4.8 client.ts _parseNamespace]
+            (Body::Ack { .. } | Body::Disconnect | Body::Event { .. }, Role::Server, Revision::V3) => {
+                without_query(path)
+            }
+            _ => path,
+        };
         match (body, self.role) {
             (Body::Connect(auth), Role::Server) => self.handle_connect(path, auth),
             (Body::Connect(body), Role::Client) => Ok(self.handle_connected(path, &body)),
@@ -192,6 +199,10 @@ impl State {
         }
         self.assembly = Some(Box::new((receiver.unwrap_or(Slot(u16::MAX)), assembly)));
     }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
 }
 
 /// `None` if that is beyond what the clock can say: never.
