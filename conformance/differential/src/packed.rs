@@ -220,7 +220,13 @@ fn negative(out: &mut Vec<u8>, random: &mut Random) {
     out.extend(&bytes[8 - length..]);
 }
 
+/// This one, or any.
 fn float(out: &mut Vec<u8>, number: f64, random: &mut Random) {
+    let number = match random.below(4) {
+        0 => f64::from_bits(random.number()),
+        1 => f64::from(f32::from_bits((random.number() >> 32).try_into().unwrap_or(0))),
+        _ => number,
+    };
     #[expect(clippy::cast_possible_truncation, reason = "the nearest will do")]
     let short = number as f32;
     if random.below(2) == 0 {

@@ -6,6 +6,10 @@ use sockeye_protocol::ProtocolError;
 
 use crate::corpus::Arriving;
 
+/// Names of events that belong to the library.
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
 /// Whether ours may refuse what theirs takes. `later`: what theirs makes of the messages from this one on.
 pub(crate) fn refused(error: &ProtocolError, arriving: &Arriving, later: &[Value]) -> bool {
     let theirs = later.first().unwrap_or(&Value::Null);
@@ -22,11 +26,13 @@ pub(crate) fn refused(error: &ProtocolError, arriving: &Arriving, later: &[Value
         // Here a type, and so is nothing at all.
         (ProtocolError::UnknownPacketType(_), Ok(text)) => text.chars().next().is_none_or(char::is_whitespace),
         // MessagePack: any value is a name to theirs, and keys and types of a packet may be no texts and integers.
-        (
-            ProtocolError::InvalidEventName | ProtocolError::ReservedEventName | ProtocolError::InvalidMsgpack,
-            Err(_),
-        )
-        | (ProtocolError::TooDeep { .. }, _) => true,
+        (ProtocolError::InvalidEventName, Err(_)) => {
+            theirs["data"][0].as_str().is_none_or(|name| name.contains('\u{fffd}') || name.ends_with('Z'))
+        }
+        (ProtocolError::ReservedEventName, Err(_)) => RESERVED.iter().any(|name| theirs["data"][0] == *name),
+        (ProtocolError::InvalidMsgpack, Err(_)) => true,
+        (ProtocolError::TooDeep { limit }, Ok(text)) => text.matches(['[', '{']).count() > *limit,
+        (ProtocolError::TooDeep { limit }, Err(bytes)) => bytes.len() > *limit,
         (ProtocolError::InvalidPlaceholder, Ok(text)) => {
             let end = later.iter().find(|theirs| !theirs.is_null());
             end.is_none_or(|end| end == "error" || has_lost_placeholder(text, end)) || has_odd_num(text)
@@ -36,7 +42,8 @@ pub(crate) fn refused(error: &ProtocolError, arriving: &Arriving, later: &[Value
             count.starts_with('0') || count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit())
         }
         (ProtocolError::InvalidAckId, Ok(text)) => {
-            text.starts_with(['3', '6']) || text.bytes().filter(u8::is_ascii_digit).count() >= 20
+            let id = id(text);
+            if id.is_empty() { text.starts_with(['3', '6']) } else { id.parse::<u64>().is_err() }
         }
         (ProtocolError::InvalidAckId, Err(_)) => theirs["type"] == 2 || theirs["type"] == 3,
         (ProtocolError::NotConnected, _) => theirs.is_null() || !matches!(theirs["nsp"].as_str(), Some("/" | "/admin")),
@@ -85,6 +92,14 @@ pub(crate) fn taken(messages: &[Arriving], arriving: &Arriving) -> Option<&'stat
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// The digits in front of a payload.
+fn id(text: &str) -> &str {
+    let rest = text.get(1..).unwrap_or_default();
+    let rest = if text.starts_with(['5', '6']) { rest.split_once('-').unwrap_or_default().1 } else { rest };
+    let rest = if rest.starts_with('/') { rest.split_once(',').unwrap_or_default().1 } else { rest };
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default()
 }
 
 fn has_blank_before_json(arriving: &Arriving) -> bool {

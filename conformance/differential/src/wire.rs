@@ -59,6 +59,11 @@ const ESCAPES: [&str; 16] = [
     "\\uffff",
     "\\u2028",
 ];
+/// Code units at which encodings change.
+const UNITS: [&str; 16] = [
+    "\\u0000", "\\u001F", "\\u007f", "\\u0080", "\\u07ff", "\\u0800", "\\ud7ff", "\\ud800", "\\uD800", "\\udbff",
+    "\\uDBFF", "\\udc00", "\\uDC00", "\\udfff", "\\uDFFF", "\\ue000",
+];
 const ODD_ESCAPES: [&str; 6] = ["\\x", "\\u12", "\\", "\u{1}", "\n", "\\U0041"];
 const ODD_NUMBERS: [&str; 12] =
     ["01", "1.", ".5", "+1", "-", "NaN", "Infinity", "0x1", "1e", "1_0", "-01", "undefined"];
@@ -135,7 +140,11 @@ fn composed(random: &mut Random) -> String {
 
 /// `[name, …]`, or without the name.
 fn list(random: &mut Random, kind: &str, places: bool) -> String {
-    let name = matches!(kind, "2" | "5").then(|| (*mostly(&NAMES, &ODD_NAMES, random)).to_owned());
+    let name = matches!(kind, "2" | "5").then(|| match random.below(8) {
+        0 => number(random),
+        1 => string(random),
+        _ => (*mostly(&NAMES, &ODD_NAMES, random)).to_owned(),
+    });
     let args: Vec<String> = (0..random.below(4)).map(|_| value(random, 3, places)).collect();
     let items: Vec<String> = name.into_iter().chain(args).map(|item| spaced(&item, random)).collect();
     format!("[{}]", items.join(","))
@@ -148,7 +157,7 @@ fn value(random: &mut Random, depth: usize, places: bool) -> String {
     match random.below(if depth == 0 { 6 } else { 10 }) {
         0 => (*mostly(&["null", "true", "false"], &["nul", "True", "falsee"], random)).to_owned(),
         1 | 2 if random.below(60) == 0 => (*one(&ODD_NUMBERS, random)).to_owned(),
-        1 | 2 => (*one(&NUMBERS, random)).to_owned(),
+        1 | 2 => number(random),
         3 | 4 => string(random),
         5 if random.below(20) == 0 => deep(random),
         5 => "[]".to_owned(),
@@ -158,6 +167,33 @@ fn value(random: &mut Random, depth: usize, places: bool) -> String {
         }
         _ => object(random, depth - 1, places),
     }
+}
+
+/// A known one, or digits of any number, behind and before the point and in the exponent.
+fn number(random: &mut Random) -> String {
+    if random.below(2) == 0 {
+        return (*one(&NUMBERS, random)).to_owned();
+    }
+    let mut text = String::new();
+    if random.below(4) == 0 {
+        text.push('-');
+    }
+    let most = [1, 3, 17, 25][random.below(4)];
+    match digits(random, most).trim_start_matches('0') {
+        "" => text.push('0'),
+        whole => text += whole,
+    }
+    if random.below(2) == 0 {
+        text.extend([".", &random.below(10).to_string(), &digits(random, 24)]);
+    }
+    if random.below(3) == 0 {
+        text.extend([*one(&["e", "E", "e+", "e-", "e-"], random), &random.below(340).to_string()]);
+    }
+    text
+}
+
+fn digits(random: &mut Random, most: usize) -> String {
+    (0..random.below(most + 1)).map(|_| random.below(10).to_string()).collect()
 }
 
 fn object(random: &mut Random, depth: usize, places: bool) -> String {
@@ -212,7 +248,8 @@ fn string(random: &mut Random) -> String {
     for _ in 0..random.below(8) {
         match random.below(4) {
             0 if random.below(60) == 0 => text += *one(&ODD_ESCAPES, random),
-            0 | 1 => text += *one(&ESCAPES, random),
+            0 => text += *one(&ESCAPES, random),
+            1 => text += *one(&UNITS, random),
             _ => text.extend(Some(*one(&CHARACTERS, random)).filter(|c| !matches!(c, '"' | '\\' | '\0'..' '))),
         }
     }
