@@ -238,6 +238,22 @@ fn an_id_before_a_refusal_does_not_hide_it() {
 }
 
 #[test]
+fn a_key_that_stands_twice_does_not_hide_an_answer_to_connect() {
+    for (packet, said) in
+        [(r#"4/n,{"message":"a","message":"b"}"#, Err("b")), (r#"0/n,{"sid":"a","sid":"b"}"#, Ok("b"))]
+    {
+        let config = Arc::new(Config::default());
+        let mut client = Connection::new(Role::Client, Revision::V4, Parser::Json, config, Instant::now());
+        client.connect(&path("n"), None).unwrap();
+        match client.handle_message(Instant::now(), Message::Text(packet)) {
+            Ok(Some(Event::Refused { message, .. })) => assert_eq!(Err(&*message), said),
+            Ok(Some(Event::Connected { connected, .. })) => assert_eq!(Ok(&*connected.sid), said),
+            other => panic!("{packet} gave {other:?}"),
+        }
+    }
+}
+
+#[test]
 fn bad_json_is_refused_with_or_without_a_listener() {
     for packet in [
         "2[\"a\"",

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use sockeye_engine::time::{Duration, Instant};
 use sockeye_engine::{Revision, Role};
 
@@ -135,10 +136,10 @@ impl State {
     fn handle_connected(&mut self, path: &str, body: &Args<'_>) -> Option<Event<'static>> {
         let slot = self.waiting(path)?;
         let connected = match self.revision {
-            Revision::V3 => Ok(Connected::default()),
-            Revision::V4 => body.decode(),
+            Revision::V3 => Some(Connected::default()),
+            Revision::V4 => last_of_each(body),
         };
-        let Ok(connected) = connected else {
+        let Some(connected) = connected else {
             self.namespaces.set(slot, Phase::Free);
             let message = "the server speaks an older Socket.IO: its answer to CONNECT has no sid".to_owned();
             return Some(Event::Refused { slot, message, data: None });
@@ -159,8 +160,9 @@ impl State {
 
         let slot = self.waiting(path)?;
         self.namespaces.set(slot, Phase::Free);
-        let refusal = body.decode().or_else(|_| body.decode().map(|message| Refusal { message, data: None }));
-        let refusal = refusal.unwrap_or_else(|_| Refusal { message: String::new(), data: body.decode().ok() });
+        let text = || body.decode().ok().map(|message| Refusal { message, data: None });
+        let refusal = last_of_each(body).or_else(text);
+        let refusal = refusal.unwrap_or_else(|| Refusal { message: String::new(), data: body.decode().ok() });
         Some(Event::Refused { slot, message: refusal.message, data: refusal.data })
     }
 
@@ -199,6 +201,12 @@ impl State {
         }
         self.assembly = Some(Box::new((receiver.unwrap_or(Slot(u16::MAX)), assembly)));
     }
+}
+
+/// A key may stand there twice: the last one counts, as in JavaScript.
+fn last_of_each<T: DeserializeOwned>(body: &Args<'_>) -> Option<T> {
+    let again = || serde_json::from_value(body.decode().ok()?).ok();
+    body.decode().ok().or_else(again)
 }
 
 fn without_query(path: &str) -> &str {
