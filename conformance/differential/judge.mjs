@@ -3,10 +3,15 @@
 // Values travel in a form that both languages can compare exactly: numbers as the bits of a double, bytes as hex, objects
 // as lists of pairs, which keep their order and every key.
 
+import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import * as engine from "engine.io-parser";
 import * as json from "socket.io-parser";
 import msgpack from "socket.io-msgpack-parser";
+
+// What the official server reads clients of revision 3 with; it is no entry point of its package.
+const require = createRequire(import.meta.url);
+const engine3 = require(require.resolve("engine.io").replace("engine.io.js", "parser-v3/index.js"));
 
 const PARSERS = { json, msgpack };
 
@@ -57,6 +62,24 @@ const CHORES = {
       (encoded) => (body = encoded),
     );
     return body;
+  },
+
+  // Up to the first error, after which the session ends.
+  engineDecode3({ body }) {
+    const packets = [];
+    engine3.decodePayload(native(body), ({ type, data }) => {
+      if (packets.at(-1)?.[0] === "error") return false;
+      packets.push([type ?? "error", type ? canonical(data ?? "") : ""]);
+      return type !== "error";
+    });
+    return packets;
+  },
+
+  engineEncode3({ messages, supportsBinary }) {
+    const packets = messages.map((data) => ({ type: "message", data: native(data) }));
+    let body;
+    engine3.encodePayload(packets, supportsBinary, (encoded) => (body = encoded));
+    return message(body);
   },
 
   // For each message: null (nothing yet), "error", or the packet it completed.

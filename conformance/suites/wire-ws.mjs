@@ -99,6 +99,19 @@ export default function wireWs(tests) {
     }
   });
 
+  tests.add('a namespace with a query, in every packet of an old client', async (context) => {
+    const raw = await Raw.open(context.server, { EIO: '3' });
+    context.atEnd(() => raw.end());
+    await raw.receive('0');
+    raw.text('40/custom?token=x,');
+    assert.equal(await raw.receive('40/custom'), '40/custom,');
+    raw.text('42/custom?token=x,1["echo-ack","x"]');
+    assert.equal(await raw.receive('43'), '43/custom,1["x"]');
+    raw.text('41/custom?token=x,');
+    raw.text('421["echo-ack","still here"]');
+    assert.equal(await raw.receive('43'), '431["still here"]');
+  }, { server: { allowEio3: true } });
+
   tests.add('heartbeats', async (context) => {
     const raw = await joined(context);
     for (let beat = 0; beat < 4; beat += 1) {

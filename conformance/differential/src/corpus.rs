@@ -4,8 +4,11 @@ use sockeye_fuzz_targets::mutation::{Random, mutate};
 
 use crate::tree::Tree;
 
+/// A message of Socket.IO as it arrives: text or bytes.
+pub(crate) type Arriving = Result<String, Vec<u8>>;
+
 /// Characters at which encodings change: ASCII, escapes, two to four bytes, separators.
-const CHARACTERS: [char; 22] = [
+pub(crate) const CHARACTERS: [char; 22] = [
     'a',
     'b',
     'Z',
@@ -34,7 +37,7 @@ const CHARACTERS: [char; 22] = [
 const KEYS: [&str; 7] = ["a", "key", "constructor", "num", "é", "", "toJSON2"];
 
 /// Texts that numbers are written as, and at which readers of numbers fail.
-const NUMBERS: [&str; 22] = [
+pub(crate) const NUMBERS: [&str; 22] = [
     "0",
     "-0",
     "1",
@@ -88,7 +91,7 @@ fn number(random: &mut Random) -> Tree {
     Tree::Number(one(&NUMBERS, random).parse().unwrap_or(0.0))
 }
 
-fn map(random: &mut Random, depth: usize, binary: bool) -> Vec<(String, Tree)> {
+pub(crate) fn map(random: &mut Random, depth: usize, binary: bool) -> Vec<(String, Tree)> {
     let mut pairs: Vec<(String, Tree)> = Vec::new();
     for _ in 0..random.below(4) {
         let key = *one(&KEYS, random);
@@ -100,69 +103,13 @@ fn map(random: &mut Random, depth: usize, binary: bool) -> Vec<(String, Tree)> {
     pairs
 }
 
-/// A polling body.
-pub(crate) fn body(random: &mut Random) -> String {
-    let seeds: [&[u8]; 9] = [
-        b"4hello\x1e2\x1ebAQIDBA==",
-        b"0{\"sid\":\"x\"}\x1e6",
-        b"bAQIDBA\x1eb\x1ebAA==",
-        "4€\x1e4\u{1f600}".as_bytes(),
-        b"2probe\x1e3probe\x1e5\x1e1",
-        b"4\x1e4\x1e4",
-        b"",
-        b"9x",
-        b"4a\x1e\x1e4b",
-    ];
-    String::from_utf8_lossy(&damaged(&seeds, random)).into_owned()
-}
-
-/// Messages of a connection; what is bytes is binary.
-pub(crate) fn messages(random: &mut Random) -> Vec<Result<String, Vec<u8>>> {
-    let place = r#"{"_placeholder":true,"num":0}"#;
-    let seeds = [
-        r#"2["event",1,"two",{"three":[3]}]"#.to_owned(),
-        format!(r#"2/admin,12["event",{}]"#, one(&NUMBERS, random)),
-        r#"31[{"a":null}]"#.to_owned(),
-        format!("51-[\"event\",{place}]"),
-        format!("61-/admin,7[{place},[]]"),
-        r#"52-["event",{"_placeholder":true,"num":1},{"x":{"_placeholder":true,"num":0}}]"#.to_owned(),
-        r#"2["\u0061\ud83d\ude00\ud800","\\\"\/\b\f\n\r\t"]"#.to_owned(),
-        r#"2[5,{"_placeholder":false},{"__proto__":1,"a":1,"a":2}]"#.to_owned(),
-        r#"0/other,{"token":"x"}"#.to_owned(),
-        "1".to_owned(),
-        r#"2[ "event" , [ ] , { } ]"#.to_owned(),
-        "2[\"event\",tru]".to_owned(),
-    ];
-    let seeds: Vec<&[u8]> = seeds.iter().map(String::as_bytes).collect();
-    let mut messages = Vec::new();
-    for _ in 0..=random.below(3) {
-        let header = String::from_utf8_lossy(&damaged(&seeds, random)).into_owned();
-        let attachments = if header.starts_with(['5', '6']) { 1 + random.below(2) } else { random.below(30) / 29 };
-        messages.push(Ok(header));
-        for _ in 0..attachments {
-            messages.push(Err(vec![1, 2, 3]));
-        }
-    }
-    messages
-}
-
-/// A packet of MessagePack, damaged.
-pub(crate) fn packed(random: &mut Random) -> Vec<u8> {
-    let seeds: [&[u8]; 8] = [
-        b"\x83\xa4type\x02\xa4data\x93\xa1a\x01\xa3two\xa3nsp\xa1/",
-        b"\x84\xa4type\x02\xa4data\x92\xa1a\xc4\x02xy\xa2id\x07\xa3nsp\xa6/admin",
-        b"\x84\xa4type\x03\xa4data\x91\x81\xa1k\xcb\x3f\xf8\0\0\0\0\0\0\xa2id\x07\xa3nsp\xa1/",
-        b"\x83\xa4type\x00\xa4data\x81\xa1k\xc0\xa3nsp\xa6/other",
-        b"\x83\xa4type\x02\xa4data\x94\xa1a\xd4\0\0\xd7\0\0\0\x01\x7f\0\0\0\0\xc7\x02\0ab\xa3nsp\xa1/",
-        b"\x83\xa4type\x02\xa4data\x96\xa1a\xcd\x12\x34\xd1\xff\x01\xcf\0\x20\0\0\0\0\0\0\xca\x3f\xc0\0\0\xe0\xa3nsp\xa1/",
-        b"\x83\xa4type\x02\xa4data\x92\xa1a\x85\xcb\x3f\xf8\0\0\0\0\0\0\x01\xc4\x01b\x02\xc3\x03\xd4\0\0\x04\x92\x09\xc0\x05\xa3nsp\xa1/",
-        b"\x82\xa4type\x01\xa3nsp\xa1/",
-    ];
-    damaged(&seeds, random)
+/// Eight in ten of `usual`, the others of `odd`.
+pub(crate) fn mostly<'a, T>(usual: &'a [T], odd: &'a [T], random: &mut Random) -> &'a T {
+    one(if random.below(10) < 8 { usual } else { odd }, random)
 }
 
 /// One of the seeds; every other time with changes.
-fn damaged(seeds: &[&[u8]], random: &mut Random) -> Vec<u8> {
+pub(crate) fn damaged(seeds: &[&[u8]], random: &mut Random) -> Vec<u8> {
     let seed = *one(seeds, random);
     if random.below(2) == 0 { seed.to_vec() } else { mutate(seed, seeds, random) }
 }

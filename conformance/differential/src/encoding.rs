@@ -1,14 +1,17 @@
 //! Packets of Socket.IO as they leave: what ours writes, theirs reads as what was meant, and the other way round.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
+use sockeye_engine::Revision;
 use sockeye_engine::time::Instant;
 use sockeye_fuzz_targets::mutation::Random;
-use sockeye_protocol::{AckId, Event, Parser};
+use sockeye_protocol::{AckId, Event, Outgoing, Parser};
 
 use crate::corpus;
-use crate::decoding::{arriving, message, path_of, server, told};
 use crate::found::Difference;
 use crate::judge::Judge;
+use crate::peers::{arriving, message, path_of, server, told};
 use crate::tree::{Tree, unhex};
 
 /// A packet of either kind, in both forms.
@@ -17,7 +20,8 @@ pub(crate) fn packets(judge: &mut Judge, random: &mut Random) -> Result<(), Diff
     let packet = Packet {
         path: if random.below(2) == 0 { "/" } else { "/admin" },
         name: (random.below(3) > 0).then(|| format!("e{}", corpus::text(random, 6))),
-        id: u64::try_from(random.below(1 << 20)).unwrap_or(0),
+        // JavaScript has no larger ones.
+        id: random.number() >> (11 + random.below(53)),
         args,
     };
     for (parser, name) in [(Parser::Json, "json"), (Parser::Msgpack, "msgpack")] {
@@ -25,6 +29,47 @@ pub(crate) fn packets(judge: &mut Judge, random: &mut Random) -> Result<(), Diff
         packet.theirs_to_ours(judge, &parser, name)?;
     }
     Ok(())
+}
+
+/// What is said about namespaces, in both forms.
+pub(crate) fn others(judge: &mut Judge, random: &mut Random) -> Result<(), Difference> {
+    let path = *corpus::one(&["/", "/admin", "/é\u{1f600}", "/a/b", "/1"], random);
+    let namespace = path_of(path);
+    let auth = Tree::Map(corpus::map(random, 2, false));
+    let text = corpus::text(random, 12);
+    let data = json!({ "told": text, "number": 1.5 });
+    for (parser, name) in [(Parser::Json, "json"), (Parser::Msgpack, "msgpack")] {
+        let connect = parser.connect(&namespace, Some(&auth)).map_err(|error| error.to_string())?;
+        let object = |pairs: &[(&str, Value)]| json!({ "m": pairs.iter().cloned().collect::<BTreeMap<_, _>>() });
+        let told = json!({ "m": { "told": text, "number": { "n": "3ff8000000000000" } } });
+        for (packet, kind, expected) in [
+            (connect, 0, auth.canonical()),
+            (parser.connected(Revision::V4, &namespace, &text, None), 0, object(&[("sid", json!(text))])),
+            (
+                parser.connected(Revision::V4, &namespace, "s", Some(&text)),
+                0,
+                object(&[("pid", json!(text)), ("sid", json!("s"))]),
+            ),
+            (parser.refused(Revision::V4, &namespace, &text, None), 4, object(&[("message", json!(text))])),
+            (
+                parser.refused(Revision::V4, &namespace, &text, Some(&data)),
+                4,
+                object(&[("message", json!(text)), ("data", told)]),
+            ),
+            (parser.disconnect(&namespace), 1, Value::Null),
+        ] {
+            let messages = told_of(&packet);
+            let read = judge.socket_decode(name, &messages)?;
+            if read != [json!({ "type": kind, "nsp": path, "id": null, "data": expected })] {
+                return Err(format!("{name}: {messages:?} should be {kind} with {expected}, to them {read:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn told_of(packet: &Outgoing) -> Vec<Value> {
+    told(&arriving(packet))
 }
 
 struct Packet {
@@ -67,7 +112,7 @@ impl Packet {
         if messages.len() > 11 {
             return Ok(());
         }
-        let mut server = server(parser);
+        let (mut server, _) = server(parser);
         let mut seen = None;
         for item in &messages {
             let bytes = item["b"].as_str().and_then(unhex);

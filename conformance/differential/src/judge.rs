@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::found::Difference;
@@ -36,6 +37,16 @@ impl Judge {
         Ok(body.as_str().ok_or("no body")?.to_owned())
     }
 
+    /// What packets a body of revision 3 holds, up to the first error.
+    pub(crate) fn engine_decode_v3(&mut self, body: &Value) -> Result<Vec<Value>, Difference> {
+        list(self.ask(&json!({ "chore": "engineDecode3", "body": body }))?)
+    }
+
+    /// The body of revision 3, in the form of a message.
+    pub(crate) fn engine_encode_v3(&mut self, messages: &[Value], supports_binary: bool) -> Result<Value, Difference> {
+        self.ask(&json!({ "chore": "engineEncode3", "messages": messages, "supportsBinary": supports_binary }))
+    }
+
     /// What each message of a Socket.IO connection completes.
     pub(crate) fn socket_decode(&mut self, parser: &str, messages: &[Value]) -> Result<Vec<Value>, Difference> {
         list(self.ask(&json!({ "chore": "socketDecode", "parser": parser, "messages": messages }))?)
@@ -50,8 +61,10 @@ impl Judge {
         writeln!(input, "{question}").map_err(|error| format!("node does not listen: {error}"))?;
         let mut line = String::new();
         self.output.read_line(&mut line).map_err(|error| format!("node does not answer: {error}"))?;
-        let mut answer: Value =
-            serde_json::from_str(&line).map_err(|error| format!("{question}: {error}: {line:?}"))?;
+        // Values are nested as deep as ours takes them, and deeper.
+        let mut reader = serde_json::Deserializer::from_str(&line);
+        reader.disable_recursion_limit();
+        let mut answer = Value::deserialize(&mut reader).map_err(|error| format!("{question}: {error}: {line:?}"))?;
         Ok(answer["answer"].take())
     }
 }

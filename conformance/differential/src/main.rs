@@ -7,7 +7,13 @@ mod found;
 mod tree;
 mod judge;
 mod corpus;
+mod bodies;
+mod wire;
+mod packed;
 mod payloads;
+mod payloads_v3;
+mod peers;
+mod purpose;
 mod decoding;
 mod encoding;
 
@@ -52,9 +58,12 @@ fn compare(cases: usize, seed: u64) -> Result<Stricter, Difference> {
         let told = |difference: Difference| format!("case {case}: {difference}");
         payloads::decode(&mut judge, &mut random, &mut stricter).map_err(told)?;
         payloads::encode(&mut judge, &mut random).map_err(told)?;
+        payloads_v3::decode(&mut judge, &mut random, &mut stricter).map_err(told)?;
+        payloads_v3::encode(&mut judge, &mut random).map_err(told)?;
         decoding::json(&mut judge, &mut random, &mut stricter).map_err(told)?;
         decoding::msgpack(&mut judge, &mut random, &mut stricter).map_err(told)?;
         encoding::packets(&mut judge, &mut random).map_err(told)?;
+        encoding::others(&mut judge, &mut random).map_err(told)?;
     }
     Ok(stricter)
 }

@@ -195,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn base64_that_is_none_is_refused() {
+        for base64 in ["A", "=", "AQIDBA===", "AQIDBA==AQ==", "A=Q=", "-_8=", "AQ ID", "AQ\nID", "AQID ", "é", "AQ\0D"]
+        {
+            assert_eq!(Packet::decode_text(&format!("b{base64}")), Err(ProtocolError::InvalidBase64), "{base64:?}");
+            assert_eq!(Packet::decode_text_v3(&format!("b4{base64}")), Err(ProtocolError::InvalidBase64), "{base64:?}");
+        }
+    }
+
+    #[test]
     fn binary_frames_of_both_revisions() {
         assert_eq!(Packet::decode_binary(&[1, 2], Revision::V4), Ok(binary(&[1, 2])));
         assert_eq!(Packet::decode_binary(&[], Revision::V4), Ok(binary(&[])));

@@ -292,6 +292,23 @@ fn clients_of_revision_3_are_in_the_main_namespace_by_connecting() {
 }
 
 #[test]
+fn the_query_of_a_namespace_in_every_packet_does_not_end_an_old_connection() {
+    let mut server = Peer::with(Role::Server, Revision::V3, Parser::Json, Config::default());
+    let Some(Event::ConnectAsked { slot: main, .. }) = server.connection.poll_event() else { panic!() };
+    server.accept(main).unwrap();
+    let Ok(Some(Event::ConnectAsked { slot, query: Some("a=1"), .. })) = server.text("0/admin?a=1,") else { panic!() };
+    server.accept(slot).unwrap();
+    server.receives(r#"2/admin?a=1,["x"]"#, slot, "x");
+    server.receives(r#"2/?a=1,["x"]"#, main, "x");
+    assert!(matches!(server.text("3/admin?a=1,0[]"), Ok(Some(Event::Replied { slot: at, .. })) if at == slot));
+    assert!(matches!(server.text("1/admin?a=1,"), Ok(Some(Event::Disconnected { slot: at })) if at == slot));
+    server.refuses(r#"2/admin?a=1,["x"]"#, &ProtocolError::NotConnected);
+    let mut new = Peer::server();
+    new.join("/admin");
+    new.refuses(r#"2/admin?a=1,["x"]"#, &ProtocolError::NotConnected);
+}
+
+#[test]
 fn a_client_connects() {
     let mut client = Peer::client();
     let (slot, packet) = client.connection.connect(&NamespacePath::new("a"), Some(&json!({"t": 1}))).unwrap();

@@ -196,6 +196,33 @@ fn nil_is_nothing() {
     assert_eq!(joined().binary(&packet("02", "c0")).unwrap_err(), ProtocolError::InvalidPayload);
 }
 
+#[test]
+fn an_odd_id_where_none_belongs_does_not_end_the_connection() {
+    for id in ["ff", "cb407c800000000000", "cb7e37e43c8800759c", "cfffffffffffffffff"] {
+        let with_id = |kind: &str, path: &str| hex(&format!("83a474797065{kind}a26964{id}a36e7370{path}"));
+        let (mut server, connect, leave) = (joined(), with_id("00", "a22f78"), with_id("01", "a12f"));
+        assert!(matches!(server.binary(&connect), Ok(Some(Event::ConnectAsked { .. }))), "{id}");
+        assert!(matches!(server.binary(&leave), Ok(Some(Event::Disconnected { .. }))), "{id}");
+    }
+    for none in ["a131", "cb3ff8000000000000", "cb7ff0000000000000", "80"] {
+        let connect = hex(&format!("83a47479706500a26964{none}a36e7370a22f78"));
+        assert_eq!(joined().binary(&connect).unwrap_err(), ProtocolError::InvalidAckId, "{none}");
+    }
+    let event = hex("84a47479706502a46461746191a161a26964cb401c000000000000a36e7370a12f");
+    assert_eq!(joined().binary(&event).unwrap_err(), ProtocolError::InvalidAckId);
+}
+
+#[test]
+fn a_key_named_like_the_prototype_is_a_key() {
+    let packet = packet("02", "92a16181a95f5f70726f746f5f5f81a16107");
+    match joined().binary(&packet) {
+        Ok(Some(Event::Received { args, .. })) => {
+            assert_eq!(args.decode::<Value>().unwrap(), json!({"__proto__": {"a": 7}}));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Beyond 8,640,000,000,000,000 ms, where a `Date` of JavaScript ends.
 #[test]
 fn invalid_dates_are_null() {

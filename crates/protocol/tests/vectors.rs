@@ -178,11 +178,13 @@ fn payloads_of_the_wrong_shape_are_refused() {
         "31{}",
         "1{}",
         "1\"x\"",
-        "112",
+        "112[]",
+        "1 ",
+        "1-1",
     ] {
         assert_eq!(refusal(packet), ProtocolError::InvalidPayload, "{packet}");
     }
-    for packet in ["0/x,[]", "0/x,null", "0/x,\"a\"", "0/x,1", "0/x,true"] {
+    for packet in ["0/x,[]", "0/x,null", "0/x,\"a\"", "0/x,1[]", "0/x,1.5", "0/x,-1", "0/x,true"] {
         assert_eq!(refusal(packet), ProtocolError::InvalidPayload, "{packet}");
     }
     assert_eq!(refusal("4{\"message\":\"x\"}"), ProtocolError::UnexpectedPacket("CONNECT_ERROR"));
@@ -194,6 +196,61 @@ fn ack_ids_which_are_none_are_refused() {
     assert_eq!(refusal("318446744073709551616[]"), ProtocolError::InvalidAckId);
     assert_eq!(refusal("299999999999999999999[\"x\"]"), ProtocolError::InvalidAckId);
     assert_eq!(refusal("3-1[]"), ProtocolError::InvalidAckId);
+}
+
+#[test]
+fn an_id_where_none_belongs_does_not_end_the_connection() {
+    for digits in ["7", "007", "01844073709551616", "18446744073709551616", &"9".repeat(400)] {
+        let (mut server, now) = (joined(), Instant::now());
+        let connect = format!("0/x,{digits}{{\"token\":\"x\"}}");
+        match server.handle_message(now, Message::Text(&connect)) {
+            Ok(Some(Event::ConnectAsked { auth, .. })) => {
+                assert_eq!(auth.decode::<Value>().unwrap(), json!({"token": "x"}), "{connect}");
+            }
+            other => panic!("{connect} gave {other:?}"),
+        }
+        let bare = server.handle_message(now, Message::Text("0/y,7")).unwrap();
+        assert!(matches!(bare, Some(Event::ConnectAsked { auth, .. }) if auth.is_empty()));
+        for leave in [format!("1/admin,{digits}"), format!("1{digits}")] {
+            let event = server.handle_message(now, Message::Text(&leave));
+            assert!(matches!(event, Ok(Some(Event::Disconnected { .. }))), "{leave} gave {event:?}");
+        }
+    }
+}
+
+#[test]
+fn an_id_before_a_refusal_does_not_hide_it() {
+    for (packet, said) in [
+        (r#"4/n,12{"message":"no"}"#, "no"),
+        (r#"4/n,12"no""#, "no"),
+        (r#"4/n,"no""#, "no"),
+        ("4/n,007", ""),
+        ("4/n,", ""),
+    ] {
+        let config = Arc::new(Config::default());
+        let mut client = Connection::new(Role::Client, Revision::V4, Parser::Json, config, Instant::now());
+        client.connect(&path("n"), None).unwrap();
+        match client.handle_message(Instant::now(), Message::Text(packet)) {
+            Ok(Some(Event::Refused { message, .. })) => assert_eq!(message, said, "{packet}"),
+            other => panic!("{packet} gave {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_key_that_stands_twice_does_not_hide_an_answer_to_connect() {
+    for (packet, said) in
+        [(r#"4/n,{"message":"a","message":"b"}"#, Err("b")), (r#"0/n,{"sid":"a","sid":"b"}"#, Ok("b"))]
+    {
+        let config = Arc::new(Config::default());
+        let mut client = Connection::new(Role::Client, Revision::V4, Parser::Json, config, Instant::now());
+        client.connect(&path("n"), None).unwrap();
+        match client.handle_message(Instant::now(), Message::Text(packet)) {
+            Ok(Some(Event::Refused { message, .. })) => assert_eq!(Err(&*message), said),
+            Ok(Some(Event::Connected { connected, .. })) => assert_eq!(Ok(&*connected.sid), said),
+            other => panic!("{packet} gave {other:?}"),
+        }
+    }
 }
 
 #[test]

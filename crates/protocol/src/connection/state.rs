@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use sockeye_engine::time::{Duration, Instant};
 use sockeye_engine::{Revision, Role};
 
@@ -85,6 +86,13 @@ impl State {
         packet: Packet<'a>,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         let Packet { path, attachments, body } = packet;
+        let path = match (&body, self.role, self.revision) {
+            // Old clients may write the query of a namespace into every packet. [JS socket.io 4.8 client.ts _parseNamespace]
+            (Body::Ack { .. } | Body::Disconnect | Body::Event { .. }, Role::Server, Revision::V3) => {
+                without_query(path)
+            }
+            _ => path,
+        };
         match (body, self.role) {
             (Body::Connect(auth), Role::Server) => self.handle_connect(path, auth),
             (Body::Connect(body), Role::Client) => Ok(self.handle_connected(path, &body)),
@@ -128,10 +136,10 @@ impl State {
     fn handle_connected(&mut self, path: &str, body: &Args<'_>) -> Option<Event<'static>> {
         let slot = self.waiting(path)?;
         let connected = match self.revision {
-            Revision::V3 => Ok(Connected::default()),
-            Revision::V4 => body.decode(),
+            Revision::V3 => Some(Connected::default()),
+            Revision::V4 => last_of_each(body),
         };
-        let Ok(connected) = connected else {
+        let Some(connected) = connected else {
             self.namespaces.set(slot, Phase::Free);
             let message = "the server speaks an older Socket.IO: its answer to CONNECT has no sid".to_owned();
             return Some(Event::Refused { slot, message, data: None });
@@ -152,8 +160,9 @@ impl State {
 
         let slot = self.waiting(path)?;
         self.namespaces.set(slot, Phase::Free);
-        let refusal = body.decode().or_else(|_| body.decode().map(|message| Refusal { message, data: None }));
-        let refusal = refusal.unwrap_or_else(|_| Refusal { message: String::new(), data: body.decode().ok() });
+        let text = || body.decode().ok().map(|message| Refusal { message, data: None });
+        let refusal = last_of_each(body).or_else(text);
+        let refusal = refusal.unwrap_or_else(|| Refusal { message: String::new(), data: body.decode().ok() });
         Some(Event::Refused { slot, message: refusal.message, data: refusal.data })
     }
 
@@ -192,6 +201,16 @@ impl State {
         }
         self.assembly = Some(Box::new((receiver.unwrap_or(Slot(u16::MAX)), assembly)));
     }
+}
+
+/// A key may stand there twice: the last one counts, as in JavaScript.
+fn last_of_each<T: DeserializeOwned>(body: &Args<'_>) -> Option<T> {
+    let again = || serde_json::from_value(body.decode().ok()?).ok();
+    body.decode().ok().or_else(again)
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
 }
 
 /// `None` if that is beyond what the clock can say: never.

@@ -196,9 +196,9 @@ pub(crate) fn decode<'a>(text: &'a str, config: &Config) -> Result<Packet<'a>, P
     };
     let (path, rest) = if rest.starts_with('/') { rest.split_once(',').unwrap_or((rest, "")) } else { ("/", rest) };
     let body = match kind {
-        kind::CONNECT => connect_body(rest, config.max_depth)?,
+        kind::CONNECT => connect_body(without_id(rest), config.max_depth)?,
         kind::CONNECT_ERROR => refused_body(rest, config.max_depth)?,
-        kind::DISCONNECT if rest.is_empty() => Body::Disconnect,
+        kind::DISCONNECT if without_id(rest).is_empty() => Body::Disconnect,
         kind::DISCONNECT => return Err(ProtocolError::InvalidPayload),
         kind::ACK | kind::BINARY_ACK => {
             let (id, list) = id(rest)?;
@@ -237,6 +237,12 @@ fn id(rest: &str) -> Result<(Option<AckId>, &str), ProtocolError> {
     let (digits, rest) = rest.split_at_checked(length).ok_or(ProtocolError::InvalidAckId)?;
     let id = digits.parse().map_err(|_| ProtocolError::InvalidAckId)?;
     Ok((Some(AckId(id)), rest))
+}
+
+/// What stands behind an id where none means anything. Official peers read one in front of every payload, of any size,
+/// and look at it for events and answers alone. [JS socket.io-parser 4.2 index.ts decodeString]
+fn without_id(rest: &str) -> &str {
+    rest.trim_start_matches(|digit: char| digit.is_ascii_digit())
 }
 
 /// `["name",…]`. The name is found without parsing anything, unless it is a number, which names what JS writes for it:
@@ -300,12 +306,14 @@ fn connect_body(rest: &str, max_depth: usize) -> Result<Body<'_>, ProtocolError>
     }
 }
 
-/// An object, or anything at all in revision 4 of the protocol.
+/// An object, or anything at all in revision 4 of the protocol: a number is that before it is an id.
 fn refused_body(rest: &str, max_depth: usize) -> Result<Body<'_>, ProtocolError> {
-    if rest.is_empty() {
-        return Ok(Body::Refused(Args::NONE));
-    }
-    Ok(Body::Refused(Args::json(value(rest, max_depth)?, &[])))
+    let refusal = match (value(rest, max_depth), without_id(rest)) {
+        (Ok(refusal), _) => refusal,
+        (Err(_), "") => return Ok(Body::Refused(Args::NONE)),
+        (Err(_), behind) => value(behind, max_depth)?,
+    };
+    Ok(Body::Refused(Args::json(refusal, &[])))
 }
 
 /// One value and nothing else.

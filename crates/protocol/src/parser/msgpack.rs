@@ -118,7 +118,26 @@ struct Fields<'a> {
     kind: Option<u64>,
     path: Option<&'a str>,
     data: Option<&'a [u8]>,
-    id: Option<AckId>,
+    id: Option<Id>,
+}
+
+/// A whole number.
+#[derive(Clone, Copy)]
+enum Id {
+    Fits(AckId),
+    /// It is less than zero, or a float. Where no id belongs it does no harm.
+    Odd,
+}
+
+impl Fields<'_> {
+    /// The id, where one belongs.
+    fn id(&self) -> Result<Option<AckId>, ProtocolError> {
+        match self.id {
+            None => Ok(None),
+            Some(Id::Fits(id)) => Ok(Some(id)),
+            Some(Id::Odd) => Err(ProtocolError::InvalidAckId),
+        }
+    }
 }
 
 /// Reads a packet. Everything in it is checked, the arguments are not decoded.
@@ -133,9 +152,9 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], config: &Config) -> Result<Packet<'a>,
         (CONNECT, Some(Token::Nil)) => Body::Connect(Args::NONE),
         (DISCONNECT, Some(Token::Nil)) => Body::Disconnect,
         (CONNECT_ERROR, Some(Token::Map(_) | Token::Str(_))) => Body::Refused(Args::msgpack(data, 1)),
-        (EVENT, Some(Token::Array(length))) => event_body(data, length, fields.id)?,
+        (EVENT, Some(Token::Array(length))) => event_body(data, length, fields.id()?)?,
         (ACK, Some(Token::Array(length))) => {
-            let id = fields.id.ok_or(ProtocolError::InvalidAckId)?;
+            let id = fields.id()?.ok_or(ProtocolError::InvalidAckId)?;
             let mut cursor = Cursor::new(data);
             cursor.token();
             Body::Ack { id, args: Args::msgpack(data.get(cursor.at()..).unwrap_or_default(), length) }
@@ -160,8 +179,10 @@ fn fields(bytes: &[u8], max_depth: usize) -> Result<Fields<'_>, ProtocolError> {
         })?;
         match (key, value) {
             (b"data", _) => fields.data = Some(cursor.since(start)),
-            (b"id", Some(Token::Positive(id))) => fields.id = Some(AckId(id)),
+            (b"id", Some(Token::Positive(id))) => fields.id = Some(Id::Fits(AckId(id))),
             (b"id", Some(Token::Nil)) => {}
+            (b"id", Some(Token::Negative(_))) => fields.id = Some(Id::Odd),
+            (b"id", Some(Token::Float(id))) if id.fract() == 0.0 => fields.id = Some(Id::Odd),
             (b"id", _) => return Err(ProtocolError::InvalidAckId),
             (b"nsp", Some(Token::Str(path))) => {
                 fields.path = Some(std::str::from_utf8(path).map_err(|_| ProtocolError::InvalidNamespace)?);

@@ -90,7 +90,7 @@ async fn connect_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn connects_that_are_malformed() {
-    closes(&["40/other,[]", "40/other,1", "40/other,\"a\"", "40/other,{", "40/other,{}x"]).await;
+    closes(&["40/other,[]", "40/other,-1", "40/other,\"a\"", "40/other,{", "40/other,{}x"]).await;
 }
 
 #[tokio::test(start_paused = true)]
