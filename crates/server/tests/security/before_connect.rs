@@ -5,8 +5,14 @@ use std::time::Duration;
 
 use sockeye::{Cookie, Refusal, SameSite, Server};
 use sockeye_testing::{Frame, Net};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::raw::{Raw, UPGRADE, exchange};
+
+/// A whole request that opens a polling session.
+const HANDSHAKE: &str = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: sockeye.test\r\n\r\n";
 
 /// Ids came from a weak source.
 #[tokio::test(start_paused = true)]
@@ -135,6 +141,58 @@ async fn cve_2022_41940_an_upgrade_may_break_at_any_byte() {
     net.websocket().await.reset();
     net.advance(Duration::from_secs(50)).await;
     net.assert_clean().await;
+}
+
+/// The same by a reset, which is an error where an end is none, with real TCP; also amid the body of a session's POST.
+#[tokio::test]
+async fn cve_2022_41940_a_reset_may_come_at_any_byte() {
+    let soon = Duration::from_millis(300);
+    // The last of them are sessions in order, whose clients are missed by their heartbeats alone.
+    let io = Server::builder().ping_interval(soon).ping_timeout(soon).build().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = io.clone();
+    tokio::spawn(async move { server.serve(listener).await });
+    let mut resets = 0;
+    for request in [format!("{UPGRADE}\r\n\u{1}\u{2}"), HANDSHAKE.to_owned()] {
+        for end in 0..=request.len() {
+            reset(TcpStream::connect(address).await.unwrap(), &request.as_bytes()[..end]).await;
+            resets += 1;
+        }
+    }
+    let answered = "\r\n\r\n0{\"sid\":\"";
+    for left in 0..16 {
+        let mut polling = TcpStream::connect(address).await.unwrap();
+        polling.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+        let mut told = String::new();
+        while !told.ends_with('}') {
+            let mut bytes = [0; 1024];
+            let read = polling.read(&mut bytes).await.unwrap();
+            told.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        }
+        let sid = told.split_once(answered).unwrap().1.split('"').next().unwrap();
+        let post = format!(
+            "POST /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n{}",
+            "40{\"token\":\"aaa\"}".get(..16 - left).unwrap()
+        );
+        reset(polling, post.as_bytes()).await;
+        resets += 1;
+    }
+    assert!(resets > 250, "{resets}");
+    while io.metrics().connections > 0 || io.metrics().tasks > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut honest = TcpStream::connect(address).await.unwrap();
+    honest.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    honest.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+}
+
+/// Writes, and has the system throw the connection away.
+async fn reset(mut stream: TcpStream, bytes: &[u8]) {
+    stream.write_all(bytes).await.unwrap();
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
 /// Names that every JavaScript object has were looked up among sessions and transports.
