@@ -45,7 +45,7 @@ impl Client {
     async fn join(&self) -> String {
         let open = self.text("GET", HANDSHAKE, "").await;
         assert!(open.starts_with("0{\"sid\":\""), "{open}");
-        let uri = format!("{HANDSHAKE}&sid={}", &open[9..29]);
+        let uri = format!("{HANDSHAKE}&sid={}", &open[9..31]);
         assert_eq!(self.text("POST", &uri, "40").await, "ok");
         assert!(self.text("GET", &uri, "").await.starts_with("40{\"sid\":"));
         uri
