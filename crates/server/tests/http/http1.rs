@@ -69,6 +69,31 @@ async fn a_body_without_a_certain_end_is_refused() {
     }
 }
 
+/// [RFC 9112 §3.2]: what asks none, or two, is refused before anything is done; the session it asks goes on.
+#[tokio::test]
+async fn a_request_without_one_host_is_refused() {
+    let io = echo();
+    let (mut wire, uri) = joined(&io).await;
+    for lines in ["", "X-Host: x\r\n", "Host: x\r\nHost: y\r\n", "Host: x\r\nAccept: */*\r\nhost: x\r\n"] {
+        for target in [HANDSHAKE, uri.as_str(), "/elsewhere"] {
+            let mut other = Wire::open(&io);
+            other.write(format!("GET {target} HTTP/1.1\r\n{lines}\r\nGET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+            let refused = other.response().await;
+            assert_eq!((refused.status, refused.header("connection").as_str()), (400, "close"), "{target} {lines}");
+            assert_eq!(other.rest().await, "");
+        }
+        let mut other = Wire::open(&io);
+        other.write(format!("POST {uri} HTTP/1.1\r\n{lines}Content-Length: 16\r\n\r\n42[\"echo\",\"abc\"]")).await;
+        assert_eq!(other.response().await.status, 400, "{lines}");
+    }
+    assert_eq!(io.metrics().sessions, 1);
+    // An empty one is one: the client has no name for us.
+    let mut other = Wire::open(&io);
+    other.write(format!("POST {uri} HTTP/1.1\r\nhOST:\r\nContent-Length: 16\r\n\r\n42[\"echo\",\"abc\"]")).await;
+    assert_eq!(other.response().await.text(), "ok");
+    assert_eq!(wire.get(&uri).await.text(), "42[\"echo\",\"abc\"]", "only what was taken");
+}
+
 #[tokio::test]
 async fn clients_that_wait_to_be_asked_for_the_body_are_asked() {
     let io = echo();
