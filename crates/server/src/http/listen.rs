@@ -200,11 +200,7 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             let running = used.begin(request.uri().query());
             let answer = answer(Arc::clone(&core), request, address, secured);
-            async move {
-                let answer = answer.await;
-                drop(running);
-                Ok::<_, Infallible>(answer)
-            }
+            async move { Ok::<_, Infallible>(answer.await.map(|body| running.owing(body))) }
         });
         let http = http2::Builder::new(hyper_util::rt::TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -232,7 +228,10 @@ impl Connection {
             () = ending => {
                 // Requests which are being answered are answered; none follows.
                 http.as_mut().graceful_shutdown();
-                http.await
+                tokio::select! {
+                    result = http => result,
+                    () = wear.overdrawn() => return tracing::debug!("a client of HTTP/2 did not hear of the end"),
+                }
             }
         };
         if let Err(error) = result {
