@@ -93,7 +93,7 @@ io.of((name, auth, decide) => decide(null, name.startsWith('/team-') && auth?.to
 const roomEvents = [];
 for (const [event, name] of [['create', 'create-room'], ['delete', 'delete-room'], ['join', 'join-room'], ['leave', 'leave-room']]) {
   // Each socket has a room of its own, which is of no interest here.
-  io.of('/custom').adapter.on(name, (room, ...rest) => /^[\w-]{20}$/.test(room) || roomEvents.push([event, room, ...rest]));
+  io.of('/custom').adapter.on(name, (room, ...rest) => /^[\w-]{20,22}$/.test(room) || roomEvents.push([event, room, ...rest]));
 }
 
 function onDemand(socket) {

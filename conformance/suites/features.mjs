@@ -263,7 +263,7 @@ function jsonp(tests) {
       method: 'POST', query: { ...query, sid }, body: `d=${encodeURIComponent(packets)}`, headers: { 'content-type': 'application/x-www-form-urlencoded' },
     });
     assert.equal((await post('40')).body, 'ok');
-    assert.match((await request(server, { query: { ...query, sid } })).body, /^___eio\[7\]\("40\{\\"sid\\":\\"[\w-]{20}\\"\}"\);$/);
+    assert.match((await request(server, { query: { ...query, sid } })).body, /^___eio\[7\]\("40\{\\"sid\\":\\"[\w-]{20,22}\\"\}"\);$/);
     await post('42["echo","\u2028é"]');
     assert.equal((await request(server, { query: { ...query, sid } })).body, '___eio[7]("42[\\"echo\\",\\"\\u2028é\\"]");');
     await post('1');

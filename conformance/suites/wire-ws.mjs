@@ -13,10 +13,10 @@ export default function wireWs(tests) {
     const raw = await open(context);
     const packet = await raw.receive('0');
     const { sid } = JSON.parse(packet.slice(1));
-    assert.match(sid, /^[\w-]{20}$/);
+    assert.match(sid, /^[\w-]{20,22}$/);
     assert.equal(packet, `0${JSON.stringify({ sid, upgrades: [], pingInterval: 25000, pingTimeout: 20000, maxPayload: 1000000 })}`);
     raw.text('40');
-    assert.match(await raw.receive('40'), /^40\{"sid":"[\w-]{20}"\}$/);
+    assert.match(await raw.receive('40'), /^40\{"sid":"[\w-]{20,22}"\}$/);
     raw.end();
   });
 
@@ -61,7 +61,7 @@ export default function wireWs(tests) {
     const raw = await open(context);
     await raw.receive('0');
     raw.text('40/custom,{"token":"é"}');
-    assert.match(await raw.receive('40'), /^40\/custom,\{"sid":"[\w-]{20}"\}$/);
+    assert.match(await raw.receive('40'), /^40\/custom,\{"sid":"[\w-]{20,22}"\}$/);
     raw.text('42/custom,1["who"]');
     assert.match(await raw.receive('43'), /^43\/custom,1\[\{.*"auth":\{"token":"é"\}/);
     raw.text('451-/custom,["echo",{"_placeholder":true,"num":0}]');
@@ -80,7 +80,7 @@ export default function wireWs(tests) {
     const raw = await open(context);
     await raw.receive('0');
     raw.text('40/custom');
-    assert.match(await raw.receive('40'), /^40\/custom,\{"sid":"[\w-]{20}"\}$/);
+    assert.match(await raw.receive('40'), /^40\/custom,\{"sid":"[\w-]{20,22}"\}$/);
     raw.text('41/custom');
     await pause(20);
     raw.text('40/custom');
@@ -95,7 +95,7 @@ export default function wireWs(tests) {
       // It strips the query for old clients only; new ones do not send any.
       assert.equal(await raw.receive('44'), '44/custom?token=x,{"message":"Invalid namespace"}');
     } else {
-      assert.match(await raw.receive('40'), /^40\/custom,\{"sid":"[\w-]{20}"\}$/);
+      assert.match(await raw.receive('40'), /^40\/custom,\{"sid":"[\w-]{20,22}"\}$/);
     }
   });
 

@@ -1,4 +1,4 @@
-//! An Engine.IO session: packets by polling or by WebSocket, and the way from one to the other.
+//! An Engine.IO session: packets by polling or by a stream, and the way from one to the other.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,31 +6,19 @@ use std::io;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::frame::{self, Opcode};
 use crate::http;
-use crate::wire::{Route, Wire};
+use crate::packet::Packet;
+use crate::stream::{Stream, Target, Transport};
+use crate::wire::Wire;
 
 /// Between packets of one payload. [EIO4 "HTTP long-polling"]
 const SEPARATOR: char = '\u{1e}';
-
-/// An Engine.IO packet; the binary ones are messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Packet {
-    Text(String),
-    Binary(Vec<u8>),
-}
-
-impl Packet {
-    pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
-    }
-}
 
 /// How packets travel.
 #[derive(Debug)]
 pub(crate) enum Carrier {
     Polling(Polling),
-    Stream(Wire),
+    Stream(Stream),
 }
 
 /// A connection for polls and one for posts.
@@ -45,22 +33,15 @@ pub(crate) struct Polling {
 }
 
 impl Carrier {
-    /// Opens a session by polling, and reads its OPEN.
-    pub(crate) async fn poll(route: Route) -> io::Result<Self> {
-        let mut polls = Wire::connect(route).await?;
-        polls.write(http::get(None).as_bytes()).await?;
-        let open = http::body(&mut polls).await?;
-        let sid = open.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(sid, _)| sid);
-        let sid = sid.ok_or_else(|| io::Error::other(format!("not OPEN: {open}")))?.to_owned();
-        let posts = Wire::connect(route).await?;
-        Ok(Self::Polling(Polling { sid, polls, posts, polled: false, ready: VecDeque::new() }))
-    }
-
-    /// Opens a session by WebSocket, and reads its OPEN.
-    pub(crate) async fn stream(route: Route) -> io::Result<Self> {
-        let mut wire = open(route, None).await?;
-        match received(&mut wire).await? {
-            Packet::Text(open) if open.starts_with("0{") => Ok(Self::Stream(wire)),
+    /// Opens a session, and reads its OPEN.
+    pub(crate) async fn open(target: &Target, transport: Transport) -> io::Result<Self> {
+        if transport == Transport::Polling {
+            return Polling::open(target).await.map(Self::Polling);
+        }
+        let mut stream = Stream::ask(target, transport, None).await?;
+        stream.opened().await?;
+        match stream.receive().await? {
+            Packet::Text(open) if open.starts_with("0{") => Ok(Self::Stream(stream)),
             other => Err(io::Error::other(format!("not OPEN: {other:?}"))),
         }
     }
@@ -68,7 +49,7 @@ impl Carrier {
     pub(crate) async fn send(&mut self, packets: &[Packet]) -> io::Result<()> {
         match self {
             Self::Polling(polling) => polling.send(packets).await,
-            Self::Stream(wire) => write(wire, packets).await,
+            Self::Stream(stream) => stream.write(packets).await,
         }
     }
 
@@ -76,19 +57,15 @@ impl Carrier {
     pub(crate) async fn receive(&mut self) -> io::Result<Packet> {
         match self {
             Self::Polling(polling) => polling.receive().await,
-            Self::Stream(wire) => received(wire).await,
+            Self::Stream(stream) => stream.receive().await,
         }
     }
 
     /// Says at the level of the transport that it is over.
-    pub(crate) async fn close(mut self) -> io::Result<()> {
-        match &mut self {
-            Self::Polling(polling) => polling.send(&[Packet::text("1")]).await,
-            Self::Stream(wire) => {
-                let mut out = Vec::new();
-                frame::encode(&mut out, Opcode::Close, &1000_u16.to_be_bytes());
-                wire.write(&out).await
-            }
+    pub(crate) async fn close(self) -> io::Result<()> {
+        match self {
+            Self::Polling(mut polling) => polling.send(&[Packet::text("1")]).await,
+            Self::Stream(stream) => stream.close().await,
         }
     }
 
@@ -98,7 +75,7 @@ impl Carrier {
                 polling.polls.kill();
                 polling.posts.kill();
             }
-            Self::Stream(wire) => wire.kill(),
+            Self::Stream(stream) => stream.kill(),
         }
     }
 }
@@ -113,16 +90,25 @@ pub(crate) enum Step {
 }
 
 impl Polling {
-    /// Opens a WebSocket for this session and goes as far as `last`. If that is the whole way, this is over: what is left
+    async fn open(target: &Target) -> io::Result<Self> {
+        let mut polls = Wire::connect(target.route).await?;
+        polls.write(http::get(None).as_bytes()).await?;
+        let open = http::body(&mut polls).await?;
+        let sid = open.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(sid, _)| sid);
+        let sid = sid.ok_or_else(|| io::Error::other(format!("not OPEN: {open}")))?.to_owned();
+        let posts = Wire::connect(target.route).await?;
+        Ok(Self { sid, polls, posts, polled: false, ready: VecDeque::new() })
+    }
+
+    /// Opens a stream for this session and goes as far as `last`. If that is the whole way, this is over: what is left
     /// of it is in [`Self::rest`].
-    pub(crate) async fn upgrade(&mut self, route: Route, last: Step) -> io::Result<Wire> {
-        let mut wire = Wire::connect(route).await?;
-        wire.write(http::websocket(Some(&self.sid)).as_bytes()).await?;
+    pub(crate) async fn upgrade(&mut self, target: &Target, to: Transport, last: Step) -> io::Result<Stream> {
+        let mut stream = Stream::ask(target, to, Some(&self.sid)).await?;
         if last >= Step::Probed {
-            http::switched(&mut wire).await?;
-            write(&mut wire, &[Packet::text("2probe")]).await?;
+            stream.opened().await?;
+            stream.write(&[Packet::text("2probe")]).await?;
         }
-        if last >= Step::Answered && received(&mut wire).await? != Packet::text("3probe") {
+        if last >= Step::Answered && stream.receive().await? != Packet::text("3probe") {
             return Err(io::Error::other("the probe was not answered"));
         }
         if last == Step::Done {
@@ -130,9 +116,9 @@ impl Polling {
             if self.polled {
                 self.take_poll().await?;
             }
-            write(&mut wire, &[Packet::text("5")]).await?;
+            stream.write(&[Packet::text("5")]).await?;
         }
-        Ok(wire)
+        Ok(stream)
     }
 
     /// What came and was not received yet.
@@ -185,35 +171,4 @@ impl Polling {
 /// An error, and which request it answers.
 fn told(method: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{method}: {error}"))
-}
-
-async fn open(route: Route, sid: Option<&str>) -> io::Result<Wire> {
-    let mut wire = Wire::connect(route).await?;
-    wire.write(http::websocket(sid).as_bytes()).await?;
-    http::switched(&mut wire).await?;
-    Ok(wire)
-}
-
-async fn write(wire: &mut Wire, packets: &[Packet]) -> io::Result<()> {
-    let mut out = Vec::new();
-    for packet in packets {
-        match packet {
-            Packet::Text(text) => frame::encode(&mut out, Opcode::Text, text.as_bytes()),
-            Packet::Binary(bytes) => frame::encode(&mut out, Opcode::Binary, bytes),
-        }
-    }
-    wire.write(&out).await
-}
-
-async fn received(wire: &mut Wire) -> io::Result<Packet> {
-    loop {
-        match frame::decode(&mut wire.unread)? {
-            Some((Opcode::Text, payload)) => {
-                return String::from_utf8(payload).map(Packet::Text).map_err(io::Error::other);
-            }
-            Some((Opcode::Binary, payload)) => return Ok(Packet::Binary(payload)),
-            Some((Opcode::Close, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            None => wire.read().await?,
-        }
-    }
 }

@@ -8,14 +8,22 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::carrier::{Carrier, Packet, Step};
+use crate::carrier::{Carrier, Step};
 use crate::load::Load;
+use crate::packet::Packet;
 use crate::random::Random;
 use crate::rooms::Rooms;
-use crate::wire::{Route, Wire};
+use crate::stream::{Stream, Target, Transport};
+use crate::wire::Route;
 
 /// What a client cannot do without; anything else that takes longer has gone wrong, however busy the machine is.
 const ANSWER: Duration = Duration::from_secs(60);
+
+/// How sessions begin: polling and WebSocket as often as each other, WebTransport less.
+const TRANSPORTS: [Transport; 5] =
+    [Transport::Polling, Transport::Polling, Transport::Websocket, Transport::Websocket, Transport::Webtransport];
+/// What the kernel closes when a client is killed: of others the server learns when they are silent for too long.
+const KERNEL: [Transport; 2] = [Transport::Polling, Transport::Websocket];
 
 /// One client, over its lives.
 pub(crate) struct Client {
@@ -66,7 +74,7 @@ impl Client {
     /// Connects, says that it has, and then only answers pings, until the process is killed.
     pub(crate) async fn hold(mut self, ready: impl FnOnce()) -> io::Result<()> {
         self.life += 1;
-        let mut session = self.join().await?;
+        let mut session = self.join(&KERNEL).await?;
         session.put().await?;
         session.settle().await?;
         self.load.seen.lives.up();
@@ -92,11 +100,11 @@ impl Client {
 
     async fn live(&mut self, ending: Ending) -> io::Result<()> {
         if ending == Ending::Stranger {
-            let _stranger = self.open().await?;
+            let _stranger = self.open(&TRANSPORTS).await?;
             sleep(Duration::from_millis(self.dice.below(500))).await;
             return Ok(());
         }
-        let mut session = self.join().await?;
+        let mut session = self.join(&TRANSPORTS).await?;
         let steps = 1 + self.dice.below(20);
         let result = session.act(&mut self.dice, steps, &self.load).await;
         self.acked = (self.life, session.acked);
@@ -118,7 +126,8 @@ impl Client {
                 Ok(())
             }
             Ending::HalfUpgrade(step) => {
-                let _half = session.upgrade(step).await?;
+                let to = if self.dice.below(4) == 0 { Transport::Webtransport } else { Transport::Websocket };
+                let _half = session.upgrade(to, step).await?;
                 sleep(Duration::from_millis(self.dice.below(300))).await;
                 Ok(())
             }
@@ -126,24 +135,24 @@ impl Client {
         }
     }
 
-    /// Opens a session by one of the transports.
-    async fn open(&mut self) -> io::Result<(Route, Carrier)> {
+    /// Opens a session by one of `transports`.
+    async fn open(&mut self, transports: &[Transport]) -> io::Result<(Target, Carrier)> {
         let route = Route { server: self.load.server, source: self.dice.next(), narrow: self.dice.below(8) == 0 };
-        let carrier =
-            if self.dice.below(2) == 0 { Carrier::stream(route).await? } else { Carrier::poll(route).await? };
-        Ok((route, carrier))
+        let target = Target { route, quic: Arc::clone(&self.load.quic) };
+        let carrier = Carrier::open(&target, self.dice.one_of(transports)).await?;
+        Ok((target, carrier))
     }
 
     /// Opens a session, joins the namespace, and upgrades if it feels like it.
-    async fn join(&mut self) -> io::Result<Session> {
-        let (route, mut carrier) = timeout(ANSWER, self.open()).await??;
+    async fn join(&mut self, transports: &[Transport]) -> io::Result<Session> {
+        let (target, mut carrier) = timeout(ANSWER, self.open(transports)).await??;
         let (client, group, life, acked) = (self.number, self.load.group, self.life, self.acked);
         let who = json!({ "client": client, "group": group, "life": life, "acked": acked });
         carrier.send(&[Packet::text(format!("40{who}"))]).await?;
         let mut session = Session {
             name: format!("client {client}, life {life}"),
             carrier,
-            route,
+            target,
             ready: VecDeque::new(),
             rooms: Rooms::default(),
             asked: HashMap::new(),
@@ -156,7 +165,8 @@ impl Client {
         };
         session.until("an answer to CONNECT", |session| session.joined).await?;
         if self.dice.below(2) == 0 {
-            session.upgrade(Step::Done).await?;
+            let to = self.dice.one_of(transports);
+            session.upgrade(if to == Transport::Polling { Transport::Websocket } else { to }, Step::Done).await?;
         }
         Ok(session)
     }
@@ -175,7 +185,7 @@ enum Asked {
 struct Session {
     name: String,
     carrier: Carrier,
-    route: Route,
+    target: Target,
     /// Came by polling while the transport was changed.
     ready: VecDeque<Packet>,
     rooms: Rooms,
@@ -267,20 +277,20 @@ impl Session {
         self.asks
     }
 
-    /// Goes to WebSocket, if it is not there already; a half-open one is given back.
-    async fn upgrade(&mut self, last: Step) -> io::Result<Option<Wire>> {
+    /// Goes to a stream, if it is not there already; a half-open one is given back.
+    async fn upgrade(&mut self, to: Transport, last: Step) -> io::Result<Option<Stream>> {
         if !matches!(self.carrier, Carrier::Polling(_)) {
             return Ok(None);
         }
         // Now and then a poll is out already, which the upgrade must bring back.
         self.attend(Duration::from_millis(1)).await?;
         let Carrier::Polling(polling) = &mut self.carrier else { return Ok(None) };
-        let wire = timeout(ANSWER, polling.upgrade(self.route, last)).await??;
+        let stream = timeout(ANSWER, polling.upgrade(&self.target, to, last)).await??;
         if last < Step::Done {
-            return Ok(Some(wire));
+            return Ok(Some(stream));
         }
         self.ready = polling.rest();
-        self.carrier = Carrier::Stream(wire);
+        self.carrier = Carrier::Stream(stream);
         Ok(None)
     }
 

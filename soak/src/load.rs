@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,10 +12,12 @@ use tokio::time::timeout;
 
 use crate::faults::Faults;
 use crate::profile::Profile;
+use crate::quic::Quic;
 
 /// Where to, how, and what came of it.
 pub(crate) struct Load {
     pub(crate) server: SocketAddr,
+    pub(crate) quic: Arc<Quic>,
     pub(crate) profile: Profile,
     pub(crate) seed: u64,
     /// Number of clients, and of the first.

@@ -5,7 +5,7 @@
 //! sockeye-soak waves [--waves 50]   [--clients 5000] [--seed N] [--heartbeat 5]
 //! ```
 //!
-//! `run`: clients connect by polling or WebSocket, upgrade, ask and answer, talk in rooms, do not read for a while, and go:
+//! `run`: clients connect by polling, WebSocket or WebTransport, upgrade, ask and answer, talk in rooms, do not read for a while, and go:
 //! in order, by FIN, by RST, in silence, half way through a handshake or an upgrade; every tenth sleeps (SIGSTOP) now and
 //! then. Meanwhile each checks that what it was told was told once and in order, and that nothing is missing that was
 //! acknowledged. When all is over the server must hold nothing of them, and no more memory than before. What the kernel has
@@ -24,6 +24,9 @@ mod server;
 mod wire;
 mod http;
 mod frame;
+mod packet;
+mod quic;
+mod stream;
 mod carrier;
 mod rooms;
 mod load;
@@ -34,7 +37,10 @@ mod process;
 mod run;
 
 use std::io::BufRead as _;
+use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sockeye::BoxError;
 use tokio::sync::watch;
 
@@ -42,6 +48,7 @@ use crate::faults::Faults;
 use crate::load::{Load, Seen};
 use crate::options::Options;
 use crate::profile::Profile;
+use crate::quic::Quic;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
@@ -66,13 +73,19 @@ fn child(words: &[String]) -> Result<Options, BoxError> {
     Options::read(words, &[&run::SHARED[..], &["first", "group", "lives"]].concat())
 }
 
-/// A process of clients; the first line of standard input names the server.
+/// A process of clients; the first line of standard input names the server: its addresses by TCP and by UDP, and the hash
+/// of its certificate.
 fn load(words: &[String]) -> Result<Load, BoxError> {
     let options = child(words)?;
-    let mut server = String::new();
-    std::io::stdin().lock().read_line(&mut server)?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    let [server, quic, hash] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+        return Err(format!("this names no server: {line}").into());
+    };
+    let hash = STANDARD.decode(hash).ok().and_then(|hash| hash.try_into().ok()).ok_or("no hash of a certificate")?;
     Ok(Load {
-        server: server.trim().parse()?,
+        server: server.parse()?,
+        quic: Arc::new(Quic::new(quic.parse()?, hash)?),
         profile: Profile::new(options.get("heartbeat", 5)?),
         seed: options.get("seed", 0)?,
         clients: options.get("clients", 1)?,

@@ -24,6 +24,11 @@ impl Random {
         self.next() % bound
     }
 
+    /// One of `all`, which are some.
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[usize::try_from(self.below(all.len() as u64)).unwrap_or_default()]
+    }
+
     pub(crate) fn bytes(&mut self, count: u64) -> Vec<u8> {
         (0..count).map(|_| self.next().to_be_bytes()[0]).collect()
     }

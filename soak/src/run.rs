@@ -31,6 +31,8 @@ struct Run {
     rooms: u64,
     /// Lives that clients may have had before.
     lives: u64,
+    /// Tasks of a server that nobody has come to.
+    own: usize,
     faults: Vec<String>,
 }
 
@@ -90,7 +92,8 @@ impl Run {
         let (seed, clients) = (options.get("seed", fresh)?, options.get("clients", clients)?);
         println!("seed {seed}");
         let rooms = options.get("rooms", clients / 20 + 1)?;
-        Ok(Self { seed, clients, heartbeat: options.get("heartbeat", 5)?, rooms, lives: 0, faults: Vec::new() })
+        let heartbeat = options.get("heartbeat", 5)?;
+        Ok(Self { seed, clients, heartbeat, rooms, lives: 0, own: 0, faults: Vec::new() })
     }
 
     /// The words that start another process.
@@ -109,9 +112,10 @@ impl Run {
     }
 
     /// A server, and where it listens.
-    async fn server(&self) -> Result<(Process, String), BoxError> {
+    async fn server(&mut self) -> Result<(Process, String), BoxError> {
         let mut server = Process::start(&self.words("serve", 0, 0, 0))?;
         let address = server.line().await?;
+        self.own = self.state(&mut server).await?.0.spawned;
         Ok((server, address))
     }
 
@@ -160,13 +164,14 @@ impl Run {
 
     /// Waits until the server holds nothing of its clients. That must be soon.
     async fn emptied(&mut self, (server, _): &mut (Process, String)) -> Result<State, BoxError> {
-        let end = Instant::now() + Profile::new(self.heartbeat).silence() * 3;
+        // A connection of QUIC remembers its end for three times the time that its client took to answer.
+        let end = Instant::now() + Profile::new(self.heartbeat).silence() * 6;
         let mut last = None;
         loop {
             let (state, _) = self.state(server).await?;
-            // HTTP connections end a moment after the sessions: until nothing moves any more.
-            let still = (state.spawned, state.descriptors);
-            if state.is_empty() && last.replace(still) == Some(still) {
+            // Connections end a moment after the sessions: until nothing moves any more.
+            let still = last.replace(state.descriptors) == Some(state.descriptors);
+            if state.is_empty() && state.spawned <= self.own && still {
                 return Ok(state);
             }
             if Instant::now() > end {

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
-use sockeye::{AckError, BoxError, EmitError, Refusal, Server, Socket};
+use sockeye::{AckError, BoxError, EmitError, Refusal, SelfSigned, Server, Socket, Transport};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use crate::faults::Faults;
 use crate::memory;
@@ -25,6 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Serves until there are no more orders. Each line of standard input is one: `state`, or `close`.
 pub(crate) async fn run(profile: Profile, rooms: usize) -> Result<(), BoxError> {
     let io = Server::builder()
+        .transports(&[Transport::Polling, Transport::Websocket, Transport::Webtransport])
         .ping_interval(profile.ping_interval)
         .ping_timeout(profile.ping_timeout)
         .connect_timeout(profile.patience)
@@ -34,9 +37,12 @@ pub(crate) async fn run(profile: Profile, rooms: usize) -> Result<(), BoxError> 
     let book = Arc::new(Book { rooms: (0..rooms).map(|_| Mutex::default()).collect(), ..Book::default() });
     listen(&io, &book);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", listener.local_addr()?);
-    let (served, obeyed) = tokio::join!(io.serve(listener), obey(&io, &book));
+    let (socket, certificate) = (UdpSocket::bind("127.0.0.1:0").await?, SelfSigned::new(["127.0.0.1"])?);
+    println!("{} {} {}", listener.local_addr()?, socket.local_addr()?, STANDARD.encode(certificate.hash()));
+    let (served, visited, obeyed) =
+        tokio::join!(io.serve(listener), io.serve_webtransport(socket, certificate.tls()), obey(&io, &book));
     served?;
+    visited?;
     obeyed
 }
 

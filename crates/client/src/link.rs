@@ -319,13 +319,14 @@ impl Member {
             return Err(EmitError::Closed);
         }
         self.link.measure.check(&item.packet)?;
-        outbox.queue.push(item, asker, &self.limits)?;
+        let pushed = outbox.queue.push(item, asker, &self.limits);
         let joined = outbox.is_joined;
         drop(outbox);
         if joined {
+            // Also if it is full: perhaps of questions whose answers are not waited for any more.
             self.link.ring();
         }
-        Ok(())
+        pushed
     }
 
     /// Adds to the queue if it can be sent at this moment; otherwise counts it as dropped, and says so by `false`.

@@ -134,7 +134,7 @@ async fn the_path_of_the_url_names_a_namespace() {
     let net = Net::with(&server());
     let client = net.client_of("ws://server.test/private").auth(json!({ "token": "right" })).connect().await.unwrap();
     assert_eq!(client.namespace(), "/private");
-    assert_eq!(client.id().unwrap().len(), 20);
+    assert_eq!(client.id().unwrap().len(), 22);
 }
 
 #[tokio::test(start_paused = true)]

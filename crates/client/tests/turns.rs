@@ -142,3 +142,34 @@ async fn questions_that_were_sent_did_not_count() {
     drop(asked);
     client.disconnect().await;
 }
+
+/// Each is sent, and then its answer is not waited for any more, which comes never: they must not count until their time
+/// has come.
+#[tokio::test(start_paused = true)]
+async fn cancelled_questions_left_no_room_for_others() {
+    let io = Server::new();
+    io.on_message("never", async |_, _message| ());
+    io.on_with_ack("at once", async |_, ()| true);
+    let net = Net::with(&io);
+    let client = net.client().max_pending_acks(3).ack_timeout(Duration::from_secs(10_000)).connect().await.unwrap();
+    for _ in 0..10 {
+        let asked = client.emit_with_ack::<_, bool>("never", ()).send();
+        pass(Duration::from_millis(1)).await;
+        drop(asked);
+    }
+    assert!(client.emit_with_ack::<_, bool>("at once", ()).await.unwrap());
+    // All of them at once: a heartbeat later there is room, or as soon as somebody was told that there is none.
+    for told in [false, true] {
+        let asked: Vec<_> = (0..3).map(|_| client.emit_with_ack::<_, bool>("never", ()).send()).collect();
+        pass(Duration::from_secs(1)).await;
+        drop(asked);
+        if told {
+            assert!(client.emit_with_ack::<_, bool>("at once", ()).await.is_err());
+            pass(Duration::from_millis(1)).await;
+        } else {
+            pass(Duration::from_secs(60)).await;
+        }
+        assert!(client.emit_with_ack::<_, bool>("at once", ()).await.unwrap(), "{told}");
+    }
+    client.disconnect().await;
+}

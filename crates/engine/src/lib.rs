@@ -41,6 +41,7 @@
 )]
 
 mod role;
+mod growth;
 pub mod time;
 mod sid;
 mod error;
@@ -57,6 +58,7 @@ mod session;
 pub use config::Config;
 pub use encoded::{Encoded, TextBuffer};
 pub use error::{CloseReason, ProtocolError};
+pub use growth::growth;
 pub use packet::{Message, Packet};
 pub use role::{Revision, Role};
 pub use session::{Event, Lane, Session};

@@ -6,24 +6,21 @@ use smol_str::SmolStr;
 
 /// An Engine.IO session id: the secret by which a polling client is recognised.
 ///
-/// Twenty characters of `[A-Za-z0-9_-]` by default, from 15 random bytes (120 bits). `Debug` shows only the first four.
+/// 22 characters of `[A-Za-z0-9_-]` by default, from 16 random bytes. `Debug` shows only the first four.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sid(SmolStr);
 
 impl Sid {
     /// Length of a generated id, in characters.
-    pub const LENGTH: usize = 20;
+    pub const LENGTH: usize = 22;
 
-    /// An id from random bytes of the caller, which must come from a cryptographic source.
-    pub fn from_random(random: [u8; 15]) -> Self {
+    /// An id from 128 random bits of the caller, which must come from a cryptographic source: their base64, safe in URLs.
+    pub fn from_random(random: [u8; 16]) -> Self {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let digit = |bits: u8| char::from(ALPHABET.get(usize::from(bits & 63)).copied().unwrap_or(b'A'));
-        let triples = random.as_chunks::<3>().0.iter();
-        Self(
-            triples
-                .flat_map(|&[a, b, c]| [digit(a >> 2), digit(a << 4 | b >> 4), digit(b << 2 | c >> 6), digit(c)])
-                .collect(),
-        )
+        let bits = u128::from_be_bytes(random);
+        // Six bits each; the last character has two, and zeros behind them.
+        let digit = |at| ALPHABET.get(usize::try_from(bits << (6 * at) >> 122).ok()?);
+        Self((0..Self::LENGTH).filter_map(digit).map(|&digit| char::from(digit)).collect())
     }
 
     /// An id made by a generator of the application, or announced by a server.
@@ -46,13 +43,23 @@ impl fmt::Debug for Sid {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::Sid;
 
     #[test]
-    fn twenty_url_safe_characters() {
-        assert_eq!(Sid::from_random([0; 15]).as_str(), "AAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(Sid::from_random([255; 15]).as_str(), "____________________");
-        assert_eq!(Sid::from_random(*b"any carnal plea").as_str(), "YW55IGNhcm5hbCBwbGVh");
+    fn random_bits_in_url_safe_base64() {
+        assert_eq!(Sid::from_random([0; 16]).as_str(), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(Sid::from_random([255; 16]).as_str(), "_____________________w");
+        assert_eq!(Sid::from_random(*b"any carnal pleas").as_str(), "YW55IGNhcm5hbCBwbGVhcw");
+        assert_eq!(Sid::LENGTH, 22);
+    }
+
+    /// No bit is lost: each changes the id, and no two change it alike.
+    #[test]
+    fn every_bit_counts() {
+        let all: HashSet<_> = (0..128).map(|bit| Sid::from_random((1_u128 << bit).to_be_bytes())).collect();
+        assert_eq!(all.len(), 128);
     }
 
     #[test]

@@ -25,8 +25,7 @@
 
 use serde_json::Value;
 
-use crate::ws::growth;
-use crate::{Encoded, Sid};
+use crate::{Encoded, Sid, growth};
 
 /// Longest header.
 const MAX_HEADER: usize = 9;

@@ -259,7 +259,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Makes the ids of sessions: 1 to 64 characters of `A-Za-z0-9-_.~`. Default: 20 characters from a cryptographic
+    /// Makes the ids of sessions: 1 to 64 characters of `A-Za-z0-9-_.~`. Default: 22 characters from a cryptographic
     /// source, and better than most others: whoever guesses an id can take over its session.
     ///
     /// A client whose id is taken, or is no such id, is refused (code 3).

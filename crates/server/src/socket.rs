@@ -125,7 +125,7 @@ impl Socket {
         self.0.link.push(packet, urgency)
     }
 
-    /// The socket's public id: 20 characters, fresh for every connection and namespace, and the name of a room with
+    /// The socket's public id: 22 characters, fresh for every connection and namespace, and the name of a room with
     /// this one member.
     pub fn id(&self) -> &str {
         &self.0.id

@@ -15,7 +15,7 @@
 //! let mut alice = net.websocket().await;              // has read the handshake
 //! alice.send("40").await;
 //! let sid = alice.expect("40{\"sid\":\"…\"}").await;
-//! assert_eq!(sid[0].len(), 20);
+//! assert_eq!(sid[0].len(), 22);
 //! alice.send("420[\"sum\",2,3]").await;
 //! alice.expect("430[5]").await;
 //!

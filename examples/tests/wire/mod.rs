@@ -99,7 +99,7 @@ impl Client {
         self.send(&format!("{prefix}{auth}"));
         let answer = self.text();
         let id = answer.strip_prefix(&format!("{prefix}{{\"sid\":\"")).unwrap_or_else(|| panic!("{answer}"));
-        id[..20].clone_into(&mut self.id);
+        id[..22].clone_into(&mut self.id);
     }
 
     pub(crate) fn send(&mut self, text: &str) {

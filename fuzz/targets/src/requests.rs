@@ -23,14 +23,15 @@ pub(crate) const HTTP1: Target = Target {
     run: http1,
     // The first byte: the size of pieces. Sessions are called s0, s1, and so on.
     seeds: &[
-        b"\x10GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\nPOST /socket.io/?EIO=4&transport=polling&sid=s0 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40GET /socket.io/?EIO=4&transport=polling&sid=s0 HTTP/1.1\r\nConnection: keep-alive\r\n\r\n",
-        b"\x07GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n\r\nPOST /socket.io/?EIO=4&transport=polling&sid=s0 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\n4\r\n1\r\n0\r\n0\r\nX: y\r\n\r\nGET /x HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
-        b"\x03\r\n\r\nPOST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcHEAD /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nConnection: close\r\n\r\n",
-        b"\x20GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nxPOST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"\x01GET http://x/socket.io/?EIO=4&transport=polling&j=0 HTTP/1.1\r\nAccept-Encoding: gzip;q=0.5, *\r\n\r\nOPTIONS * HTTP/1.1\nX:\ty\n\nGET /socket.io?EIO=3&transport=websocket HTTP/1.1\r\n\r\n",
-        b"\x40GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\x82\x00\x00\x00\x0040",
-        b"\x05POST /echo HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcPUT /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x\r\nc\r\n0\r\n\r\nHEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-        b"\x09GET /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nxPOST /b HTTP/1.1\r\nContent-Length: 9\r\n\r\nshort",
+        b"\x10GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\nPOST /socket.io/?EIO=4&transport=polling&sid=s0 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40GET /socket.io/?EIO=4&transport=polling&sid=s0 HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+        b"\x07GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\nPOST /socket.io/?EIO=4&transport=polling&sid=s0 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;x=y\r\n4\r\n1\r\n0\r\n0\r\nX: y\r\n\r\nGET /x HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+        b"\x03\r\n\r\nPOST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcHEAD /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"\x20GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nxPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"\x01GET http://x/socket.io/?EIO=4&transport=polling&j=0 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip;q=0.5, *\r\n\r\nOPTIONS * HTTP/1.1\nHost: x\nX:\ty\n\nGET /socket.io?EIO=3&transport=websocket HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x40GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\x82\x00\x00\x00\x0040",
+        b"\x05GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\nGET /socket.io/?EIO=4&transport=polling&sid=s0 HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n",
+        b"\x05POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcPUT /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x\r\nc\r\n0\r\n\r\nHEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        b"\x09GET /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nxPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nshort",
     ],
     mutations: 100,
 };

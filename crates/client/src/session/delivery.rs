@@ -8,10 +8,15 @@ use sockeye_protocol::{AckId, AckTable, Args, Outgoing};
 use crate::queue::{Awaiting, Kind};
 use crate::time::after;
 
+/// Time between two looks for whoever waits no more.
+const SWEEP: Duration = Duration::from_secs(10);
+
 /// What was sent and waits for an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
     askers: AckTable<Asker>,
+    /// When those were forgotten last who wait no more.
+    swept: Option<Instant>,
     /// At most one at a time: the events behind it wait, so that their order is kept.
     guaranteed: Option<Box<Guaranteed>>,
 }
@@ -103,6 +108,11 @@ impl Delivery {
         while let Some(asker) = self.askers.expire(now) {
             asker.fail(AckError::Timeout);
         }
+        // Nobody says when an answer is not waited for any more. Heartbeats see to it that this is not the last look.
+        if self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP) {
+            self.swept = Some(now);
+            self.askers.retain(Asker::is_wanted);
+        }
         let due = self.guaranteed.as_ref().and_then(|guaranteed| guaranteed.due);
         if due.is_some_and(|due| due <= now) { self.retry(AckError::Timeout) } else { None }
     }
@@ -143,7 +153,15 @@ impl Delivery {
         }
     }
 
-    /// How many answers are waited for.
+    /// How many answers are waited for; from `most` on, whoever waits no more is forgotten first.
+    pub(crate) fn still_asked(&mut self, most: usize) -> usize {
+        if self.askers.len() >= most {
+            self.askers.retain(Asker::is_wanted);
+        }
+        self.askers.len()
+    }
+
+    /// How many answers are waited for, or were.
     pub(crate) fn asked(&self) -> usize {
         self.askers.len()
     }

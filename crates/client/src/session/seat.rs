@@ -279,9 +279,10 @@ impl Seat {
         self.note_asked();
     }
 
-    /// Lets as many questions follow as have been answered.
-    fn note_asked(&self) {
-        self.member.outbox.lock().queue.note_asked(self.delivery.asked());
+    /// Lets as many questions follow as have been answered, or are not waited for any more.
+    fn note_asked(&mut self) {
+        let asked = self.delivery.still_asked(self.member.limits.max_pending_acks);
+        self.member.outbox.lock().queue.note_asked(asked);
     }
 
     /// The next packet to send on `lane`, if the client is in its namespace. What the server would not take is left out,
@@ -317,6 +318,7 @@ impl Seat {
             }
             _ => {}
         }
+        self.note_asked();
         Some(packet)
     }
 

@@ -13,10 +13,9 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use crate::Role;
+use crate::{Role, growth};
 
 use self::negotiation::MAX_BITS;
-use super::partial::growth;
 use super::{Error, Opcode, encode};
 
 /// How hard to compress: 1 (fastest) to 9 (smallest). Default 6, as in the JS server.

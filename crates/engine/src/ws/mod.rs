@@ -37,4 +37,3 @@ pub use close::CloseCode;
 pub use error::Error;
 pub use frame::{Opcode, TooLong, encode, encode_close, encode_masked, encode_ping, encode_pong, frame_header, mask};
 pub use message::{Decoder, Item, Limits};
-pub(crate) use partial::growth;

@@ -1,6 +1,7 @@
 //! What a decoder keeps between two reads: an unfinished header, frame or message, and never more.
 
 use super::{Error, Opcode, frame::Header, mask, utf8::Text};
+use crate::growth;
 
 /// The unfinished. A connection has one only while something is unfinished, and frees it afterwards.
 #[derive(Debug, Default)]
@@ -149,35 +150,5 @@ impl Body {
             }
             Self::Text(text) => text.push(payload, room),
         }
-    }
-}
-
-/// How much room to reserve for `extra` bytes more: doubling, so that bytes dripped in cost linear time; for bytes
-/// which are here, so that an announced length alone costs nothing; and to no more than `most`.
-pub(crate) fn growth(length: usize, capacity: usize, extra: usize, most: usize) -> usize {
-    let needed = length.saturating_add(extra);
-    if needed <= capacity {
-        return 0;
-    }
-    let target = capacity.saturating_mul(2).max(MIN_CAPACITY).min(most).max(needed);
-    target - length
-}
-
-const MIN_CAPACITY: usize = 64;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn growth_doubles_up_to_the_bound() {
-        assert_eq!(growth(0, 0, 0, 1000), 0);
-        assert_eq!(growth(0, 0, 1, 1000), 64);
-        assert_eq!(growth(0, 0, 1, 10), 10);
-        assert_eq!(growth(64, 64, 1, 1000), 64);
-        assert_eq!(growth(600, 600, 1, 1000), 400);
-        assert_eq!(growth(600, 700, 100, 1000), 0);
-        assert_eq!(growth(0, 0, 5000, 1000), 5000);
-        assert_eq!(growth(usize::MAX - 1, usize::MAX - 1, 9, usize::MAX), 1);
     }
 }

@@ -24,7 +24,7 @@ use super::http1::{Speaker, converse};
 use super::site::Site;
 use super::tcp;
 #[cfg(feature = "http2")]
-use super::{layer::LayeredBody, request_body::RequestBody, service::answer, site::BesideBody, wear::Wear};
+use super::{layer::LayeredBody, request_body::RequestBody, service::answer, site::BesideBody, wear::{Owed, Wear}};
 use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
 use crate::transport::io::Io;
@@ -229,7 +229,10 @@ impl Connection {
             () = ending => {
                 // Requests which are being answered are answered; none follows.
                 http.as_mut().graceful_shutdown();
-                http.await
+                tokio::select! {
+                    result = http => result,
+                    () = wear.overdrawn() => return tracing::debug!("a client of HTTP/2 did not hear of the end"),
+                }
             }
         };
         if let Err(error) = result {
@@ -245,14 +248,15 @@ async fn answer_http2(
     address: Option<SocketAddr>,
     secured: bool,
     wear: &Wear,
-) -> Response<LayeredBody<BesideBody>> {
+) -> Response<Owed<LayeredBody<BesideBody>>> {
     if let Some(beside) = site.beside(request.uri().path()) {
-        let _running = wear.begin(None);
+        let running = wear.begin(None);
         let response = beside.answer(&site.core, request.map(RequestBody::http2), address).await;
-        return response.map(|body| LayeredBody::Inner(Box::pin(body)));
+        return response.map(|body| running.owing(LayeredBody::Inner(Box::pin(body))));
     }
-    let _running = wear.begin(Some(request.uri().query().unwrap_or_default()));
-    answer(site.core.clone(), request, address, secured).await.map(LayeredBody::Ours)
+    let running = wear.begin(Some(request.uri().query().unwrap_or_default()));
+    let response = answer(site.core.clone(), request, address, secured).await;
+    response.map(|body| running.owing(LayeredBody::Ours(body)))
 }
 
 /// The address that a proxy announces by the PROXY protocol.

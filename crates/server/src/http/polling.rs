@@ -7,7 +7,7 @@ use futures_channel::oneshot;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{Response, StatusCode, request};
 use http_body_util::BodyExt;
-use sockeye_engine::Revision;
+use sockeye_engine::{Revision, growth};
 
 use super::Body;
 use super::denial::{Code, Denial};
@@ -248,9 +248,7 @@ async fn collect<B: http_body::Body>(link: &Link, body: B, limit: usize) -> Resu
             }
             // Whoever is still talking is alive, though what it says may take longer than an answer to a heartbeat may.
             link.note_activity();
-            // Room for what may come, and no more.
-            let room = (2 * parts.len()).max(parts.len() + length).min(limit);
-            parts.reserve_exact(room - parts.len());
+            parts.reserve_exact(growth(parts.len(), parts.capacity(), length, limit));
             parts.extend_from_slice(&piece);
         }
     }

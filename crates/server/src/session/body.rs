@@ -352,6 +352,11 @@ impl Body {
     pub(crate) fn check_session(&mut self, now: Instant) {
         if self.session.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.session.handle_timeout(now);
+            for occupant in &mut self.sockets {
+                if let Occupant::Joined(joined) = occupant {
+                    joined.forget_cancelled();
+                }
+            }
         }
     }
 

@@ -186,9 +186,7 @@ impl Joined {
     /// Notes that an answer is waited for.
     pub(crate) fn wait_for(&mut self, ack: AckId, deadline: Instant, waiter: Waiter) {
         if self.acks.len() >= self.hub().config.max_pending_acks {
-            let before = self.acks.len();
-            self.acks.retain(Waiter::is_wanted);
-            (self.acks.len()..before).for_each(|_| self.metrics().acks.down());
+            self.forget_cancelled();
         }
         if self.acks.len() >= self.hub().config.max_pending_acks {
             self.metrics().limits.up(Limit::PendingAcks);
@@ -209,6 +207,14 @@ impl Joined {
             }
             None => self.metrics().acks_unknown.up(),
         }
+    }
+
+    /// Forgets whoever waits no more. Nobody says so when that happens: it is seen where room is needed, and with each
+    /// heartbeat.
+    pub(crate) fn forget_cancelled(&mut self) {
+        let before = self.acks.len();
+        self.acks.retain(Waiter::is_wanted);
+        (self.acks.len()..before).for_each(|_| self.metrics().acks.down());
     }
 
     /// Tells those whose answer did not come in time.

@@ -139,6 +139,38 @@ async fn answers_that_are_waited_for_are_bounded() {
     net.assert_clean().await;
 }
 
+/// Nobody waits any more, and the client never answers: what was asked with a long time for the answer is not remembered
+/// for all of it.
+#[tokio::test(start_paused = true)]
+async fn cancelled_questions_are_forgotten_with_the_next_heartbeat() {
+    let (io, net) = plain();
+    let (mut alice, id) = net.join().await;
+    let (bob, polling) = (net.polling().await, secs(3_600));
+    bob.join().await;
+    let socket = io.get(&id).unwrap();
+    let (dropped, kept) = (
+        socket.emit_with_ack::<_, u32>("one", ()).timeout(polling).send(),
+        tokio::spawn(socket.emit_with_ack::<_, u32>("two", ()).timeout(polling).send()),
+    );
+    let all = io.emit_with_ack::<_, u32>("all", ());
+    net.advance(secs(1)).await;
+    assert_eq!(io.metrics().acks, 4);
+    drop((dropped, all));
+    for packet in ["420[\"one\"]", "421[\"two\"]", "422[\"all\"]"] {
+        alice.expect(packet).await;
+    }
+    net.advance(secs(24)).await;
+    assert_eq!((io.metrics().acks, io.metrics().acks_timed_out), (1, 0));
+    alice.expect("2").await;
+    alice.send_all(&["3", "430[1]", "431[2]", "432[3]"]).await;
+    assert_eq!(kept.await.unwrap().unwrap(), 2);
+    assert_eq!((io.metrics().acks, io.metrics().acks_unknown), (0, 2));
+    drop(bob);
+    alice.close().await;
+    net.advance(secs(100)).await;
+    net.assert_clean().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_namespace_is_not_answered_by_another() {
     let (io, net) = plain();

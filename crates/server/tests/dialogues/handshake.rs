@@ -43,7 +43,7 @@ async fn the_handshake_says_what_was_configured() {
 async fn session_ids_are_long_and_fresh_and_not_those_of_sockets() {
     let (_, net) = plain();
     let (a, b) = (net.polling().await, net.polling().await);
-    assert_eq!((a.sid().len(), b.sid().len()), (20, 20));
+    assert_eq!((a.sid().len(), b.sid().len()), (22, 22));
     assert_ne!(a.sid(), b.sid());
     assert_ne!(a.join().await, a.sid());
 }

@@ -69,6 +69,31 @@ async fn a_body_without_a_certain_end_is_refused() {
     }
 }
 
+/// [RFC 9112 §3.2]: what asks none, or two, is refused before anything is done; the session it asks goes on.
+#[tokio::test]
+async fn a_request_without_one_host_is_refused() {
+    let io = echo();
+    let (mut wire, uri) = joined(&io).await;
+    for lines in ["", "X-Host: x\r\n", "Host: x\r\nHost: y\r\n", "Host: x\r\nAccept: */*\r\nhost: x\r\n"] {
+        for target in [HANDSHAKE, uri.as_str(), "/elsewhere"] {
+            let mut other = Wire::open(&io);
+            other.write(format!("GET {target} HTTP/1.1\r\n{lines}\r\nGET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+            let refused = other.response().await;
+            assert_eq!((refused.status, refused.header("connection").as_str()), (400, "close"), "{target} {lines}");
+            assert_eq!(other.rest().await, "");
+        }
+        let mut other = Wire::open(&io);
+        other.write(format!("POST {uri} HTTP/1.1\r\n{lines}Content-Length: 16\r\n\r\n42[\"echo\",\"abc\"]")).await;
+        assert_eq!(other.response().await.status, 400, "{lines}");
+    }
+    assert_eq!(io.metrics().sessions, 1);
+    // An empty one is one: the client has no name for us.
+    let mut other = Wire::open(&io);
+    other.write(format!("POST {uri} HTTP/1.1\r\nhOST:\r\nContent-Length: 16\r\n\r\n42[\"echo\",\"abc\"]")).await;
+    assert_eq!(other.response().await.text(), "ok");
+    assert_eq!(wire.get(&uri).await.text(), "42[\"echo\",\"abc\"]", "only what was taken");
+}
+
 #[tokio::test]
 async fn clients_that_wait_to_be_asked_for_the_body_are_asked() {
     let io = echo();
@@ -89,10 +114,10 @@ async fn old_clients_get_a_connection_for_each_request_unless_they_ask() {
     let mut wire = Wire::open(&io);
     wire.write(format!("GET {HANDSHAKE} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")).await;
     let response = wire.response().await;
-    assert_eq!((response.header("connection").as_str(), response.sid().len()), ("keep-alive", 20));
+    assert_eq!((response.header("connection").as_str(), response.sid().len()), ("keep-alive", 22));
     wire.write(format!("GET {HANDSHAKE} HTTP/1.0\r\n\r\n")).await;
     let response = wire.response().await;
-    assert_eq!((response.header("connection").as_str(), response.sid().len()), ("close", 20));
+    assert_eq!((response.header("connection").as_str(), response.sid().len()), ("close", 22));
     assert_eq!(wire.rest().await, "");
 }
 
@@ -111,7 +136,7 @@ async fn a_body_that_nobody_wants_is_passed_over() {
     let io = echo();
     let mut wire = Wire::open(&io);
     assert_eq!(wire.post("/elsewhere", "text/plain", "GET / HTTP/1.1\r\n\r\n").await.status, 404);
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20, "the connection goes on behind it");
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22, "the connection goes on behind it");
     // Also if it has not come yet.
     for (line, rest) in
         [("Content-Length: 16384", "x".repeat(16_381)), ("Transfer-Encoding: chunked", "\r\n0\r\n\r\n".into())]
@@ -120,7 +145,7 @@ async fn a_body_that_nobody_wants_is_passed_over() {
         let rest = if line.starts_with('C') { rest } else { format!("abc{rest}") };
         assert_eq!(wire.response().await.status, 404);
         wire.write(rest).await;
-        assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20, "{line}");
+        assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22, "{line}");
     }
     // Of a long one the rest is not waited for, nor of one that is to be asked for.
     for lines in ["Content-Length: 16385", "Expect: 100-continue\r\nContent-Length: 3"] {
@@ -136,9 +161,9 @@ async fn empty_lines_before_a_request_are_nothing() {
     let io = echo();
     let mut wire = Wire::open(&io);
     wire.write("\r\n\n\r\n").await;
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22);
     wire.write("\r\n\r\n\r\n").await;
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22);
 }
 
 #[tokio::test]
@@ -343,6 +368,6 @@ async fn headers_of_the_application_do_not_say_where_a_response_ends() {
     let mut wire = Wire::open(&io);
     let response = wire.get(HANDSHAKE).await;
     assert_eq!((response.header("transfer-encoding").as_str(), response.header("connection").as_str()), ("", "close"));
-    assert_eq!(response.sid().len(), 20);
+    assert_eq!(response.sid().len(), 22);
     assert_eq!(wire.rest().await, "");
 }

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sockeye::{Server, Socket};
+use sockeye_testing::settle;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const HANDSHAKE: &str = "http://chat.example/socket.io/?EIO=4&transport=polling";
@@ -41,11 +42,21 @@ impl Client {
         String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 
+    /// Asks, and takes that back when the server has been asked.
+    async fn take_back(&self, uri: &str) {
+        tokio::select! {
+            biased;
+            answer = self.request("GET", uri, "") => panic!("{answer:?}"),
+            () = settle() => {}
+        }
+        settle().await;
+    }
+
     /// Opens a session and joins: the uri for what follows.
     async fn join(&self) -> String {
         let open = self.text("GET", HANDSHAKE, "").await;
         assert!(open.starts_with("0{\"sid\":\""), "{open}");
-        let uri = format!("{HANDSHAKE}&sid={}", &open[9..29]);
+        let uri = format!("{HANDSHAKE}&sid={}", &open[9..31]);
         assert_eq!(self.text("POST", &uri, "40").await, "ok");
         assert!(self.text("GET", &uri, "").await.starts_with("40{\"sid\":"));
         uri
@@ -152,6 +163,34 @@ async fn one_connection_is_for_so_many_sessions() {
     assert_eq!(io.metrics().sessions_opened, 1_000);
     let next = Client::open(&io).await;
     assert!(next.text("GET", HANDSHAKE, "").await.starts_with("0{"), "and the next for others");
+}
+
+/// CVE-2023-44487, slowly: each is taken back while it waits, before the next one comes.
+#[tokio::test]
+async fn a_connection_on_which_all_is_taken_back_ends() {
+    let io = Server::builder().allow_request(async |_| std::future::pending().await).build().unwrap();
+    let (client, ended) = watched(&io).await;
+    let mut asked = 0;
+    while !ended.is_finished() && asked < 1_000 {
+        client.take_back(HANDSHAKE).await;
+        asked += 1;
+    }
+    assert_eq!(asked, 100);
+    ended.await.unwrap().unwrap();
+}
+
+/// Pages that are left take back the poll that waits. That is how they end, and no attack.
+#[tokio::test]
+async fn pages_that_are_left_do_not_end_the_connection_of_others() {
+    let io = Server::new();
+    let (client, ended) = watched(&io).await;
+    let other = client.join().await;
+    for _ in 0..200 {
+        let uri = client.join().await;
+        client.take_back(&uri).await;
+    }
+    assert_eq!(client.text("POST", &other, "1").await, "ok");
+    assert!(!ended.is_finished());
 }
 
 /// A request whose head names a header of 3,000 bytes `times` times, all but the first by one byte. [RFC 7541 §6]

@@ -27,7 +27,7 @@ async fn cve_2017_16031_ids_cannot_be_guessed() {
         ids.extend([polling.sid().to_owned(), told[0].clone(), told[1].clone()]);
         polling.close().await;
     }
-    assert!(ids.iter().all(|id| id.len() == 20));
+    assert!(ids.iter().all(|id| id.len() == 22));
     let unique: HashSet<_> = ids.iter().collect();
     assert_eq!(unique.len(), 15_000, "session, socket and private ids are all different");
     no_bit_is_likelier_than_others(&ids);

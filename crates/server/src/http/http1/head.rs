@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::known::{Known, number};
 use bytes::{Buf, Bytes};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, request};
 
 /// Most headers of a request.
@@ -81,6 +81,12 @@ fn parts(whole: &Bytes, request: &httparse::Request<'_, '_>) -> Option<request::
 fn understand(parts: request::Parts) -> Result<Head, StatusCode> {
     let framing = framing(&parts)?;
     let modern = parts.version == Version::HTTP_11;
+    // Two hosts could be one to the proxy in front and the other to us. [RFC 9112 §3.2]
+    match parts.headers.get_all(HOST).iter().count() {
+        0 if !modern => {}
+        1 => {}
+        _ => return Err(StatusCode::BAD_REQUEST),
+    }
     let keep_alive =
         !names(&parts.headers, CONNECTION, "close") && (modern || names(&parts.headers, CONNECTION, "keep-alive"));
     let expects = modern && names(&parts.headers, EXPECT, "100-continue");
@@ -130,12 +136,12 @@ mod tests {
 
     /// A request with these lines after the first.
     fn with(lines: &str) -> Result<Head, StatusCode> {
-        read(&format!("POST /x?y HTTP/1.1\r\n{lines}\r\nrest"))
+        read(&format!("POST /x?y HTTP/1.1\r\nHost: a\r\n{lines}\r\nrest"))
     }
 
     #[test]
     fn a_head_is_taken_apart() {
-        let head = with("Host: a\r\nX-One:  b \r\nx-one: c\r\n").unwrap();
+        let head = with("X-One:  b \r\nx-one: c\r\n").unwrap();
         assert_eq!((head.parts.method, head.parts.uri.to_string()), (Method::POST, "/x?y".into()));
         let all: Vec<_> = head.parts.headers.get_all("x-one").iter().collect();
         assert_eq!(all, ["b", "c"]);
@@ -179,11 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn a_request_names_one_host() {
+        let read = |version, lines| read(&format!("GET / HTTP/{version}\r\n{lines}\r\nrest")).map(|_| ());
+        for lines in ["Host: a\r\n", "host: a:80\r\n", "X: y\r\nHOST:\r\n"] {
+            assert_eq!((read("1.1", lines), read("1.0", lines)), (Ok(()), Ok(())), "{lines}");
+        }
+        assert_eq!(read("1.0", ""), Ok(()));
+        assert_eq!(read("1.1", "X-Host: a\r\n"), Err(StatusCode::BAD_REQUEST));
+        for lines in ["Host: a\r\nHost: b\r\n", "Host: a\r\nX: y\r\nhost: a\r\n"] {
+            assert_eq!(read("1.1", lines), Err(StatusCode::BAD_REQUEST), "{lines}");
+            assert_eq!(read("1.0", lines), Err(StatusCode::BAD_REQUEST), "{lines}");
+        }
+    }
+
+    #[test]
     fn connections_are_kept_as_both_sides_wish() {
         let keep = |text| read(text).unwrap().keep_alive;
-        assert!(keep("GET / HTTP/1.1\r\n\r\nrest"));
-        assert!(!keep("GET / HTTP/1.1\r\nConnection: Close\r\n\r\nrest"));
-        assert!(!keep("GET / HTTP/1.1\r\nConnection: upgrade, close\r\n\r\nrest"));
+        assert!(keep("GET / HTTP/1.1\r\nHost: a\r\n\r\nrest"));
+        assert!(!keep("GET / HTTP/1.1\r\nHost: a\r\nConnection: Close\r\n\r\nrest"));
+        assert!(!keep("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\n\r\nrest"));
         assert!(!keep("GET / HTTP/1.0\r\n\r\nrest"));
         assert!(keep("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nrest"));
     }
@@ -200,7 +220,7 @@ mod tests {
 
     #[test]
     fn heads_have_a_length_and_a_number_of_headers() {
-        let head = |length: usize| format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "p".repeat(length - 23));
+        let head = |length: usize| format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "p".repeat(length - 26));
         for (length, fits) in [(99, true), (100, true), (101, false)] {
             let mut bytes = Bytes::from(head(length));
             assert_eq!(bytes.len(), length);
@@ -210,7 +230,7 @@ mod tests {
             assert_eq!(take(&mut half, 100).is_ok(), fits, "{length} without an end");
         }
         for (count, fits) in [(99, true), (100, true), (101, false)] {
-            let text = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(count));
+            let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
             assert_eq!(take(&mut Bytes::from(text), 10_000).is_ok(), fits, "{count}");
         }
     }

@@ -55,11 +55,12 @@ pub(super) fn recognise(core: &Core, request: &httparse::Request<'_, '_>) -> Opt
 
 /// The length of the body; `None` if a header says something unusual about it or about the connection.
 fn look_through(headers: &[httparse::Header<'_>], manner: &mut Manner) -> Option<u64> {
-    let (mut length, mut kinds) = (None, 0);
+    let (mut length, mut hosts, mut kinds) = (None, 0, 0);
     for header in headers {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         // Few names have the same length: most are not even compared.
         match header.name.len() {
+            4 if is("host") => hosts += 1,
             6 if is("expect") => return None,
             7 if is("upgrade") => return None,
             10 if is("connection") && !header.value.eq_ignore_ascii_case(b"keep-alive") => return None,
@@ -73,7 +74,7 @@ fn look_through(headers: &[httparse::Header<'_>], manner: &mut Manner) -> Option
             _ => {}
         }
     }
-    Some(length.unwrap_or(0))
+    (hosts == 1).then(|| length.unwrap_or(0))
 }
 
 /// Digits only: no sign, no list.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, StatusCode};
+use sockeye_engine::growth;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::chunks::{Chunks, Part};
@@ -326,22 +327,21 @@ impl Wire {
     }
 }
 
-/// `ahead` with what was read behind it, which was at most `most` bytes. Room is made for twice as much each time, so that
-/// bytes dripped in are not copied over and over, and for no more than may come.
+/// `ahead` with what was read behind it, which was at most `most` bytes.
 fn joined(ahead: Bytes, read: &[u8], most: usize) -> Bytes {
-    let needed = ahead.len() + read.len();
+    let length = ahead.len();
+    let room = |capacity| growth(length, capacity, read.len(), length.saturating_add(most));
     let mut ahead = match ahead.try_into_mut() {
-        Ok(ahead) if ahead.capacity() >= needed => ahead,
-        Ok(ahead) => copied(&ahead, needed, most),
-        Err(ahead) => copied(&ahead, needed, most),
+        Ok(ahead) if room(ahead.capacity()) == 0 => ahead,
+        Ok(ahead) => copied(&ahead, room(ahead.capacity())),
+        Err(ahead) => copied(&ahead, room(length)),
     };
     ahead.extend_from_slice(read);
     ahead.freeze()
 }
 
-fn copied(ahead: &[u8], needed: usize, most: usize) -> BytesMut {
-    let room = (2 * needed).min(ahead.len().saturating_add(most)).max(needed);
-    let mut copy = BytesMut::with_capacity(room);
+fn copied(ahead: &[u8], room: usize) -> BytesMut {
+    let mut copy = BytesMut::with_capacity(ahead.len() + room);
     copy.extend_from_slice(ahead);
     copy
 }

@@ -1,0 +1,107 @@
+//! A stream of packets: a WebSocket, or that of a WebTransport session.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::frame::{self, Opcode};
+use crate::http;
+use crate::packet::Packet;
+use crate::quic::{Quic, Visit};
+use crate::wire::{Route, Wire};
+
+/// Where a client goes.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) route: Route,
+    pub(crate) quic: Arc<Quic>,
+}
+
+/// What packets come and go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Polling,
+    Websocket,
+    Webtransport,
+}
+
+/// A stream of packets.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Websocket(Wire),
+    Webtransport(Box<Visit>),
+}
+
+impl Stream {
+    /// Asks for a stream, for a new session or for the upgrade of `sid`. [`Self::opened`] has to follow.
+    pub(crate) async fn ask(target: &Target, transport: Transport, sid: Option<&str>) -> io::Result<Self> {
+        if transport == Transport::Webtransport {
+            let mut visit = Visit::open(&target.quic).await?;
+            let hello = sid.map_or("0".to_owned(), |sid| format!("0{{\"sid\":\"{sid}\"}}"));
+            visit.write(&[Packet::Text(hello)]).await?;
+            return Ok(Self::Webtransport(Box::new(visit)));
+        }
+        let mut wire = Wire::connect(target.route).await?;
+        wire.write(http::websocket(sid).as_bytes()).await?;
+        Ok(Self::Websocket(wire))
+    }
+
+    /// Waits until packets can be sent.
+    pub(crate) async fn opened(&mut self) -> io::Result<()> {
+        match self {
+            Self::Websocket(wire) => http::switched(wire).await,
+            Self::Webtransport(_) => Ok(()),
+        }
+    }
+
+    pub(crate) async fn write(&mut self, packets: &[Packet]) -> io::Result<()> {
+        let wire = match self {
+            Self::Websocket(wire) => wire,
+            Self::Webtransport(visit) => return visit.write(packets).await,
+        };
+        let mut out = Vec::new();
+        for packet in packets {
+            match packet {
+                Packet::Text(text) => frame::encode(&mut out, Opcode::Text, text.as_bytes()),
+                Packet::Binary(bytes) => frame::encode(&mut out, Opcode::Binary, bytes),
+            }
+        }
+        wire.write(&out).await
+    }
+
+    /// The next packet. Cancel safe.
+    pub(crate) async fn receive(&mut self) -> io::Result<Packet> {
+        let wire = match self {
+            Self::Websocket(wire) => wire,
+            Self::Webtransport(visit) => return visit.receive().await,
+        };
+        loop {
+            match frame::decode(&mut wire.unread)? {
+                Some((Opcode::Text, payload)) => {
+                    return String::from_utf8(payload).map(Packet::Text).map_err(io::Error::other);
+                }
+                Some((Opcode::Binary, payload)) => return Ok(Packet::Binary(payload)),
+                Some((Opcode::Close, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                None => wire.read().await?,
+            }
+        }
+    }
+
+    /// Says that it is over.
+    pub(crate) async fn close(self) -> io::Result<()> {
+        match self {
+            Self::Websocket(mut wire) => {
+                let mut out = Vec::new();
+                frame::encode(&mut out, Opcode::Close, &1000_u16.to_be_bytes());
+                wire.write(&out).await
+            }
+            Self::Webtransport(visit) => visit.close().await,
+        }
+    }
+
+    pub(crate) fn kill(self) {
+        match self {
+            Self::Websocket(wire) => wire.kill(),
+            Self::Webtransport(visit) => visit.kill(),
+        }
+    }
+}
