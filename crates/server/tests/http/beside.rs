@@ -66,7 +66,7 @@ async fn pages_and_polls_share_a_connection() {
     let ask = |uri: &str| format!("GET {uri} HTTP/1.1\r\nHost: x\r\n\r\n");
     wire.write([ask("/"), ask(HANDSHAKE), ask("/"), ask("/nowhere")].concat()).await;
     assert_eq!(wire.response().await.text(), "a page");
-    assert_eq!(wire.response().await.sid().len(), 20);
+    assert_eq!(wire.response().await.sid().len(), 22);
     assert_eq!(wire.response().await.text(), "a page");
     assert_eq!(wire.response().await.status, 404);
 }

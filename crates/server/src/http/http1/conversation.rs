@@ -32,9 +32,13 @@ use crate::session::alarm::{Alarm, now};
 use crate::transport::io::Io;
 use crate::transport::stream::lend_batch;
 
-/// How long, and how much, a client is still listened to which may not have read why. Proxies pass on what was answered
-/// when they have sent the whole of a request, which is much more than this server takes if that is the matter.
-const LINGER: (Duration, usize) = (Duration::from_secs(5), 16 * 1024 * 1024);
+/// How long a client is still listened to which may not have read why.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much of a body. Proxies pass on what was answered when they have sent the whole of a request, which is much more
+/// than this server takes if that is the matter.
+const REST_OF_BODY: usize = 16 * 1024 * 1024;
+/// How much of what is no HTTP.
+const REST: usize = 256 * 1024;
 
 /// Who speaks on a connection.
 pub(crate) struct Speaker {
@@ -67,8 +71,9 @@ pub(crate) async fn converse(site: &Site, io: Box<dyn Io>, begun: Bytes, speaker
                 None => Box::pin(answer_other(core, &wire, *head, &speaker)).await,
             },
             Some(Err(status)) => Some(refuse(&wire, status)),
-            // It may be amid a body that nobody wanted, and not have read the response yet.
-            None => return Box::pin(part(&wire)).await,
+            // It is amid a body that nobody wanted, and may not have read the response yet.
+            None if !wire.lock().is_body_read() => return Box::pin(part(&wire)).await,
+            None => None,
         };
         let Some(Reaction { message, after, poller }) = reply else { return };
         if let Some(message) = message
@@ -274,13 +279,13 @@ async fn send(wire: &Mutex<Wire>, message: Message, after: &After) -> std::io::R
 /// Closes a connection so that the client gets the last response. What it still sends would have the system throw away
 /// what it has not read yet. [RFC 9112 §9.6]
 async fn part(wire: &Mutex<Wire>) {
-    let (time, mut left) = LINGER;
+    let mut left = if wire.lock().is_given_up() { REST } else { REST_OF_BODY };
     let parting = async {
         if poll_fn(|cx| wire.lock().poll_shutdown(cx)).await.is_ok() && !wire.lock().is_body_read() {
             poll_fn(|cx| wire.lock().poll_discard(cx, &mut left)).await;
         }
     };
-    if tokio::time::timeout(time, parting).await.is_err() {
+    if tokio::time::timeout(LINGER, parting).await.is_err() {
         tracing::debug!("a client did not stop to send what nobody wants");
     }
 }

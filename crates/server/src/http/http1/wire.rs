@@ -176,6 +176,11 @@ impl Wire {
         self.body = Remaining::Length(u64::MAX);
     }
 
+    /// Whether what comes is no body.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.body_left() == Some(u64::MAX)
+    }
+
     /// How long the rest of the body is, as far as that is known.
     pub(super) fn body_left(&self) -> Option<u64> {
         match &self.body {
