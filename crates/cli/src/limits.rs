@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sockeye::{ConfigError, Server, ServerBuilder, Transport, WhenFull};
+use sockeye::{ConfigError, ProxyHeader, Server, ServerBuilder, Transport, WhenFull};
 
 /// What clients may do. Unset options leave the server's defaults, which the help names.
 #[derive(Clone, Debug, Default, Args)]
@@ -48,10 +48,14 @@ pub(crate) struct GateOptions {
     #[arg(long, env = "SOCKEYE_HANDSHAKE_RATE_PER_ADDRESS", value_name = "RATE[/BURST]")]
     pub(crate) handshake_rate_per_address: Option<Rate>,
 
-    /// Proxy whose Forwarded and X-Forwarded-For are believed: an address, or a network such as 10.0.0.0/8; several with
-    /// commas [default: nobody]
+    /// Proxy that is believed where a request comes from: an address, or a network such as 10.0.0.0/8; several with commas
+    /// [default: nobody]
     #[arg(long, env = "SOCKEYE_TRUST_PROXY", value_name = "NETWORK", value_delimiter = ',')]
     pub(crate) trust_proxy: Vec<String>,
+
+    /// The one header in which it says so; any other it passes on as the client wrote it [default: x-forwarded-for]
+    #[arg(long, env = "SOCKEYE_PROXY_HEADER", value_name = "HEADER")]
+    pub(crate) proxy_header: Option<Header>,
 
     /// Origin of pages elsewhere that may talk to this server, as `https://example.org`; several with commas, * for all
     /// [default: only pages of its own]
@@ -178,6 +182,15 @@ impl Default for Heads {
     }
 }
 
+/// Where proxies say what a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Header {
+    /// That of RFC 7239
+    Forwarded,
+    /// The one that most proxies write
+    XForwardedFor,
+}
+
 /// What happens when too much waits for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Policy {
@@ -214,6 +227,12 @@ impl LimitOptions {
 impl GateOptions {
     fn set(&self, builder: ServerBuilder) -> Result<ServerBuilder, ConfigError> {
         let builder = builder.trust_proxies(self.trust_proxy.iter().map(String::as_str))?;
+        let builder = with(builder, self.proxy_header, |builder, header| {
+            builder.proxy_header(match header {
+                Header::Forwarded => ProxyHeader::Forwarded,
+                Header::XForwardedFor => ProxyHeader::XForwardedFor,
+            })
+        });
         let builder = with(builder, self.max_connections, ServerBuilder::max_connections);
         let builder = with(builder, self.max_sessions, ServerBuilder::max_sessions);
         let builder = with(builder, self.max_sessions_per_address, ServerBuilder::max_sessions_per_address);

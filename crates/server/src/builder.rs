@@ -18,7 +18,7 @@ use crate::error::{ConfigError, Refusal};
 use crate::hooks::ConnectionError;
 use crate::limits::Rate;
 use crate::peer::Peer;
-use crate::proxy::{Network, Trusted};
+use crate::proxy::{Network, ProxyHeader};
 use crate::recovery::Recovery;
 use crate::transport::Transport;
 
@@ -434,15 +434,23 @@ impl ServerBuilder {
         self
     }
 
-    /// Believes what these proxies say about where a request comes from (`Forwarded`, `X-Forwarded-For`): addresses or
-    /// networks, `10.0.0.0/8`. Default: nobody is believed.
+    /// Believes what these proxies say about where a request comes from, in the header that [`Self::proxy_header`] names
+    /// (`X-Forwarded-For`, if nothing is said): addresses or networks, `10.0.0.0/8`. Default: nobody is believed.
     ///
     /// # Errors
     /// When one of them is neither an address nor a network.
     pub fn trust_proxies<'a>(mut self, networks: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         let networks: Result<Vec<_>, _> = networks.into_iter().map(Network::parse).collect();
-        self.config.trusted = Trusted::new(networks?);
+        self.config.trusted.networks = networks?;
         Ok(self)
+    }
+
+    /// The one header in which [trusted proxies](Self::trust_proxies) say where a request comes from. Default
+    /// `X-Forwarded-For`. Name what your proxy writes: any other it passes on as the client wrote it, so that whoever is
+    /// behind it would choose an address.
+    pub fn proxy_header(mut self, header: ProxyHeader) -> Self {
+        self.config.trusted.header = header;
+        self
     }
 
     /// Expects every connection of [`Server::listen`](crate::Server::listen) to begin with a header of the PROXY

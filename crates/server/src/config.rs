@@ -16,7 +16,7 @@ use crate::error::ConfigError;
 use crate::gate::Bounds;
 use crate::hooks::Hooks;
 use crate::limits::Rate;
-use crate::proxy::Trusted;
+use crate::proxy::{ProxyHeader, Trusted};
 use crate::recovery::Recovery;
 
 /// What happens when a client reads so slowly that its outbox reaches its bound.
@@ -262,6 +262,10 @@ impl Config {
                 "a cookie is set, but polling is not among the transports: only polling sets it",
             ),
             (self.jsonp && !polling, "allow_jsonp is true, but polling is not among the transports"),
+            (
+                self.trusted.header != ProxyHeader::default() && self.trusted.is_empty(),
+                "proxy_header names a header, but nobody who may write it: see trust_proxies",
+            ),
             (
                 !self.path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte)),
                 "path holds what no request can ask for: write it as in a URL, percent-encoded, without query",

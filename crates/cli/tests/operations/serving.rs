@@ -120,17 +120,24 @@ fn every_limit_can_be_set() {
     server.open();
 }
 
+/// By the header that was named; the other one is what a client wrote.
 #[test]
 fn addresses_behind_a_trusted_proxy_are_told_apart() {
-    let server = Running::start(&["--max-sessions-per-address", "1", "--trust-proxy", "127.0.0.1"]);
-    let from = |address: &str| {
-        let mut stream = TcpStream::connect(&server.address).unwrap();
-        let head =
-            format!("GET {HANDSHAKE} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: {address}\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        answer(stream).status
-    };
-    assert_eq!([from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.2")], [200, 503, 200]);
+    for (named, written, other) in [
+        (&[][..], "X-Forwarded-For: ", "Forwarded: for="),
+        (&["--proxy-header", "forwarded"], "Forwarded: for=", "X-Forwarded-For: "),
+    ] {
+        let options = ["--max-sessions-per-address", "1", "--trust-proxy", "127.0.0.1"];
+        let server = Running::start(&[&options, named].concat());
+        let from = |address: &str, claimed: &str| {
+            let mut stream = TcpStream::connect(&server.address).unwrap();
+            let lines = format!("Host: x\r\nConnection: close\r\n{other}{claimed}\r\n{written}{address}");
+            stream.write_all(format!("GET {HANDSHAKE} HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes()).unwrap();
+            answer(stream).status
+        };
+        let statuses = [from("192.0.2.1", "192.0.2.7"), from("192.0.2.1", "192.0.2.8"), from("192.0.2.2", "192.0.2.7")];
+        assert_eq!(statuses, [200, 503, 200], "{written}");
+    }
 }
 
 #[test]

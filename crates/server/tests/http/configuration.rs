@@ -139,6 +139,9 @@ fn options_for_a_transport_that_is_off() {
         "a cookie is set, but polling is not among the transports: only polling sets it"
     );
     assert_eq!(refused(websocket().allow_jsonp(true)), "allow_jsonp is true, but polling is not among the transports");
+    let header = Server::builder().proxy_header(sockeye::ProxyHeader::Forwarded);
+    assert_eq!(refused(header.clone()), "proxy_header names a header, but nobody who may write it: see trust_proxies");
+    assert!(header.trust_proxies(["::1"]).expect("an address").build().is_ok());
     assert!(polling().build().is_ok() && websocket().build().is_ok());
     let again = polling().transports(&[Transport::Polling, Transport::Websocket]).allow_upgrades(true);
     assert!(again.build().is_ok(), "the last word counts");
