@@ -32,6 +32,10 @@ pub(crate) struct GateOptions {
     #[arg(long, env = "SOCKEYE_MAX_CONNECTIONS", value_name = "NUMBER")]
     pub(crate) max_connections: Option<usize>,
 
+    /// Connections per client address, but for those of a proxy (see --trust-proxy) [default: no limit]
+    #[arg(long, env = "SOCKEYE_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
+    pub(crate) max_connections_per_address: Option<usize>,
+
     /// Sessions in all; one more is answered by 503 [default: no limit]
     #[arg(long, env = "SOCKEYE_MAX_SESSIONS", value_name = "NUMBER")]
     pub(crate) max_sessions: Option<usize>,
@@ -234,6 +238,7 @@ impl GateOptions {
             })
         });
         let builder = with(builder, self.max_connections, ServerBuilder::max_connections);
+        let builder = with(builder, self.max_connections_per_address, ServerBuilder::max_connections_per_address);
         let builder = with(builder, self.max_sessions, ServerBuilder::max_sessions);
         let builder = with(builder, self.max_sessions_per_address, ServerBuilder::max_sessions_per_address);
         let builder = rate(builder, self.handshake_rate, ServerBuilder::handshake_rate);

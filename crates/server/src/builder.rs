@@ -394,6 +394,18 @@ impl ServerBuilder {
         self
     }
 
+    /// Those of [`max_connections`](Self::max_connections) that one client address may have; an IPv6 network of 64 bits
+    /// counts as one. Default: no bound, since many people may share an address. One more is closed as there, and counted
+    /// as [`Limit::ConnectionsPerAddress`](crate::Limit::ConnectionsPerAddress). Without it one address can take all places,
+    /// with connections on which it says nothing.
+    ///
+    /// The address is that of the other end, or what the proxy announces by [`proxy_protocol`](Self::proxy_protocol). A
+    /// proxy that is [trusted](Self::trust_proxies) has the connections of all its clients, so its own are not bounded.
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.config.gate.connections_per_address = Some(connections);
+        self
+    }
+
     /// Sessions in all. Default: no bound but the file descriptors. One more is answered by 503 and `Retry-After`.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.config.gate.sessions = Some(sessions);

@@ -211,10 +211,12 @@ impl Config {
 
     /// What lets nobody in, or nothing through.
     fn closed_gate(&self) -> Option<&'static str> {
-        let Bounds { sessions, sessions_per_address, handshakes, handshakes_per_address } = &self.gate;
+        let Bounds { connections_per_address, sessions, sessions_per_address, handshakes, handshakes_per_address } =
+            &self.gate;
         let none = |rate: &Option<Rate>| rate.is_some_and(|rate| rate.per_second == 0 || rate.burst == 0);
         first(&[
             (self.max_connections == Some(0), "max_connections is zero: no client could connect"),
+            (*connections_per_address == Some(0), "max_connections_per_address is zero: no client could connect"),
             (*sessions == Some(0), "max_sessions is zero: no client could connect"),
             (*sessions_per_address == Some(0), "max_sessions_per_address is zero: no client could connect"),
             (none(handshakes), "handshake_rate has a zero: no client could connect"),

@@ -20,6 +20,8 @@ pub enum Limit {
     BytesPerSecond,
     /// Connections in all.
     Connections,
+    /// Connections from one address.
+    ConnectionsPerAddress,
     /// Time in which [`allow_request`](crate::ServerBuilder::allow_request) must decide.
     DecisionTime,
     /// Depth of arrays and objects.
@@ -61,6 +63,7 @@ impl Limit {
             Self::Attachments => "too many attachments",
             Self::BytesPerSecond => "too many bytes per second",
             Self::Connections => "too many connections",
+            Self::ConnectionsPerAddress => "too many connections from this address",
             Self::DecisionTime => "not decided in time",
             Self::Depth => "nested too deep",
             Self::EventsPerSecond => "too many events per second",

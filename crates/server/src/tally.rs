@@ -92,7 +92,7 @@ impl<K: Kind> Counts<K> {
 }
 
 /// The most kinds that any enum here has.
-const MOST: usize = 20;
+const MOST: usize = 21;
 
 mod sealed {
     pub trait Sealed {}
@@ -138,6 +138,7 @@ kinds! {
         "attachments": Self::Attachments,
         "bytes per second": Self::BytesPerSecond,
         "connections": Self::Connections,
+        "connections per address": Self::ConnectionsPerAddress,
         "decision time": Self::DecisionTime,
         "depth": Self::Depth,
         "events per second": Self::EventsPerSecond,

@@ -91,8 +91,15 @@ fn gates_that_let_nobody_in() {
         let rate = "byte_rate has a zero: every client would be disconnected at its first message";
         assert_eq!(refused(builder().byte_rate(per_second, burst)), rate);
     }
-    let tight =
-        builder().max_connections(1).max_sessions(1).max_sessions_per_address(1).handshake_rate(1, 1).event_rate(1, 1);
+    let connections = "max_connections_per_address is zero: no client could connect";
+    assert_eq!(refused(builder().max_connections_per_address(0)), connections);
+    let tight = builder()
+        .max_connections(1)
+        .max_connections_per_address(1)
+        .max_sessions(1)
+        .max_sessions_per_address(1)
+        .handshake_rate(1, 1)
+        .event_rate(1, 1);
     assert!(tight.build().is_ok());
 }
 
