@@ -71,11 +71,12 @@ pub(crate) struct GateOptions {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "What clients may send")]
 pub(crate) struct SizeOptions {
-    /// Messages per second from one client; one that is faster is disconnected [default: no limit]
+    /// Packets and frames per second from one client, beyond its heartbeats; one that is faster is disconnected
+    /// [default: no limit]
     #[arg(long, env = "SOCKEYE_EVENT_RATE", value_name = "RATE[/BURST]")]
     pub(crate) event_rate: Option<Rate>,
 
-    /// Bytes per second from one client; one that is faster is disconnected [default: no limit]
+    /// Bytes per second from one client, whatever they are; one that is faster is disconnected [default: no limit]
     #[arg(long, env = "SOCKEYE_BYTE_RATE", value_name = "RATE[/BURST]")]
     pub(crate) byte_rate: Option<Rate>,
 

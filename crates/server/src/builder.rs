@@ -432,15 +432,24 @@ impl ServerBuilder {
         self
     }
 
-    /// Messages per second from one connection, with so many at once. Default: no bound. A client that is faster is
+    /// Events per second from one connection, with so many at once. Default: no bound. A client that is faster is
     /// disconnected, reason [`LimitExceeded`](crate::DisconnectReason::LimitExceeded).
+    ///
+    /// Whatever costs something to read counts as one, on every transport: each packet of Engine.IO, so that an event with
+    /// three attachments is four; each ping and pong of WebSocket, which some clients send to keep connections open; each
+    /// frame of a message in several. What a client owes does not count: the heartbeats of Engine.IO, each in its time, and
+    /// the packets of an upgrade.
     pub fn event_rate(mut self, per_second: u32, burst: u32) -> Self {
         self.config.events = Some(Rate { per_second, burst });
         self
     }
 
-    /// Bytes of messages per second from one connection, with so many at once. Default: no bound. `burst` below
-    /// `max_payload` makes that the longest message.
+    /// Bytes per second from one connection, with so many at once. Default: no bound. A client that is faster is
+    /// disconnected, reason [`LimitExceeded`](crate::DisconnectReason::LimitExceeded).
+    ///
+    /// All that is read for a session counts: the bodies of POSTs, and on streams each frame with its header, heartbeats
+    /// among them. A compressed message counts as what it becomes. `burst` below `max_payload` makes that the longest
+    /// message, less its header of up to 14 bytes.
     pub fn byte_rate(mut self, per_second: u32, burst: u32) -> Self {
         self.config.bytes = Some(Rate { per_second, burst });
         self

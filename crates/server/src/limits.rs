@@ -16,7 +16,7 @@ pub enum Limit {
     AttachmentTime,
     /// Attachments of one packet.
     Attachments,
-    /// Bytes per second from one connection.
+    /// Bytes per second from one connection, of whatever they are.
     BytesPerSecond,
     /// Connections in all.
     Connections,
@@ -26,7 +26,7 @@ pub enum Limit {
     DecisionTime,
     /// Depth of arrays and objects.
     Depth,
-    /// Events per second from one connection.
+    /// Packets and frames per second from one connection, but for heartbeats.
     EventsPerSecond,
     /// Frames of one WebSocket message.
     Fragments,
