@@ -98,8 +98,9 @@ impl ServerBuilder {
     }
 
     /// Longest head of a request, in bytes, where [`Server::listen`](crate::Server::listen) or a sibling of it accepts
-    /// connections. Default 16 KiB, as in Node.js; at least 8 KiB. A longer one is answered by 431, and so is one of more
-    /// than 100 headers. A framework in which the server is mounted has a bound of its own.
+    /// connections. Default 16 KiB, as in Node.js; at least 8 KiB. A longer one is answered by 431 and counted as
+    /// [`Limit::HeadBytes`](crate::Limit::HeadBytes); so is one of more than 100 headers, as
+    /// [`Limit::Headers`](crate::Limit::Headers). A framework in which the server is mounted has a bound of its own.
     pub fn max_head(mut self, bytes: usize) -> Self {
         self.config.max_head = bytes;
         self
@@ -136,8 +137,9 @@ impl ServerBuilder {
         self
     }
 
-    /// How long a client may stay without having joined a namespace. Default 45 s. So long, too, may
-    /// [`allow_request`](Self::allow_request) take before that.
+    /// How long a client may stay without having joined a namespace. Default 45 s; then it is disconnected, and counted as
+    /// [`Limit::ConnectTime`](crate::Limit::ConnectTime). So long, too, may [`allow_request`](Self::allow_request) take
+    /// before that.
     ///
     /// Too short refuses clients whose `authorize` asks a slow database; too long lets strangers keep a session each.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {

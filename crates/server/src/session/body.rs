@@ -324,7 +324,7 @@ impl Body {
             return Ok(());
         }
         self.connection.handle_timeout(now).map_err(|error| match error {
-            sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Idle,
+            sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Limit(Limit::ConnectTime),
             error => Fault::Protocol(error),
         })
     }

@@ -13,8 +13,6 @@ pub(crate) enum Fault {
     Engine(sockeye_engine::ProtocolError),
     #[error("{0}")]
     Protocol(sockeye_protocol::ProtocolError),
-    #[error("no namespace was joined in time")]
-    Idle,
     #[error("{0}")]
     Limit(Limit),
     #[error("the client reads too slowly")]
@@ -28,7 +26,6 @@ impl Fault {
     pub(crate) fn reason(&self) -> DisconnectReason {
         match self {
             Self::Protocol(_) => DisconnectReason::ForcedClose,
-            Self::Idle => DisconnectReason::ForcedServerClose,
             Self::Limit(limit) => DisconnectReason::LimitExceeded(*limit),
             Self::SlowConsumer => DisconnectReason::SlowConsumer,
             Self::Engine(_) | Self::Transport => self.close_reason().into(),
@@ -39,7 +36,7 @@ impl Fault {
         match self {
             Self::Engine(error) => error.close_reason(),
             Self::Transport => CloseReason::TransportError,
-            Self::Protocol(_) | Self::Idle | Self::Limit(_) | Self::SlowConsumer => CloseReason::Forced,
+            Self::Protocol(_) | Self::Limit(_) | Self::SlowConsumer => CloseReason::Forced,
         }
     }
 

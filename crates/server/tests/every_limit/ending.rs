@@ -149,6 +149,15 @@ const CASES: &[Case] = &[
         answer: Some(Answer::Closed),
     },
     Case {
+        limit: Limit::ConnectTime,
+        stage: Stranger,
+        server: |builder| builder.connect_timeout(Duration::from_millis(5_000)),
+        most: 4_999,
+        pieces: |n, _| vec![Piece::Wait(Duration::from_millis(n as u64))],
+        code: 1008,
+        answer: Some(Answer::Closed),
+    },
+    Case {
         limit: Limit::Depth,
         stage: Member,
         server: |builder| builder,

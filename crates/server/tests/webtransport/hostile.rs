@@ -52,8 +52,9 @@ async fn who_joins_nothing_is_not_waited_for() {
     let io = builder().connect_timeout(Duration::from_millis(100)).build().unwrap();
     let site = Site::new(io).await;
     let peer = site.peer().await;
-    peer.closed().await;
+    assert_eq!(peer.closed().await, (EXCESSIVE_LOAD, Limit::ConnectTime.as_str().to_owned()));
     site.emptied().await;
+    assert_eq!(site.io.metrics().limits.get(Limit::ConnectTime), 1);
 }
 
 /// How much the server takes on a stream of its own, which nobody reads.
