@@ -61,6 +61,11 @@ pub(crate) struct GateOptions {
     #[arg(long, env = "SOCKEYE_PROXY_HEADER", value_name = "HEADER")]
     pub(crate) proxy_header: Option<Header>,
 
+    /// Each connection begins with a header of the PROXY protocol, version 1 or 2, that says who the client is; with
+    /// --trust-proxy only those may connect, otherwise anybody may say anything
+    #[arg(long, env = "SOCKEYE_PROXY_PROTOCOL")]
+    pub(crate) proxy_protocol: bool,
+
     /// Origin of pages elsewhere that may talk to this server, as `https://example.org`; several with commas, * for all
     /// [default: only pages of its own]
     #[arg(long, env = "SOCKEYE_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
@@ -248,6 +253,7 @@ impl GateOptions {
                 Header::XForwardedFor => ProxyHeader::XForwardedFor,
             })
         });
+        let builder = builder.proxy_protocol(self.proxy_protocol);
         let builder = with(builder, self.max_connections, ServerBuilder::max_connections);
         let builder = with(builder, self.max_connections_per_address, ServerBuilder::max_connections_per_address);
         let builder = with(builder, self.max_sessions, ServerBuilder::max_sessions);
@@ -391,7 +397,7 @@ mod tests {
         limits: LimitOptions,
     }
 
-    /// An option, a value, and what it is to do.
+    /// An option, a value if it takes one, and what it is to do.
     type Case = (&'static str, &'static str, fn(ServerBuilder) -> ServerBuilder);
 
     const CASES: &[Case] = &[
@@ -403,6 +409,7 @@ mod tests {
         ("handshake-rate-per-address", "7/70", |builder| builder.handshake_rate_per_address(7, 70)),
         ("trust-proxy", "::1,10.0.0.0/8", |builder| builder.trust_proxies(["::1", "10.0.0.0/8"]).unwrap()),
         ("proxy-header", "forwarded", |builder| builder.proxy_header(ProxyHeader::Forwarded)),
+        ("proxy-protocol", "", |builder| builder.proxy_protocol(true)),
         ("origin", "https://a.example,https://b.example", |builder| {
             builder.origins(["https://a.example", "https://b.example"])
         }),
@@ -433,7 +440,9 @@ mod tests {
 
     /// All that is set, as text.
     fn set(option: &str, value: &str) -> String {
-        let words = Words::try_parse_from(["sockeye", &format!("--{option}"), value]).unwrap();
+        let option = format!("--{option}");
+        let words = ["sockeye", &option, value];
+        let words = Words::try_parse_from(words.iter().filter(|word| !word.is_empty())).unwrap();
         format!("{:?}", words.limits.set(Server::builder()).unwrap())
     }
 

@@ -147,6 +147,42 @@ fn addresses_behind_a_trusted_proxy_are_told_apart() {
     }
 }
 
+/// Behind a proxy that passes TCP on; its own address, that of the figures, is asked without a header.
+#[test]
+fn addresses_are_those_that_the_proxy_protocol_announces() {
+    let server = Running::start(&[
+        "--proxy-protocol",
+        "--trust-proxy",
+        "127.0.0.1",
+        "--max-sessions-per-address",
+        "1",
+        "--monitor",
+        "127.0.0.1:0",
+    ]);
+    let from = |address: &str| {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let header = format!("PROXY TCP4 {address} 198.51.100.1 4711 80\r\n");
+        let lines = "Host: x\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.9";
+        stream.write_all(format!("{header}GET {HANDSHAKE} HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes()).unwrap();
+        answer(stream).status
+    };
+    assert_eq!([from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.2")], [200, 503, 200]);
+    let monitor = server.monitor.clone().unwrap();
+    let metrics = get(&monitor, "/metrics").body;
+    assert!(metrics.contains("sockeye_limits_total{limit=\"sessions per address\"} 1\n"), "{metrics}");
+}
+
+#[test]
+fn who_is_not_the_proxy_is_not_served() {
+    let server = Running::start(&["--proxy-protocol", "--trust-proxy", "192.0.2.1"]);
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    // It may be closed by now.
+    drop(stream.write_all(b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n"));
+    let mut told = Vec::new();
+    drop(std::io::Read::read_to_end(&mut stream, &mut told));
+    assert!(told.is_empty(), "{told:?}");
+}
+
 #[test]
 fn options_that_cannot_work_are_one_clear_line_and_code_1() {
     let words = ["serve", "--port", "0", "--ping-interval", "0"];
