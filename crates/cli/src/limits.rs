@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sockeye::{ConfigError, Server, ServerBuilder, Transport, WhenFull};
+use sockeye::{ConfigError, ProxyHeader, Server, ServerBuilder, Transport, WhenFull};
 
 /// What clients may do. Unset options leave the server's defaults, which the help names.
 #[derive(Clone, Debug, Default, Args)]
@@ -32,6 +32,10 @@ pub(crate) struct GateOptions {
     #[arg(long, env = "SOCKEYE_MAX_CONNECTIONS", value_name = "NUMBER")]
     pub(crate) max_connections: Option<usize>,
 
+    /// Connections per client address, but for those of a proxy (see --trust-proxy) [default: no limit]
+    #[arg(long, env = "SOCKEYE_MAX_CONNECTIONS_PER_ADDRESS", value_name = "NUMBER")]
+    pub(crate) max_connections_per_address: Option<usize>,
+
     /// Sessions in all; one more is answered by 503 [default: no limit]
     #[arg(long, env = "SOCKEYE_MAX_SESSIONS", value_name = "NUMBER")]
     pub(crate) max_sessions: Option<usize>,
@@ -48,10 +52,19 @@ pub(crate) struct GateOptions {
     #[arg(long, env = "SOCKEYE_HANDSHAKE_RATE_PER_ADDRESS", value_name = "RATE[/BURST]")]
     pub(crate) handshake_rate_per_address: Option<Rate>,
 
-    /// Proxy whose Forwarded and X-Forwarded-For are believed: an address, or a network such as 10.0.0.0/8; several with
-    /// commas [default: nobody]
+    /// Proxy that is believed where a request comes from: an address, or a network such as 10.0.0.0/8; several with commas
+    /// [default: nobody]
     #[arg(long, env = "SOCKEYE_TRUST_PROXY", value_name = "NETWORK", value_delimiter = ',')]
     pub(crate) trust_proxy: Vec<String>,
+
+    /// The one header in which it says so; any other it passes on as the client wrote it [default: x-forwarded-for]
+    #[arg(long, env = "SOCKEYE_PROXY_HEADER", value_name = "HEADER")]
+    pub(crate) proxy_header: Option<Header>,
+
+    /// Each connection begins with a header of the PROXY protocol, version 1 or 2, that says who the client is; with
+    /// --trust-proxy only those may connect, otherwise anybody may say anything
+    #[arg(long, env = "SOCKEYE_PROXY_PROTOCOL")]
+    pub(crate) proxy_protocol: bool,
 
     /// Origin of pages elsewhere that may talk to this server, as `https://example.org`; several with commas, * for all
     /// [default: only pages of its own]
@@ -63,11 +76,12 @@ pub(crate) struct GateOptions {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "What clients may send")]
 pub(crate) struct SizeOptions {
-    /// Messages per second from one client; one that is faster is disconnected [default: no limit]
+    /// Packets and frames per second from one client, beyond its heartbeats; one that is faster is disconnected
+    /// [default: no limit]
     #[arg(long, env = "SOCKEYE_EVENT_RATE", value_name = "RATE[/BURST]")]
     pub(crate) event_rate: Option<Rate>,
 
-    /// Bytes per second from one client; one that is faster is disconnected [default: no limit]
+    /// Bytes per second from one client, whatever they are; one that is faster is disconnected [default: no limit]
     #[arg(long, env = "SOCKEYE_BYTE_RATE", value_name = "RATE[/BURST]")]
     pub(crate) byte_rate: Option<Rate>,
 
@@ -160,6 +174,10 @@ pub(crate) struct TimeOptions {
     /// Seconds for the attachments of a packet [default: 60]
     #[arg(long, env = "SOCKEYE_ATTACHMENT_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) attachment_timeout: Option<Duration>,
+
+    /// Seconds for an answer that a client is asked for [default: 30]
+    #[arg(long, env = "SOCKEYE_ACK_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) ack_timeout: Option<Duration>,
 }
 
 /// What is asked of the heads of requests.
@@ -178,6 +196,15 @@ impl Default for Heads {
     }
 }
 
+/// Where proxies say what a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Header {
+    /// That of RFC 7239
+    Forwarded,
+    /// The one that most proxies write
+    XForwardedFor,
+}
+
 /// What happens when too much waits for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Policy {
@@ -187,6 +214,8 @@ pub(crate) enum Policy {
     DropNew,
     /// What has waited longest is dropped
     DropOldest,
+    /// What is new is dropped, and whoever sent it is told so
+    Fail,
 }
 
 impl LimitOptions {
@@ -195,10 +224,14 @@ impl LimitOptions {
     /// # Errors
     /// When they contradict each other, or a network or an origin cannot be read; the message says what to change.
     pub(crate) fn server(&self, transports: &[Transport]) -> Result<Server, ConfigError> {
-        let builder = self.gate.set(Server::builder().transports(transports))?;
+        self.set(Server::builder().transports(transports))?.build()
+    }
+
+    fn set(&self, builder: ServerBuilder) -> Result<ServerBuilder, ConfigError> {
+        let builder = self.gate.set(builder)?;
         let builder = self.sizes.set(builder);
         let builder = self.queues.set(builder);
-        self.times.set(builder).build()
+        Ok(self.times.set(builder))
     }
 
     /// The same bounds for an address where it is not the server that accepts connections.
@@ -214,7 +247,15 @@ impl LimitOptions {
 impl GateOptions {
     fn set(&self, builder: ServerBuilder) -> Result<ServerBuilder, ConfigError> {
         let builder = builder.trust_proxies(self.trust_proxy.iter().map(String::as_str))?;
+        let builder = with(builder, self.proxy_header, |builder, header| {
+            builder.proxy_header(match header {
+                Header::Forwarded => ProxyHeader::Forwarded,
+                Header::XForwardedFor => ProxyHeader::XForwardedFor,
+            })
+        });
+        let builder = builder.proxy_protocol(self.proxy_protocol);
         let builder = with(builder, self.max_connections, ServerBuilder::max_connections);
+        let builder = with(builder, self.max_connections_per_address, ServerBuilder::max_connections_per_address);
         let builder = with(builder, self.max_sessions, ServerBuilder::max_sessions);
         let builder = with(builder, self.max_sessions_per_address, ServerBuilder::max_sessions_per_address);
         let builder = rate(builder, self.handshake_rate, ServerBuilder::handshake_rate);
@@ -252,6 +293,7 @@ impl QueueOptions {
                 Policy::Disconnect => WhenFull::Disconnect,
                 Policy::DropNew => WhenFull::DropNew,
                 Policy::DropOldest => WhenFull::DropOldest,
+                Policy::Fail => WhenFull::Fail,
             })
         });
         let builder = with(builder, self.max_waiting_events, |builder, Pair(events, bytes)| {
@@ -270,7 +312,8 @@ impl TimeOptions {
         let builder = with(builder, self.ping_timeout, ServerBuilder::ping_timeout);
         let builder = with(builder, self.connect_timeout, ServerBuilder::connect_timeout);
         let builder = with(builder, self.upgrade_timeout, ServerBuilder::upgrade_timeout);
-        with(builder, self.attachment_timeout, ServerBuilder::attachment_timeout)
+        let builder = with(builder, self.attachment_timeout, ServerBuilder::attachment_timeout);
+        with(builder, self.ack_timeout, ServerBuilder::ack_timeout)
     }
 }
 
@@ -342,7 +385,109 @@ const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use clap::{CommandFactory, Parser};
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        limits: LimitOptions,
+    }
+
+    /// An option, a value if it takes one, and what it is to do.
+    type Case = (&'static str, &'static str, fn(ServerBuilder) -> ServerBuilder);
+
+    const CASES: &[Case] = &[
+        ("max-connections", "7", |builder| builder.max_connections(7)),
+        ("max-connections-per-address", "7", |builder| builder.max_connections_per_address(7)),
+        ("max-sessions", "7", |builder| builder.max_sessions(7)),
+        ("max-sessions-per-address", "7", |builder| builder.max_sessions_per_address(7)),
+        ("handshake-rate", "7/70", |builder| builder.handshake_rate(7, 70)),
+        ("handshake-rate-per-address", "7/70", |builder| builder.handshake_rate_per_address(7, 70)),
+        ("trust-proxy", "::1,10.0.0.0/8", |builder| builder.trust_proxies(["::1", "10.0.0.0/8"]).unwrap()),
+        ("proxy-header", "forwarded", |builder| builder.proxy_header(ProxyHeader::Forwarded)),
+        ("proxy-protocol", "", |builder| builder.proxy_protocol(true)),
+        ("origin", "https://a.example,https://b.example", |builder| {
+            builder.origins(["https://a.example", "https://b.example"])
+        }),
+        ("event-rate", "7/70", |builder| builder.event_rate(7, 70)),
+        ("byte-rate", "7/70", |builder| builder.byte_rate(7, 70)),
+        ("max-payload", "7", |builder| builder.max_payload(7)),
+        ("max-unconnected-payload", "7", |builder| builder.max_unconnected_payload(7)),
+        ("max-head", "7", |builder| builder.max_head(7)),
+        ("max-fragments", "7", |builder| builder.max_fragments(7)),
+        ("max-attachments", "7", |builder| builder.max_attachments(7)),
+        ("max-attachment-bytes", "7", |builder| builder.max_attachment_bytes(7)),
+        ("max-depth", "7", |builder| builder.max_depth(7)),
+        ("max-namespaces", "7", |builder| builder.max_namespaces(7)),
+        ("outbox", "7/70", |builder| builder.outbox(7, 70)),
+        ("when-full", "drop-oldest", |builder| builder.when_full(WhenFull::DropOldest)),
+        ("max-waiting-events", "7/70", |builder| builder.max_waiting_events(7, 70)),
+        ("max-pending-acks", "7", |builder| builder.max_pending_acks(7)),
+        ("max-rooms", "7", |builder| builder.max_rooms(7)),
+        ("max-room-name", "7", |builder| builder.max_room_name(7)),
+        ("request-timeout", "7", |builder| builder.request_timeout(Duration::from_secs(7))),
+        ("ping-interval", "7", |builder| builder.ping_interval(Duration::from_secs(7))),
+        ("ping-timeout", "7", |builder| builder.ping_timeout(Duration::from_secs(7))),
+        ("connect-timeout", "7", |builder| builder.connect_timeout(Duration::from_secs(7))),
+        ("upgrade-timeout", "7", |builder| builder.upgrade_timeout(Duration::from_secs(7))),
+        ("attachment-timeout", "7", |builder| builder.attachment_timeout(Duration::from_secs(7))),
+        ("ack-timeout", "7", |builder| builder.ack_timeout(Duration::from_secs(7))),
+    ];
+
+    /// All that is set, as text.
+    fn set(option: &str, value: &str) -> String {
+        let option = format!("--{option}");
+        let words = ["sockeye", &option, value];
+        let words = Words::try_parse_from(words.iter().filter(|word| !word.is_empty())).unwrap();
+        format!("{:?}", words.limits.set(Server::builder()).unwrap())
+    }
+
+    #[test]
+    fn each_option_sets_its_own_and_nothing_else() {
+        let mut seen = HashSet::from([format!("{:?}", Server::builder())]);
+        for (option, value, meant) in CASES {
+            let done = set(option, value);
+            assert_eq!(done, format!("{:?}", meant(Server::builder())), "--{option} {value}");
+            assert!(seen.insert(done), "--{option} does something of its own");
+        }
+    }
+
+    #[test]
+    fn no_option_is_left_out_here_and_each_can_be_set_in_the_environment() {
+        let command = Words::command();
+        let mut left: HashSet<_> = CASES.iter().map(|(option, ..)| *option).collect();
+        for argument in command.get_arguments() {
+            let name = argument.get_long().unwrap();
+            assert!(left.remove(name), "--{name} has no case");
+            let variable = format!("SOCKEYE_{}", name.to_uppercase().replace('-', "_"));
+            assert_eq!(argument.get_env().unwrap(), variable.as_str(), "--{name}");
+        }
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn values_that_are_words_or_half_a_pair() {
+        let is = |option, value, meant: ServerBuilder| {
+            assert_eq!(set(option, value), format!("{meant:?}"), "--{option} {value}");
+        };
+        for (policy, meant) in [
+            ("disconnect", WhenFull::Disconnect),
+            ("drop-new", WhenFull::DropNew),
+            ("drop-oldest", WhenFull::DropOldest),
+            ("fail", WhenFull::Fail),
+        ] {
+            is("when-full", policy, Server::builder().when_full(meant));
+        }
+        is("proxy-header", "x-forwarded-for", Server::builder());
+        is("origin", "*", Server::builder().any_origin());
+        is("outbox", "7", Server::builder().outbox(7, 262_144));
+        is("max-waiting-events", "7", Server::builder().max_waiting_events(7, 4 * 1024 * 1024));
+        is("event-rate", "7", Server::builder().event_rate(7, 7));
+    }
 
     #[test]
     fn rates_are_one_number_or_two() {

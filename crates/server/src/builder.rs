@@ -18,7 +18,7 @@ use crate::error::{ConfigError, Refusal};
 use crate::hooks::ConnectionError;
 use crate::limits::Rate;
 use crate::peer::Peer;
-use crate::proxy::{Network, Trusted};
+use crate::proxy::{Network, ProxyHeader};
 use crate::recovery::Recovery;
 use crate::transport::Transport;
 
@@ -98,8 +98,9 @@ impl ServerBuilder {
     }
 
     /// Longest head of a request, in bytes, where [`Server::listen`](crate::Server::listen) or a sibling of it accepts
-    /// connections. Default 16 KiB, as in Node.js; at least 8 KiB. A longer one is answered by 431, and so is one of more
-    /// than 100 headers. A framework in which the server is mounted has a bound of its own.
+    /// connections. Default 16 KiB, as in Node.js; at least 8 KiB. A longer one is answered by 431 and counted as
+    /// [`Limit::HeadBytes`](crate::Limit::HeadBytes); so is one of more than 100 headers, as
+    /// [`Limit::Headers`](crate::Limit::Headers). A framework in which the server is mounted has a bound of its own.
     pub fn max_head(mut self, bytes: usize) -> Self {
         self.config.max_head = bytes;
         self
@@ -136,8 +137,9 @@ impl ServerBuilder {
         self
     }
 
-    /// How long a client may stay without having joined a namespace. Default 45 s. So long, too, may
-    /// [`allow_request`](Self::allow_request) take before that.
+    /// How long a client may stay without having joined a namespace. Default 45 s; then it is disconnected, and counted as
+    /// [`Limit::ConnectTime`](crate::Limit::ConnectTime). So long, too, may [`allow_request`](Self::allow_request) take
+    /// before that.
     ///
     /// Too short refuses clients whose `authorize` asks a slow database; too long lets strangers keep a session each.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -394,6 +396,18 @@ impl ServerBuilder {
         self
     }
 
+    /// Those of [`max_connections`](Self::max_connections) that one client address may have; an IPv6 network of 64 bits
+    /// counts as one. Default: no bound, since many people may share an address. One more is closed as there, and counted
+    /// as [`Limit::ConnectionsPerAddress`](crate::Limit::ConnectionsPerAddress). Without it one address can take all places,
+    /// with connections on which it says nothing.
+    ///
+    /// The address is that of the other end, or what the proxy announces by [`proxy_protocol`](Self::proxy_protocol). A
+    /// proxy that is [trusted](Self::trust_proxies) has the connections of all its clients, so its own are not bounded.
+    pub fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.config.gate.connections_per_address = Some(connections);
+        self
+    }
+
     /// Sessions in all. Default: no bound but the file descriptors. One more is answered by 503 and `Retry-After`.
     pub fn max_sessions(mut self, sessions: usize) -> Self {
         self.config.gate.sessions = Some(sessions);
@@ -420,29 +434,46 @@ impl ServerBuilder {
         self
     }
 
-    /// Messages per second from one connection, with so many at once. Default: no bound. A client that is faster is
+    /// Events per second from one connection, with so many at once. Default: no bound. A client that is faster is
     /// disconnected, reason [`LimitExceeded`](crate::DisconnectReason::LimitExceeded).
+    ///
+    /// Whatever costs something to read counts as one, on every transport: each packet of Engine.IO, so that an event with
+    /// three attachments is four; each ping and pong of WebSocket, which some clients send to keep connections open; each
+    /// frame of a message in several. What a client owes does not count: the heartbeats of Engine.IO, each in its time, and
+    /// the packets of an upgrade.
     pub fn event_rate(mut self, per_second: u32, burst: u32) -> Self {
         self.config.events = Some(Rate { per_second, burst });
         self
     }
 
-    /// Bytes of messages per second from one connection, with so many at once. Default: no bound. `burst` below
-    /// `max_payload` makes that the longest message.
+    /// Bytes per second from one connection, with so many at once. Default: no bound. A client that is faster is
+    /// disconnected, reason [`LimitExceeded`](crate::DisconnectReason::LimitExceeded).
+    ///
+    /// All that is read for a session counts: the bodies of POSTs, and on streams each frame with its header, heartbeats
+    /// among them. A compressed message counts as what it becomes. `burst` below `max_payload` makes that the longest
+    /// message, less its header of up to 14 bytes.
     pub fn byte_rate(mut self, per_second: u32, burst: u32) -> Self {
         self.config.bytes = Some(Rate { per_second, burst });
         self
     }
 
-    /// Believes what these proxies say about where a request comes from (`Forwarded`, `X-Forwarded-For`): addresses or
-    /// networks, `10.0.0.0/8`. Default: nobody is believed.
+    /// Believes what these proxies say about where a request comes from, in the header that [`Self::proxy_header`] names
+    /// (`X-Forwarded-For`, if nothing is said): addresses or networks, `10.0.0.0/8`. Default: nobody is believed.
     ///
     /// # Errors
     /// When one of them is neither an address nor a network.
     pub fn trust_proxies<'a>(mut self, networks: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         let networks: Result<Vec<_>, _> = networks.into_iter().map(Network::parse).collect();
-        self.config.trusted = Trusted::new(networks?);
+        self.config.trusted.networks = networks?;
         Ok(self)
+    }
+
+    /// The one header in which [trusted proxies](Self::trust_proxies) say where a request comes from. Default
+    /// `X-Forwarded-For`. Name what your proxy writes: any other it passes on as the client wrote it, so that whoever is
+    /// behind it would choose an address.
+    pub fn proxy_header(mut self, header: ProxyHeader) -> Self {
+        self.config.trusted.header = header;
+        self
     }
 
     /// Expects every connection of [`Server::listen`](crate::Server::listen) to begin with a header of the PROXY

@@ -16,7 +16,7 @@ use crate::error::ConfigError;
 use crate::gate::Bounds;
 use crate::hooks::Hooks;
 use crate::limits::Rate;
-use crate::proxy::Trusted;
+use crate::proxy::{ProxyHeader, Trusted};
 use crate::recovery::Recovery;
 
 /// What happens when a client reads so slowly that its outbox reaches its bound.
@@ -211,10 +211,12 @@ impl Config {
 
     /// What lets nobody in, or nothing through.
     fn closed_gate(&self) -> Option<&'static str> {
-        let Bounds { sessions, sessions_per_address, handshakes, handshakes_per_address } = &self.gate;
+        let Bounds { connections_per_address, sessions, sessions_per_address, handshakes, handshakes_per_address } =
+            &self.gate;
         let none = |rate: &Option<Rate>| rate.is_some_and(|rate| rate.per_second == 0 || rate.burst == 0);
         first(&[
             (self.max_connections == Some(0), "max_connections is zero: no client could connect"),
+            (*connections_per_address == Some(0), "max_connections_per_address is zero: no client could connect"),
             (*sessions == Some(0), "max_sessions is zero: no client could connect"),
             (*sessions_per_address == Some(0), "max_sessions_per_address is zero: no client could connect"),
             (none(handshakes), "handshake_rate has a zero: no client could connect"),
@@ -262,6 +264,10 @@ impl Config {
                 "a cookie is set, but polling is not among the transports: only polling sets it",
             ),
             (self.jsonp && !polling, "allow_jsonp is true, but polling is not among the transports"),
+            (
+                self.trusted.header != ProxyHeader::default() && self.trusted.is_empty(),
+                "proxy_header names a header, but nobody who may write it: see trust_proxies",
+            ),
             (
                 !self.path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte)),
                 "path holds what no request can ask for: write it as in a URL, percent-encoded, without query",

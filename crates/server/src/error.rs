@@ -74,7 +74,8 @@ pub enum DisconnectReason {
     ClientDisconnect,
     /// The client broke the Socket.IO protocol and was cut off: `forced close`.
     ForcedClose,
-    /// The client joined no namespace in time, or left the last one without closing: `forced server close`.
+    /// `forced server close`, by which the official server ends what has joined no namespace in time. Here that is
+    /// [`LimitExceeded`](Self::LimitExceeded).
     ForcedServerClose,
     /// The client sent what Engine.IO cannot decode: `parse error`.
     ParseError,

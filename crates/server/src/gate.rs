@@ -1,4 +1,4 @@
-//! Who may open a session: numbers in all and per address, and how fast.
+//! Who may come: connections per address; sessions in all and per address, and how fast.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
@@ -12,13 +12,14 @@ use crate::limits::{Limit, Meter, Rate};
 /// The bounds of the gate. `None` is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bounds {
+    pub(crate) connections_per_address: Option<usize>,
     pub(crate) sessions: Option<usize>,
     pub(crate) sessions_per_address: Option<usize>,
     pub(crate) handshakes: Option<Rate>,
     pub(crate) handshakes_per_address: Option<Rate>,
 }
 
-/// Counts the open sessions.
+/// Counts the open sessions, and the connections of each address.
 #[derive(Debug)]
 pub(crate) struct Gate {
     bounds: Bounds,
@@ -36,6 +37,7 @@ struct State {
 
 #[derive(Debug)]
 struct Address {
+    connections: usize,
     sessions: usize,
     meter: Meter,
     seen: Instant,
@@ -48,6 +50,13 @@ pub(crate) struct Ticket {
     address: Option<IpAddr>,
 }
 
+/// The place of one connection; gives itself back when dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    gate: Weak<Gate>,
+    address: IpAddr,
+}
+
 /// There is no room for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Busy {
@@ -58,7 +67,7 @@ pub(crate) struct Busy {
 
 /// What to tell clients that find the server full: sessions end at no known time.
 const FULL: Duration = Duration::from_secs(5);
-/// Addresses without sessions are forgotten after this time, and looked for as seldom.
+/// Addresses of which nothing is open are forgotten after this time, and looked for as seldom.
 const SWEEP: Duration = Duration::from_mins(1);
 
 impl Gate {
@@ -76,6 +85,14 @@ impl Gate {
         self.state.lock().pass(self.bounds, address, now)?;
         Ok(Some(Ticket { gate: Arc::downgrade(self), address }))
     }
+
+    /// Lets a connection in. `None` if those of an address are not bounded, and need not be counted.
+    pub(crate) fn seat(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Option<Seat>, Limit> {
+        let Some(most) = self.bounds.connections_per_address else { return Ok(None) };
+        let address = group(address);
+        self.state.lock().seat(most, address, now)?;
+        Ok(Some(Seat { gate: Arc::downgrade(self), address }))
+    }
 }
 
 impl Bounds {
@@ -91,9 +108,7 @@ impl State {
             return Err(Busy { limit: Limit::Sessions, wait: FULL });
         }
         if let Some(address) = address {
-            let entry = self.addresses.entry(address);
-            let found = entry.or_insert_with(|| Address { sessions: 0, meter: Meter::new(now), seen: now });
-            found.seen = now;
+            let found = self.address(address, now);
             if bounds.sessions_per_address.is_some_and(|most| found.sessions >= most) {
                 return Err(Busy { limit: Limit::SessionsPerAddress, wait: FULL });
             }
@@ -112,11 +127,31 @@ impl State {
         Ok(())
     }
 
+    fn seat(&mut self, most: usize, address: IpAddr, now: Instant) -> Result<(), Limit> {
+        self.sweep(now);
+        let found = self.address(address, now);
+        if found.connections >= most {
+            return Err(Limit::ConnectionsPerAddress);
+        }
+        found.connections += 1;
+        Ok(())
+    }
+
+    /// What is known of an address that has just been seen.
+    fn address(&mut self, address: IpAddr, now: Instant) -> &mut Address {
+        let new = || Address { connections: 0, sessions: 0, meter: Meter::new(now), seen: now };
+        let found = self.addresses.entry(address).or_insert_with(new);
+        found.seen = now;
+        found
+    }
+
     fn sweep(&mut self, now: Instant) {
         if now.saturating_duration_since(self.swept) >= SWEEP {
             self.swept = now;
-            self.addresses
-                .retain(|_, address| address.sessions > 0 || now.saturating_duration_since(address.seen) < SWEEP);
+            self.addresses.retain(|_, address| {
+                let is_open = address.connections + address.sessions > 0;
+                is_open || now.saturating_duration_since(address.seen) < SWEEP
+            });
         }
     }
 }
@@ -128,6 +163,15 @@ impl Drop for Ticket {
         state.sessions = state.sessions.saturating_sub(1);
         if let Some(address) = self.address.and_then(|address| state.addresses.get_mut(&address)) {
             address.sessions = address.sessions.saturating_sub(1);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let Some(gate) = self.gate.upgrade() else { return };
+        if let Some(address) = gate.state.lock().addresses.get_mut(&self.address) {
+            address.connections = address.connections.saturating_sub(1);
         }
     }
 }
@@ -169,6 +213,36 @@ mod tests {
         assert_eq!(gate.pass(ip("10.0.0.3"), now).unwrap_err(), Busy { limit: Limit::Sessions, wait: FULL }, "in all");
         drop(first);
         assert!(gate.pass(ip("10.0.0.1"), now).is_ok());
+    }
+
+    #[test]
+    fn connections_are_counted_per_address_and_apart_from_sessions() {
+        let now = Instant::now();
+        let bounds = Bounds { connections_per_address: Some(2), sessions_per_address: Some(1), ..Bounds::default() };
+        let gate = Gate::new(bounds, now);
+        let seat = |text: &str| gate.seat(text.parse().unwrap(), now);
+        let first = seat("10.0.0.1").unwrap();
+        let _second = seat("::ffff:10.0.0.1").unwrap();
+        assert_eq!(seat("10.0.0.1").unwrap_err(), Limit::ConnectionsPerAddress);
+        let _other = seat("10.0.0.2").unwrap();
+        let _session = gate.pass(ip("10.0.0.1"), now).unwrap();
+        drop(first);
+        let _third = seat("10.0.0.1").unwrap();
+        assert!(seat("10.0.0.1").is_err() && gate.pass(ip("10.0.0.1"), now).is_err());
+    }
+
+    #[test]
+    fn addresses_with_a_connection_are_remembered() {
+        let now = Instant::now();
+        let gate = Gate::new(Bounds { connections_per_address: Some(1), ..Bounds::default() }, now);
+        let address = ip("10.0.0.1").unwrap();
+        let seat = gate.seat(address, now).unwrap();
+        drop(gate.seat(ip("10.0.0.2").unwrap(), now).unwrap());
+        let later = now + SWEEP * 2;
+        assert!(gate.seat(address, later).is_err());
+        assert_eq!(gate.state.lock().addresses.len(), 1);
+        drop(seat);
+        assert!(gate.seat(address, later).unwrap().is_some());
     }
 
     #[test]

@@ -450,6 +450,7 @@ pub use limits::Limit;
 pub use metrics::MetricsSnapshot;
 pub use namespace::Namespace;
 pub use peer::{Data, Extensions, Peer};
+pub use proxy::ProxyHeader;
 pub use recovery::Recovery;
 pub use remote::RemoteSocket;
 pub use rooms::RoomEvent;

@@ -16,15 +16,19 @@ pub enum Limit {
     AttachmentTime,
     /// Attachments of one packet.
     Attachments,
-    /// Bytes per second from one connection.
+    /// Bytes per second from one connection, of whatever they are.
     BytesPerSecond,
     /// Connections in all.
     Connections,
+    /// Connections from one address.
+    ConnectionsPerAddress,
+    /// Time in which a client must join a namespace.
+    ConnectTime,
     /// Time in which [`allow_request`](crate::ServerBuilder::allow_request) must decide.
     DecisionTime,
     /// Depth of arrays and objects.
     Depth,
-    /// Events per second from one connection.
+    /// Packets and frames per second from one connection, but for heartbeats.
     EventsPerSecond,
     /// Frames of one WebSocket message.
     Fragments,
@@ -32,6 +36,10 @@ pub enum Limit {
     Handshakes,
     /// New sessions per second from one address.
     HandshakesPerAddress,
+    /// Bytes of the head of a request.
+    HeadBytes,
+    /// Headers of a request.
+    Headers,
     /// Namespaces of one connection.
     Namespaces,
     /// What waits for one client, in bytes or packets; with [`WhenFull::Disconnect`](crate::WhenFull::Disconnect).
@@ -50,6 +58,10 @@ pub enum Limit {
     SessionsPerAddress,
     /// Bytes of a message before a namespace was joined, and of every CONNECT.
     UnconnectedPayload,
+    /// Clients of WebTransport on their way to a session that have not proven their address.
+    UnprovenVisitors,
+    /// Clients of WebTransport on their way to a session.
+    Visitors,
 }
 
 impl Limit {
@@ -61,12 +73,16 @@ impl Limit {
             Self::Attachments => "too many attachments",
             Self::BytesPerSecond => "too many bytes per second",
             Self::Connections => "too many connections",
+            Self::ConnectionsPerAddress => "too many connections from this address",
+            Self::ConnectTime => "no namespace was joined in time",
             Self::DecisionTime => "not decided in time",
             Self::Depth => "nested too deep",
             Self::EventsPerSecond => "too many events per second",
             Self::Fragments => "message in too many frames",
             Self::Handshakes => "too many new sessions per second",
             Self::HandshakesPerAddress => "too many new sessions per second from this address",
+            Self::HeadBytes => "head of a request too long",
+            Self::Headers => "too many headers",
             Self::Namespaces => "too many namespaces",
             Self::Outbox => "slow consumer",
             Self::Payload => "message too large",
@@ -76,6 +92,8 @@ impl Limit {
             Self::Sessions => "too many sessions",
             Self::SessionsPerAddress => "too many sessions from this address",
             Self::UnconnectedPayload => "message too large before a namespace was joined",
+            Self::UnprovenVisitors => "too many clients on their way whose address is not proven",
+            Self::Visitors => "too many clients on their way to a session",
         }
     }
 }

@@ -90,8 +90,9 @@ impl Peer {
         Arc::clone(&self.0.handshake)
     }
 
-    /// Address of the other end of the TCP connection; `None` over a Unix socket, or inside a framework that did not
-    /// say (see [`PeerAddr`](crate::PeerAddr)).
+    /// Address of the client: of the other end of the TCP connection, or what a proxy says of it that
+    /// [is trusted](crate::ServerBuilder::trust_proxies). `None` over a Unix socket, or inside a framework that did not say
+    /// (see [`PeerAddr`](crate::PeerAddr)).
     pub fn address(&self) -> Option<SocketAddr> {
         self.0.handshake.address
     }

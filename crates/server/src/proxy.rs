@@ -46,21 +46,34 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// Proxies whose word counts.
+/// The header by which proxies say where a request comes from; for
+/// [`ServerBuilder::proxy_header`](crate::ServerBuilder::proxy_header).
+///
+/// It is one, never either: a proxy that writes the one passes the other on as the client wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProxyHeader {
+    /// `Forwarded` of RFC 7239.
+    Forwarded,
+    /// `X-Forwarded-For`, which most proxies write. The default.
+    #[default]
+    XForwardedFor,
+}
+
+/// Proxies whose word counts, and where they have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Trusted(Vec<Network>);
+pub(crate) struct Trusted {
+    pub(crate) networks: Vec<Network>,
+    pub(crate) header: ProxyHeader,
+}
 
 impl Trusted {
-    pub(crate) fn new(networks: Vec<Network>) -> Self {
-        Self(networks)
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.networks.is_empty()
     }
 
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+        self.networks.iter().any(|network| network.contains(address))
     }
 
     /// The client of a request that came over a connection from `peer`. Its port is 0 if a proxy did not say.
@@ -69,7 +82,7 @@ impl Trusted {
             return peer;
         }
         let mut client = peer;
-        for hop in hops(headers).into_iter().rev() {
+        for hop in self.header.hops(headers).into_iter().rev() {
             // What cannot be read ends the chain: what stands before it may be invented.
             let Some(address) = hop else { break };
             client = address;
@@ -81,20 +94,55 @@ impl Trusted {
     }
 }
 
-/// The chain of addresses, the client's first. `Forwarded` counts more than `X-Forwarded-For`. [RFC 7239]
-fn hops(headers: &HeaderMap) -> Vec<Option<SocketAddr>> {
-    let values = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
-    let forwarded: Vec<_> = values(FORWARDED).flat_map(|value| value.split(',')).map(forwarded_for).collect();
-    if !forwarded.is_empty() {
-        return forwarded;
+impl ProxyHeader {
+    /// The chain of addresses, the client's first; `None` is one that cannot be read.
+    fn hops(self, headers: &HeaderMap) -> Vec<Option<SocketAddr>> {
+        let values = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
+        match self {
+            Self::Forwarded => values(FORWARDED).flat_map(elements).collect(),
+            Self::XForwardedFor => values(X_FORWARDED_FOR).flat_map(|value| value.split(',')).map(address).collect(),
+        }
     }
-    values(X_FORWARDED_FOR).flat_map(|value| value.split(',')).map(address).collect()
+}
+
+/// The addresses in one line of `Forwarded`.                                                           [RFC 7239 §4]
+///
+/// Commas and semicolons in quotes belong to a value, which a client may have chosen: a host, for example. A line whose
+/// quotes do not end is none: what a proxy has added to it may stand within them.
+fn elements(line: &str) -> Vec<Option<SocketAddr>> {
+    match unquoted(line, ',') {
+        Some(elements) => elements.into_iter().map(forwarded_for).collect(),
+        None => vec![None],
+    }
 }
 
 fn forwarded_for(element: &str) -> Option<SocketAddr> {
-    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    let pairs = unquoted(element, ';')?;
+    let mut values = pairs.into_iter().filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then_some(value)
+    });
+    // Each parameter is there once.
+    let (value, None) = (values.next()?, values.next()) else { return None };
     address(value.trim().trim_matches('"'))
+}
+
+/// The parts of a text between the separators that are not in quotes; `None` if the quotes do not end.
+fn unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = text
+        .split(|letter| {
+            let separates = letter == separator && !quoted;
+            (quoted, escaped) = match letter {
+                _ if escaped => (quoted, false),
+                '"' => (!quoted, false),
+                '\\' => (quoted, quoted),
+                _ => (quoted, false),
+            };
+            separates
+        })
+        .collect();
+    if quoted { None } else { Some(parts) }
 }
 
 fn address(text: &str) -> Option<SocketAddr> {
@@ -178,7 +226,8 @@ mod tests {
     use super::*;
 
     fn trusted(networks: &[&str]) -> Trusted {
-        Trusted::new(networks.iter().map(|text| Network::parse(text).unwrap()).collect())
+        let networks = networks.iter().map(|text| Network::parse(text).unwrap()).collect();
+        Trusted { networks, header: ProxyHeader::default() }
     }
 
     fn client(trusted: &Trusted, peer: &str, headers: &[(HeaderName, &str)]) -> String {
@@ -199,13 +248,41 @@ mod tests {
     }
 
     #[test]
+    fn the_header_that_the_proxy_does_not_write_is_the_clients() {
+        let by = |header, headers: &[_]| client(&Trusted { header, ..trusted(&["10.0.0.1"]) }, "10.0.0.1:1", headers);
+        let (mut both, mut one) =
+            ([(FORWARDED, "for=6.6.6.6"), (X_FORWARDED_FOR, "1.2.3.4")], [(FORWARDED, "for=6.6.6.6")]);
+        assert_eq!(by(ProxyHeader::XForwardedFor, &both), "1.2.3.4");
+        assert_eq!(by(ProxyHeader::XForwardedFor, &one), "10.0.0.1");
+        (both[0].1, both[1].1, one[0]) = ("for=1.2.3.4", "6.6.6.6", (X_FORWARDED_FOR, "6.6.6.6"));
+        assert_eq!(by(ProxyHeader::Forwarded, &both), "1.2.3.4");
+        assert_eq!(by(ProxyHeader::Forwarded, &one), "10.0.0.1");
+    }
+
+    #[test]
     fn forwarded_is_read_in_its_forms() {
-        let one = trusted(&["10.0.0.0/8", "::1"]);
-        let case = |value: &str| client(&one, "[::1]:7", &[(FORWARDED, value), (X_FORWARDED_FOR, "6.6.6.6")]);
+        let one = Trusted { header: ProxyHeader::Forwarded, ..trusted(&["10.0.0.0/8", "::1"]) };
+        let case = |value: &str| client(&one, "[::1]:7", &[(FORWARDED, value)]);
         assert_eq!(case("for=1.2.3.4"), "1.2.3.4");
         assert_eq!(case("proto=https; For=\"[2001:db8::1]:4711\";by=x"), "2001:db8::1");
         assert_eq!(case("for=6.6.6.6, for=1.2.3.4:80, for=10.0.0.9"), "1.2.3.4");
         assert_eq!(case("for=_hidden"), "::1");
+        assert_eq!(client(&one, "[::1]:7", &[(FORWARDED, "for=6.6.6.6"), (FORWARDED, "for=1.2.3.4")]), "1.2.3.4");
+    }
+
+    #[test]
+    fn what_a_client_put_into_quotes_is_no_address() {
+        let one = Trusted { header: ProxyHeader::Forwarded, ..trusted(&["10.0.0.1"]) };
+        for (value, found) in [
+            ("host=\"a,for=6.6.6.6\";for=1.2.3.4", "1.2.3.4"),
+            ("host=\"a;for=6.6.6.6\";for=1.2.3.4", "1.2.3.4"),
+            ("for=1.2.3.4;host=\"\\\",for=6.6.6.6\"", "1.2.3.4"),
+            ("for=6.6.6.6;for=1.2.3.4", "10.0.0.1"),
+            ("for=6.6.6.6, for=\", for=1.2.3.4", "10.0.0.1"),
+        ] {
+            assert_eq!(client(&one, "10.0.0.1:7", &[(FORWARDED, value)]), found, "{value}");
+        }
+        assert_eq!(client(&one, "10.0.0.1:7", &[(FORWARDED, "for=\""), (FORWARDED, "for=1.2.3.4")]), "1.2.3.4");
     }
 
     #[test]

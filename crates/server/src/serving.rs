@@ -100,7 +100,8 @@ impl Server {
     /// Runs until the stream ends or the server is closed; a WebSocket that began on it lives on by itself. One task
     /// should await it from beginning to end: its deadlines wake the task that polled it first.
     ///
-    /// If there are [`max_connections`](crate::ServerBuilder::max_connections) already it ends at once.
+    /// If there are [`max_connections`](crate::ServerBuilder::max_connections) already it ends at once, and so it does if
+    /// `address` has [as many as it may](crate::ServerBuilder::max_connections_per_address).
     ///
     /// `address` is what [`Peer::address`](crate::Peer::address) will say.
     ///
@@ -178,7 +179,8 @@ impl Server {
     }
 
     /// Counts a connection that an accept loop of your own has accepted and a framework will serve, for
-    /// [`ServerBuilder::max_connections`](crate::ServerBuilder::max_connections) and
+    /// [`ServerBuilder::max_connections`](crate::ServerBuilder::max_connections),
+    /// [`ServerBuilder::max_connections_per_address`](crate::ServerBuilder::max_connections_per_address) and
     /// [`MetricsSnapshot::connections`](crate::MetricsSnapshot::connections). Serve what it returns in place of `stream`.
     /// [`Self::listen`], [`Self::serve_stream`] and their like do so themselves.
     ///
@@ -186,21 +188,25 @@ impl Server {
     /// # fn main() -> Result<(), sockeye::ConfigError> {
     /// let io = sockeye::Server::builder().max_connections(1).build()?;
     /// let (stream, _client) = tokio::io::duplex(1024);
-    /// let first = io.count_connection(stream);
+    /// let first = io.count_connection(stream, None);
     /// assert!(first.is_ok() && io.metrics().connections == 1);
     /// let (stream, _client) = tokio::io::duplex(1024);
-    /// assert!(io.count_connection(stream).is_err());
+    /// assert!(io.count_connection(stream, None).is_err());
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// Gives the stream back if there are as many as there may be: drop it.
-    pub fn count_connection<S>(&self, stream: S) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>, S>
+    pub fn count_connection<S>(
+        &self,
+        stream: S,
+        address: Option<SocketAddr>,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>, S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let counted = Counted::new(&self.core, stream)?;
+        let counted = Counted::new(&self.core, stream, address)?;
         // As the own accept loop makes it, which a WebSocket then takes out of hyper's wrapper with its buffers.
         Ok(Stream::new(Box::new(counted), Bytes::new()))
     }
@@ -284,7 +290,7 @@ impl Site {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         address: Option<SocketAddr>,
     ) {
-        match Counted::new(&self.core, stream) {
+        match Counted::new(&self.core, stream, address) {
             Ok(stream) => Connection::new(self, Box::new(stream), address).serve().await,
             // Written now or never.
             Err(mut stream) => drop(stream.write(FULL).now_or_never()),

@@ -92,7 +92,7 @@ impl<K: Kind> Counts<K> {
 }
 
 /// The most kinds that any enum here has.
-const MOST: usize = 20;
+const MOST: usize = 26;
 
 mod sealed {
     pub trait Sealed {}
@@ -138,12 +138,16 @@ kinds! {
         "attachments": Self::Attachments,
         "bytes per second": Self::BytesPerSecond,
         "connections": Self::Connections,
+        "connections per address": Self::ConnectionsPerAddress,
+        "connect time": Self::ConnectTime,
         "decision time": Self::DecisionTime,
         "depth": Self::Depth,
         "events per second": Self::EventsPerSecond,
         "fragments": Self::Fragments,
         "handshakes": Self::Handshakes,
         "handshakes per address": Self::HandshakesPerAddress,
+        "head bytes": Self::HeadBytes,
+        "headers": Self::Headers,
         "namespaces": Self::Namespaces,
         "outbox": Self::Outbox,
         "payload": Self::Payload,
@@ -153,6 +157,8 @@ kinds! {
         "sessions": Self::Sessions,
         "sessions per address": Self::SessionsPerAddress,
         "unconnected payload": Self::UnconnectedPayload,
+        "unproven visitors": Self::UnprovenVisitors,
+        "visitors": Self::Visitors,
     }
 }
 

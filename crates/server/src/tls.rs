@@ -9,7 +9,7 @@ use tokio_rustls::rustls::{ServerConfig, crypto};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::error::ConfigError;
-use crate::http::listen::Connection;
+use crate::http::listen::{Connection, Spoken};
 
 /// How long a client may take for its TLS handshake.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ impl Tls {
 
     /// Serves one connection.
     pub(crate) async fn serve(self, connection: Connection) {
-        let Some(Connection { site, io, address, hold, .. }) = connection.announced().await else { return };
+        let Some(Connection { site, io, address, hold, .. }) = connection.announced(Spoken::Tls).await else { return };
         let mut closing = site.core.closing();
         let accepted = tokio::select! {
             accepted = tokio::time::timeout(DEADLINE, TlsAcceptor::from(self.0).accept(io)) => accepted,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sockeye::{DisconnectReason, Limit, Server, ServerBuilder, Socket};
+use sockeye::{DisconnectReason, Limit, ProxyHeader, Server, ServerBuilder, Socket};
 use sockeye_testing::Net;
 
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
@@ -182,16 +182,20 @@ async fn too_many_bytes_per_second_end_a_polling_connection_too() {
     net.assert_clean().await;
 }
 
+/// How a handshake with these headers is answered, which comes from a proxy or from somebody else.
+async fn handshake(net: &Net, from: &str, headers: &[(&'static str, &str)]) -> http::StatusCode {
+    let mut request = http::Request::get(HANDSHAKE).body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+    request.extensions_mut().insert(sockeye::PeerAddr(from.parse().unwrap()));
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse().unwrap());
+    }
+    net.send(request).answer().await.status
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_address_of_a_client_behind_a_trusted_proxy_counts() {
     let builder = Server::builder().max_sessions_per_address(1).trust_proxies(["10.0.0.0/8"]).expect("a network");
     let (_io, net, _) = net(builder);
-    let request = |from: &str, forwarded: &str| {
-        let mut request = http::Request::get(HANDSHAKE).body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
-        request.extensions_mut().insert(sockeye::PeerAddr(from.parse().unwrap()));
-        request.headers_mut().insert("x-forwarded-for", forwarded.parse().unwrap());
-        net.send(request)
-    };
     let cases = [
         ("10.1.1.1:1", "1.2.3.4", 200),
         ("10.1.1.1:1", "9.9.9.9, 1.2.3.4", 503),
@@ -200,6 +204,34 @@ async fn the_address_of_a_client_behind_a_trusted_proxy_counts() {
         ("1.2.3.6:1", "7.7.7.7", 503),
     ];
     for (from, forwarded, status) in cases {
-        assert_eq!(request(from, forwarded).answer().await.status, status, "{forwarded} by {from}");
+        let answered = handshake(&net, from, &[("x-forwarded-for", forwarded)]).await;
+        assert_eq!(answered, status, "{forwarded} by {from}");
+    }
+}
+
+/// A proxy writes one header and passes the other on: every client behind it chose its own address by that.
+#[tokio::test(start_paused = true)]
+async fn a_client_behind_a_proxy_does_not_choose_its_address() {
+    let (other, forwarded) = ("x-forwarded-for", "forwarded");
+    for header in [ProxyHeader::XForwardedFor, ProxyHeader::Forwarded] {
+        let builder = Server::builder().max_sessions_per_address(1).proxy_header(header);
+        let (_io, net, _) = net(builder.trust_proxies(["10.0.0.1"]).expect("an address"));
+        for (client, statuses) in [(1, [200, 503]), (2, [200, 503])] {
+            for (claimed, status) in (7..).zip(statuses) {
+                let (client, claimed) = (format!("192.0.2.{client}"), format!("192.0.2.{claimed}"));
+                let (by_client, by_proxy) = (format!("for={claimed}"), format!("for={client}"));
+                let headers = match header {
+                    ProxyHeader::Forwarded => [(other, &*claimed), (forwarded, &*by_proxy)],
+                    _ => [(forwarded, &*by_client), (other, &*client)],
+                };
+                assert_eq!(handshake(&net, "10.0.0.1:1", &headers).await, status, "{header:?}, {headers:?}");
+            }
+        }
+        // One of whom the proxy said nothing is the proxy, whatever it says itself.
+        for status in [200, 503] {
+            let headers =
+                if header == ProxyHeader::Forwarded { (other, "192.0.2.9") } else { (forwarded, "for=192.0.2.9") };
+            assert_eq!(handshake(&net, "10.0.0.1:1", &[headers]).await, status, "{header:?}");
+        }
     }
 }

@@ -88,25 +88,16 @@ fn a_connection_too_many_is_turned_away() {
     assert_eq!(server.get(HANDSHAKE).status, 200);
 }
 
-/// Each option reaches the server: a value that it refuses is refused by the name of what it sets.
+/// What an option sets is said in `limits.rs`; this is how the server speaks of it.
 #[test]
-fn every_limit_can_be_set() {
+fn limits_that_leave_no_room_are_refused_by_name() {
     let refused = [
         ("--max-connections", "0", "max_connections is zero"),
         ("--max-payload", "0", "max_payload is zero"),
-        ("--max-unconnected-payload", "0", "max_unconnected_payload is zero"),
-        ("--max-attachment-bytes", "0", "max_attachment_bytes is zero"),
         ("--max-depth", "129", "max_depth is more than 128"),
-        ("--max-namespaces", "0", "max_namespaces is zero"),
-        ("--max-room-name", "0", "max_room_name is zero"),
-        ("--outbox", "0", "the outbox bound is zero bytes"),
         ("--outbox", "1/0", "the outbox bound is zero packets"),
-        ("--max-waiting-events", "0", "max_waiting_events is zero events"),
-        ("--max-waiting-events", "1/0", "max_waiting_events is zero bytes"),
         ("--ping-timeout", "0", "ping_timeout is zero"),
-        ("--connect-timeout", "0", "connect_timeout is zero"),
-        ("--upgrade-timeout", "0", "upgrade_timeout is zero"),
-        ("--attachment-timeout", "0", "attachment_timeout is zero"),
+        ("--proxy-header", "forwarded", "proxy_header names a header, but nobody who may write it"),
     ];
     for (option, value, reason) in refused {
         let words = ["serve", "--port", "0", option, value];
@@ -114,23 +105,82 @@ fn every_limit_can_be_set() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(1) && errors.contains(reason), "{option} {value}: {errors}");
     }
-    let more = "--max-attachments 3 --max-rooms 9 --max-room-name 99 --max-pending-acks 9 --outbox 90000/90 --when-full drop-oldest \
-        --max-waiting-events 9/9000 --event-rate 9 --byte-rate 9000/90000 --handshake-rate 9/99";
-    let server = Running::start(&more.split_whitespace().collect::<Vec<_>>());
-    server.open();
 }
 
+/// Of two that are written alike, each is kept by the running server.
+#[test]
+fn rates_are_kept() {
+    for (option, rate, limit) in
+        [("--event-rate", "1/1", "events per second"), ("--byte-rate", "1/50", "bytes per second")]
+    {
+        let server = Running::start(&[option, rate]);
+        let session = server.open();
+        let body = ["6"; 50].join("\u{1e}");
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let length = body.len();
+        let head =
+            format!("POST {session} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        assert_eq!(answer(stream).status, 400, "{option}");
+        let metrics = server.get("/metrics").body;
+        assert!(metrics.contains(&format!("sockeye_limits_total{{limit=\"{limit}\"}} 1\n")), "{option}: {metrics}");
+    }
+}
+
+/// By the header that was named; the other one is what a client wrote.
 #[test]
 fn addresses_behind_a_trusted_proxy_are_told_apart() {
-    let server = Running::start(&["--max-sessions-per-address", "1", "--trust-proxy", "127.0.0.1"]);
+    for (named, written, other) in [
+        (&[][..], "X-Forwarded-For: ", "Forwarded: for="),
+        (&["--proxy-header", "forwarded"], "Forwarded: for=", "X-Forwarded-For: "),
+    ] {
+        let options = ["--max-sessions-per-address", "1", "--trust-proxy", "127.0.0.1"];
+        let server = Running::start(&[&options, named].concat());
+        let from = |address: &str, claimed: &str| {
+            let mut stream = TcpStream::connect(&server.address).unwrap();
+            let lines = format!("Host: x\r\nConnection: close\r\n{other}{claimed}\r\n{written}{address}");
+            stream.write_all(format!("GET {HANDSHAKE} HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes()).unwrap();
+            answer(stream).status
+        };
+        let statuses = [from("192.0.2.1", "192.0.2.7"), from("192.0.2.1", "192.0.2.8"), from("192.0.2.2", "192.0.2.7")];
+        assert_eq!(statuses, [200, 503, 200], "{written}");
+    }
+}
+
+/// Behind a proxy that passes TCP on; its own address, that of the figures, is asked without a header.
+#[test]
+fn addresses_are_those_that_the_proxy_protocol_announces() {
+    let server = Running::start(&[
+        "--proxy-protocol",
+        "--trust-proxy",
+        "127.0.0.1",
+        "--max-sessions-per-address",
+        "1",
+        "--monitor",
+        "127.0.0.1:0",
+    ]);
     let from = |address: &str| {
         let mut stream = TcpStream::connect(&server.address).unwrap();
-        let head =
-            format!("GET {HANDSHAKE} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: {address}\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
+        let header = format!("PROXY TCP4 {address} 198.51.100.1 4711 80\r\n");
+        let lines = "Host: x\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.9";
+        stream.write_all(format!("{header}GET {HANDSHAKE} HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes()).unwrap();
         answer(stream).status
     };
     assert_eq!([from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.2")], [200, 503, 200]);
+    let monitor = server.monitor.clone().unwrap();
+    let metrics = get(&monitor, "/metrics").body;
+    assert!(metrics.contains("sockeye_limits_total{limit=\"sessions per address\"} 1\n"), "{metrics}");
+}
+
+#[test]
+fn who_is_not_the_proxy_is_not_served() {
+    let server = Running::start(&["--proxy-protocol", "--trust-proxy", "192.0.2.1"]);
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    // It may be closed by now.
+    drop(stream.write_all(b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n"));
+    let mut told = Vec::new();
+    drop(std::io::Read::read_to_end(&mut stream, &mut told));
+    assert!(told.is_empty(), "{told:?}");
 }
 
 #[test]

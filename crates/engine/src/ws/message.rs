@@ -51,6 +51,8 @@ pub struct Decoder {
     partial: Option<Box<Partial>>,
     inflater: Option<Inflater>,
     role: Role,
+    /// Frames since the last [`take_fragments`](Self::take_fragments) that ended no message.
+    fragments: u32,
     /// A close frame or an error was met: all else is ignored. [RFC 6455 §1.4, §7.1.7]
     finished: bool,
 }
@@ -69,7 +71,7 @@ enum Ready {
 impl Decoder {
     /// A decoder for the `role` of its owner: a server takes masked frames only, a client unmasked ones only.
     pub fn new(role: Role, limits: Limits) -> Self {
-        Self { limits, partial: None, inflater: None, role, finished: false }
+        Self { limits, partial: None, inflater: None, role, fragments: 0, finished: false }
     }
 
     /// Changes the longest message that is taken, from the next frame on.
@@ -115,6 +117,12 @@ impl Decoder {
         }
     }
 
+    /// How many frames have come since the last call that are part of a message but not its last, empty ones included: what
+    /// they cost shows in no [`Item`].
+    pub fn take_fragments(&mut self) -> u32 {
+        std::mem::take(&mut self.fragments)
+    }
+
     /// Whether the peer has closed or broken the protocol, so that nothing more is expected.
     pub fn is_finished(&self) -> bool {
         self.finished
@@ -145,7 +153,7 @@ impl Decoder {
             used += size;
             match progress {
                 Progress::Starved => return Ok((used, Ready::Nothing)),
-                Progress::Fragment => {}
+                Progress::Fragment => self.fragments = self.fragments.saturating_add(1),
                 Progress::Control(opcode) => return Ok((used, Ready::Control(opcode))),
                 Progress::Message => {
                     self.complete_message()?;
@@ -393,6 +401,29 @@ mod tests {
             }
             assert_eq!(decoder.decode(&mut frame[last..]).unwrap().1, Some(Item::Text(&text)));
         }
+    }
+
+    #[test]
+    fn frames_that_end_no_message_are_told() {
+        let mut decoder = Decoder::new(Role::Server, LIMITS);
+        let frame = |first: u8, length: u8| {
+            let mut frame = vec![first, 0x80 | length, 0, 0, 0, 0];
+            frame.resize(6 + usize::from(length), b'x');
+            frame
+        };
+        let whole = [frame(0x81, 1), frame(0x89, 0)].concat();
+        let parts = [frame(0x01, 2), frame(0x00, 0), frame(0x89, 0), frame(0x00, 1), frame(0x80, 0)].concat();
+        for (mut input, fragments) in [(whole, 0), (parts, 3)] {
+            for at in 0..input.len() {
+                decoder.decode(&mut input[at..=at]).unwrap();
+                decoder.decode(&mut []).unwrap();
+            }
+            assert_eq!((decoder.take_fragments(), decoder.take_fragments()), (fragments, 0));
+        }
+        let mut empty = frame(0x00, 0).repeat(50);
+        decoder.decode(&mut frame(0x01, 0)).unwrap();
+        assert_eq!(decoder.decode(&mut empty).unwrap(), (300, None));
+        assert_eq!(decoder.take_fragments(), 51);
     }
 
     #[test]

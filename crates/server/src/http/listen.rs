@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 #[cfg(feature = "http2")]
 use http::{Request, Response};
 #[cfg(feature = "http2")]
@@ -14,12 +15,12 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 #[cfg(feature = "http2")]
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
 
-use super::counted::{Counted, FULL};
+use super::counted::{Counted, FULL, seated};
 use super::http1::{Speaker, converse};
 use super::site::Site;
 use super::tcp;
@@ -58,13 +59,15 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 tcp::tune(&SockRef::from(&stream), core.config.heartbeat());
-                let counted = Counted::new(core, stream).map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
+                let counted = Counted::new(core, stream, Some(address));
+                let counted = counted.map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
                 Ok((boxed(counted), Some(address)))
             }
             #[cfg(unix)]
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                let counted = Counted::new(core, stream).map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
+                let counted = Counted::new(core, stream, None);
+                let counted = counted.map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
                 Ok((boxed(counted), None))
             }
         }
@@ -135,8 +138,9 @@ impl Connection {
         Self { site, io, address, secured: false, hold }
     }
 
-    /// Lets the proxy in front of it speak first, if there is one: `None` if it does not say who the client is.
-    pub(crate) async fn announced(mut self) -> Option<Self> {
+    /// Lets the proxy in front of it speak first, if there is one: `None` if it does not say who the client is, or there
+    /// is no place for more of that address.
+    pub(crate) async fn announced(mut self, spoken: Spoken) -> Option<Self> {
         let core = &self.site.core;
         if !core.config.proxy_protocol {
             return Some(self);
@@ -151,7 +155,7 @@ impl Connection {
         match header {
             Ok(Ok(client)) => {
                 self.address = client;
-                return Some(self);
+                return self.seated(spoken);
             }
             Ok(Err(error)) => tracing::debug!(%error, "no header of the PROXY protocol"),
             Err(_) => tracing::debug!("no header of the PROXY protocol in time"),
@@ -159,11 +163,25 @@ impl Connection {
         None
     }
 
+    /// Takes one of the places of the address that was announced.
+    fn seated(self, spoken: Spoken) -> Option<Self> {
+        match seated(&self.site.core, self.io, self.address) {
+            Ok(io) => Some(Self { io, ..self }),
+            Err(mut io) => {
+                if spoken == Spoken::Http {
+                    // Written now or never.
+                    drop(io.write(FULL).now_or_never());
+                }
+                None
+            }
+        }
+    }
+
     /// Serves the requests until the stream ends, or the server is closed and what was asked is answered. Whether the
     /// client speaks HTTP/2 is seen by how it begins.
     #[cfg(feature = "http2")]
     pub(crate) async fn serve(self) {
-        let Some(mut this) = self.announced().await else { return };
+        let Some(mut this) = self.announced(Spoken::Http).await else { return };
         let mut closing = this.site.core.closing();
         let limit = this.site.core.config.request_timeout;
         let begun = tokio::select! {
@@ -181,7 +199,7 @@ impl Connection {
     /// Serves the requests until the stream ends, or the server is closed and what was asked is answered.
     #[cfg(not(feature = "http2"))]
     pub(crate) async fn serve(self) {
-        let Some(this) = self.announced().await else { return };
+        let Some(this) = self.announced(Spoken::Http).await else { return };
         let closing = this.site.core.closing();
         this.serve_http1(Bytes::new(), closing).await;
     }

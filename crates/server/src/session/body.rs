@@ -7,78 +7,23 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use sockeye_engine::handshake::parameters;
-use sockeye_engine::{CloseReason, Encoded, Lane, Message, Packet, Revision, Session};
+use sockeye_engine::{Encoded, Lane, Message, Packet, Revision, Session};
 use sockeye_protocol::event::Received;
 use sockeye_protocol::{AckId, Args, Connection, Event, NamespacePath, Outgoing, OwnedArgs, Slot};
 
 use super::admission;
+use super::fault::Fault;
+use super::meters::Meters;
 use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
 use crate::ack::Waiter;
 use crate::core::Core;
 use crate::error::{DisconnectReason, Refusal};
 use crate::handlers::short;
-use crate::limits::{Limit, Meter};
+use crate::limits::Limit;
 use crate::link::{Link, Urgency};
 use crate::namespace::Visit;
 use crate::peer::Peer;
 use crate::registry::Registry;
-
-/// Why a session cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
-    #[error("{0}")]
-    Engine(sockeye_engine::ProtocolError),
-    #[error("{0}")]
-    Protocol(sockeye_protocol::ProtocolError),
-    #[error("no namespace was joined in time")]
-    Idle,
-    #[error("{0}")]
-    Limit(Limit),
-    #[error("the client reads too slowly")]
-    SlowConsumer,
-    #[error("the transport failed")]
-    Transport,
-}
-
-impl Fault {
-    /// What the sockets are told.
-    pub(crate) fn reason(&self) -> DisconnectReason {
-        match self {
-            Self::Protocol(_) => DisconnectReason::ForcedClose,
-            Self::Idle => DisconnectReason::ForcedServerClose,
-            Self::Limit(limit) => DisconnectReason::LimitExceeded(*limit),
-            Self::SlowConsumer => DisconnectReason::SlowConsumer,
-            Self::Engine(_) | Self::Transport => self.close_reason().into(),
-        }
-    }
-
-    pub(crate) fn close_reason(&self) -> CloseReason {
-        match self {
-            Self::Engine(error) => error.close_reason(),
-            Self::Transport => CloseReason::TransportError,
-            Self::Protocol(_) | Self::Idle | Self::Limit(_) | Self::SlowConsumer => CloseReason::Forced,
-        }
-    }
-
-    /// The limit that the client ran into, if it was one.
-    pub(crate) fn limit(&self, link: &Link) -> Option<Limit> {
-        use sockeye_protocol::ProtocolError;
-        match self {
-            Self::Engine(sockeye_engine::ProtocolError::TooLarge { .. }) => Some(link.payload_limit()),
-            Self::Limit(limit) => Some(*limit),
-            Self::Protocol(ProtocolError::AttachmentTimeout) => Some(Limit::AttachmentTime),
-            Self::Protocol(ProtocolError::AttachmentsTooLarge { .. }) => Some(Limit::AttachmentBytes),
-            Self::Protocol(ProtocolError::TooDeep { .. }) => Some(Limit::Depth),
-            Self::Protocol(ProtocolError::TooManyAttachments { .. }) => Some(Limit::Attachments),
-            Self::Protocol(ProtocolError::TooManyNamespaces { .. }) => Some(Limit::Namespaces),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn is_protocol(&self) -> bool {
-        matches!(self, Self::Engine(_) | Self::Protocol(_))
-    }
-}
 
 /// What still reaches somebody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,8 +49,8 @@ pub(crate) struct Body {
     cause: Option<DisconnectReason>,
     /// A namespace was joined once: longer messages are taken.
     joined: bool,
-    /// Of messages and of bytes; there if rates are bounded.
-    meters: Option<Box<[Meter; 2]>>,
+    /// There if rates are bounded.
+    meters: Option<Box<Meters>>,
     heard: Heard,
 }
 
@@ -117,8 +62,15 @@ struct Heard {
 }
 
 impl Body {
-    pub(crate) fn new(core: Arc<Core>, link: Arc<Link>, session: Session, connection: Connection) -> Self {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        link: Arc<Link>,
+        session: Session,
+        connection: Connection,
+        now: Instant,
+    ) -> Self {
         Self {
+            meters: Meters::new(&core.config, now),
             core,
             link,
             session,
@@ -128,7 +80,6 @@ impl Body {
             hearing: Hearing::default(),
             cause: None,
             joined: false,
-            meters: None,
             heard: Heard::default(),
         }
     }
@@ -151,6 +102,10 @@ impl Body {
         cx: &mut Context<'_>,
     ) -> Result<(), Fault> {
         tracing::trace!(kind = packet.name(), bytes = packet.size(), "received");
+        // What is said on a stream that is only being probed ends it soon.
+        if lane == Lane::Polling || self.session.data_lane() == Some(lane) {
+            self.measure(|meters| meters.packet(&packet, now))?;
+        }
         let Some(message) = self.session.handle_packet(now, lane, packet).map_err(Fault::Engine)? else {
             return Ok(());
         };
@@ -164,7 +119,12 @@ impl Body {
             Message::Binary(bytes) => (bytes.len(), bytes.len()),
         };
         self.heard.bytes += length as u64;
-        self.measure(size, now)?;
+        if !self.joined && size > self.core.config.unconnected_payload {
+            return Err(Fault::Limit(Limit::UnconnectedPayload));
+        }
+        if lane == Lane::Stream {
+            self.measure(|meters| meters.message(length, now))?;
+        }
         let Some(event) = self.connection.handle_message(now, message).map_err(Fault::Protocol)? else {
             return Ok(());
         };
@@ -197,20 +157,23 @@ impl Body {
         Ok(())
     }
 
-    /// Whether a message of this size is within the limits of its connection.
-    fn measure(&mut self, size: usize, now: Instant) -> Result<(), Fault> {
-        let config = &self.core.config;
-        if !self.joined && size > config.unconnected_payload {
-            return Err(Fault::Limit(Limit::UnconnectedPayload));
+    /// Bytes have come, of whatever they are.
+    pub(super) fn measure_bytes(&mut self, lane: Lane, count: usize, now: Instant) -> Result<(), Fault> {
+        self.measure(|meters| meters.bytes(lane, count, now))
+    }
+
+    /// Frames have come that are no packets.
+    pub(super) fn measure_frames(&mut self, count: u32, now: Instant) -> Result<(), Fault> {
+        self.measure(|meters| meters.frames(count, now))
+    }
+
+    /// Whether the client is within its rates, if there are any. Once it is not, nobody counts any more.
+    #[inline]
+    fn measure(&mut self, take: impl FnOnce(&mut Meters) -> Result<(), Limit>) -> Result<(), Fault> {
+        match &mut self.meters {
+            Some(meters) if self.hearing != Hearing::Nothing => take(meters).map_err(Fault::Limit),
+            _ => Ok(()),
         }
-        if config.events.is_none() && config.bytes.is_none() {
-            return Ok(());
-        }
-        let meters = self.meters.get_or_insert_with(|| Box::new([Meter::new(now); 2]));
-        let [events, bytes] = &mut **meters;
-        let fast = |limit| move |_| Fault::Limit(limit);
-        config.events.map_or(Ok(()), |rate| events.take(rate, 1, now)).map_err(fast(Limit::EventsPerSecond))?;
-        config.bytes.map_or(Ok(()), |rate| bytes.take(rate, size as u64, now)).map_err(fast(Limit::BytesPerSecond))
     }
 
     /// Whether a namespace was ever joined.
@@ -366,7 +329,7 @@ impl Body {
             return Ok(());
         }
         self.connection.handle_timeout(now).map_err(|error| match error {
-            sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Idle,
+            sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Limit(Limit::ConnectTime),
             error => Fault::Protocol(error),
         })
     }

@@ -2,6 +2,8 @@
 
 pub(crate) mod admission;
 pub(crate) mod occupant;
+mod fault;
+mod meters;
 pub(crate) mod body;
 mod congestion;
 mod answers;

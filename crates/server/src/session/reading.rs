@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sockeye_engine::{CloseReason, Lane, Packet, Revision, ws, wt};
 
-use super::body::Fault;
+use super::fault::Fault;
 use super::task::Task;
 use crate::limits::Limit;
 use crate::link::Link;
@@ -124,6 +124,7 @@ impl Task {
                 }
             };
             at += used;
+            body.measure_bytes(Lane::Stream, used, now)?;
             let packet = match item {
                 Some(ws::Item::Text(text)) if body.link.revision == Revision::V3 => Packet::decode_text_v3(text),
                 Some(ws::Item::Text(text)) => Packet::decode_text(text),
@@ -131,6 +132,7 @@ impl Task {
                 Some(ws::Item::Ping(payload)) => {
                     let payload = payload.into();
                     stream.set_pong(payload);
+                    body.measure_frames(1, now)?;
                     continue;
                 }
                 Some(ws::Item::Close(_)) => {
@@ -139,6 +141,7 @@ impl Task {
                 }
                 Some(ws::Item::Pong(_)) | None => {
                     body.session.handle_activity(now);
+                    body.measure_frames(u32::from(item.is_some()), now)?;
                     continue;
                 }
             };
@@ -157,6 +160,7 @@ impl Task {
         }
         if let Some(stream) = &mut self.stream {
             stream.release();
+            self.body.measure_frames(stream.take_fragments(), now)?;
         }
         Ok(at)
     }

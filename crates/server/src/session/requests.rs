@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 use sockeye_engine::{CloseReason, Lane, Packet, ProtocolError, Revision, payload, payload_v3};
 
-use super::body::Fault;
+use super::fault::Fault;
 use super::task::{Task, reply};
 use crate::link::{Answer, Request};
 use crate::transport::carrier::Carrier;
@@ -115,6 +115,9 @@ impl Task {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Result<Option<usize>, Fault> {
+        if !begun {
+            self.body.measure_bytes(Lane::Polling, body.len(), now)?;
+        }
         let mut packets = Packets::new(self.body.link.revision, body, binary, begun).map_err(Fault::Engine)?;
         while let Some(packet) = packets.next() {
             self.body.receive(now, Lane::Polling, packet.map_err(Fault::Engine)?, cx)?;

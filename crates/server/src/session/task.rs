@@ -15,7 +15,8 @@ use tracing::Instrument;
 
 use super::alarm::{Alarm, now};
 use super::answers;
-use super::body::{Body, Fault, Hearing};
+use super::body::{Body, Hearing};
+use super::fault::Fault;
 use crate::core::Core;
 use crate::error::DisconnectReason;
 use crate::link::{Answer, Command, Link, Request};
@@ -79,7 +80,7 @@ impl Task {
         core.metrics.sessions_opened.up();
         core.metrics.tasks.up();
         Self {
-            body: Body::new(core, link, session, connection),
+            body: Body::new(core, link, session, connection, now),
             stream,
             poll: None,
             deferred: None,

@@ -134,6 +134,14 @@ impl StreamTransport {
         }
     }
 
+    /// How many frames have come since the last call that end no message.
+    pub(crate) fn take_fragments(&mut self) -> u32 {
+        match &mut self.framing {
+            Framing::Websocket(websocket) => websocket.decoder.take_fragments(),
+            Framing::Webtransport(_) => 0,
+        }
+    }
+
     /// Changes the longest message that is taken, from the next one on.
     pub(crate) fn set_max_message(&mut self, bytes: usize) {
         match &mut self.framing {

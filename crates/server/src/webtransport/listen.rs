@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use sockeye_engine::handshake::TransportName;
 use tokio::net::UdpSocket;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wtransport::quinn::{Endpoint, Incoming, VarInt};
 
 use super::quic;
 use super::visit::receive;
 use crate::core::Core;
+use crate::limits::Limit;
 use crate::tls::Tls;
 
 /// Clients that may be on their way to a session at a time. More are not answered.
-const STRANGERS: usize = 4096;
+const MOST: usize = 4096;
 /// From so many on, one more has to prove its address first, which costs it a round trip.
 const CROWD: usize = 256;
 /// The code of connections which end in order. [RFC 9114 §8.1]
@@ -28,7 +29,7 @@ pub(crate) async fn serve(core: Arc<Core>, socket: UdpSocket, tls: Tls) -> io::R
     }
     let hold = core.hold_connection();
     let endpoint = Listening(quic::endpoint(&core.config, socket, &tls)?);
-    let places = Arc::new(Semaphore::new(STRANGERS));
+    let door = Door::default();
     let mut closing = core.closing();
     loop {
         let incoming = tokio::select! {
@@ -36,7 +37,7 @@ pub(crate) async fn serve(core: Arc<Core>, socket: UdpSocket, tls: Tls) -> io::R
             () = closing.wait() => break,
         };
         let Some(incoming) = incoming else { return Err(io::Error::other("the UDP socket failed")) };
-        accept(&core, incoming, &places);
+        accept(&core, incoming, &door);
     }
     endpoint.0.close(NO_ERROR, b"");
     // Until all clients have been told; `close` waits for it no longer than for the last answers of HTTP.
@@ -46,13 +47,19 @@ pub(crate) async fn serve(core: Arc<Core>, socket: UdpSocket, tls: Tls) -> io::R
     Ok(())
 }
 
-fn accept(core: &Arc<Core>, incoming: Incoming, places: &Arc<Semaphore>) {
-    let Ok(place) = Arc::clone(places).try_acquire_owned() else { return incoming.ignore() };
-    if STRANGERS - places.available_permits() > CROWD && !incoming.remote_address_validated() {
-        // An error means that it cannot be asked to, which has just been asked.
-        drop(incoming.retry());
-        return;
-    }
+fn accept(core: &Arc<Core>, incoming: Incoming, door: &Door) {
+    let place = match door.enter(incoming.remote_address_validated()) {
+        Ok(place) => place,
+        Err(limit) => {
+            core.metrics.limits.up(limit);
+            match limit {
+                // An error means that it cannot be asked to, which has just been asked.
+                Limit::UnprovenVisitors => drop(incoming.retry()),
+                _ => incoming.ignore(),
+            }
+            return;
+        }
+    };
     let core = Arc::clone(core);
     // Ends with its connection at the latest.
     tokio::spawn(async move {
@@ -61,11 +68,61 @@ fn accept(core: &Arc<Core>, incoming: Incoming, places: &Arc<Semaphore>) {
     });
 }
 
+/// Where clients come in who have no session yet.
+struct Door(Arc<Semaphore>);
+
+impl Default for Door {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST)))
+    }
+}
+
+impl Door {
+    /// A place for one more, whose address is proven or not.
+    fn enter(&self, proven: bool) -> Result<OwnedSemaphorePermit, Limit> {
+        let place = Arc::clone(&self.0).try_acquire_owned().map_err(|_| Limit::Visitors)?;
+        let inside = MOST - self.0.available_permits();
+        if inside > CROWD && !proven { Err(Limit::UnprovenVisitors) } else { Ok(place) }
+    }
+}
+
 /// Refuses those who still come when nobody accepts them any more; connections that are open live on.
 struct Listening(Endpoint);
 
 impl Drop for Listening {
     fn drop(&mut self) {
         self.0.set_server_config(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fills `door` with so many, and one more.
+    fn fill(door: &Door, most: usize, proven: bool) -> (Vec<OwnedSemaphorePermit>, Option<Limit>) {
+        let places = (0..most).map(|count| door.enter(proven).unwrap_or_else(|limit| panic!("{limit} at {count}")));
+        (places.collect(), door.enter(proven).err())
+    }
+
+    #[test]
+    fn visitors_are_bounded_and_sooner_those_whose_address_is_not_proven() {
+        for (most, proven, limit) in [(256, false, Limit::UnprovenVisitors), (4_096, true, Limit::Visitors)] {
+            let door = Door::default();
+            let (mut places, refused) = fill(&door, most, proven);
+            assert_eq!(refused, Some(limit));
+            drop(places.pop());
+            assert!(door.enter(proven).is_ok(), "there is room again");
+        }
+    }
+
+    #[test]
+    fn a_crowd_does_not_keep_out_those_who_prove_their_address() {
+        let door = Door::default();
+        let (_places, refused) = fill(&door, CROWD, false);
+        assert_eq!(refused, Some(Limit::UnprovenVisitors));
+        let (_more, refused) = fill(&door, MOST - CROWD, true);
+        assert_eq!(refused, Some(Limit::Visitors));
+        assert_eq!(door.enter(false).err(), Some(Limit::Visitors));
     }
 }

@@ -153,7 +153,7 @@ async fn a_check_that_never_decides_ends_with_connect_timeout() {
     net.advance(secs(44)).await;
     alice.expect_nothing().await;
     net.advance(millis(1_001)).await;
-    alice.expect_closed(None).await;
+    alice.expect_closed(Some(1008)).await;
     assert_eq!(log.take(), [""; 0]);
     net.assert_clean().await;
 }

@@ -80,7 +80,8 @@ async fn a_client_that_joins_nothing_is_cut_off() {
     let waiting = bob.get();
     waiting.expect_waiting().await;
     net.advance(millis(300)).await;
-    alice.expect_closed(None).await;
+    alice.expect_closed(Some(1008)).await;
+    assert_eq!(alice.close_reason(), "no namespace was joined in time");
     waiting.expect(200, "1").await;
     net.assert_clean().await;
 }

@@ -335,7 +335,7 @@ async fn a_client_that_left_its_last_namespace_must_join_another_in_time() {
     net.advance(secs(100)).await;
     alice.send("41").await;
     net.advance(millis(45_001)).await;
-    alice.expect_closed(None).await;
+    alice.expect_closed(Some(1008)).await;
     net.assert_clean().await;
 }
 

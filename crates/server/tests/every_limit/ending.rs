@@ -26,7 +26,7 @@ struct Case {
     /// The most that is allowed.
     most: usize,
     /// `n` of what is limited.
-    pieces: fn(n: usize) -> Vec<Piece>,
+    pieces: fn(n: usize, transport: Transport) -> Vec<Piece>,
     /// The close code of a stream.
     code: u16,
     /// What a POST is answered with; `None`: polling does not have this limit.
@@ -50,7 +50,7 @@ const CASES: &[Case] = &[
         stage: Member,
         server: |builder| builder.max_payload(1_000),
         most: 1_000,
-        pieces: |n| vec![Piece::Text(format!("42[\"x\",\"{}\"]", "y".repeat(n - 10)))],
+        pieces: |n, _| vec![Piece::Text(format!("42[\"x\",\"{}\"]", "y".repeat(n - 10)))],
         code: 1009,
         answer: Some(Answer::TooLarge),
     },
@@ -59,7 +59,7 @@ const CASES: &[Case] = &[
         stage: Stranger,
         server: |builder| builder.max_payload(1_000),
         most: 1_000,
-        pieces: |n| vec![connect(n)],
+        pieces: |n, _| vec![connect(n)],
         code: 1009,
         answer: Some(Answer::TooLarge),
     },
@@ -68,7 +68,7 @@ const CASES: &[Case] = &[
         stage: Stranger,
         server: |builder| builder.max_unconnected_payload(10_000),
         most: 10_000,
-        pieces: |n| vec![connect(n)],
+        pieces: |n, _| vec![connect(n)],
         code: 1009,
         answer: Some(Answer::TooLarge),
     },
@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
         stage: Stranger,
         server: |builder| builder.max_unconnected_payload(100),
         most: 100,
-        pieces: |n| vec![connect(n)],
+        pieces: |n, _| vec![connect(n)],
         code: 1009,
         answer: Some(Answer::TooLarge),
     },
@@ -86,7 +86,7 @@ const CASES: &[Case] = &[
         stage: Member,
         server: |builder| builder,
         most: 65_536,
-        pieces: |n| fragments("42[\"x\"]", n),
+        pieces: |n, _| fragments("42[\"x\"]", n),
         code: 1008,
         answer: None,
     },
@@ -95,7 +95,7 @@ const CASES: &[Case] = &[
         stage: Stranger,
         server: |builder| builder,
         most: 65_536,
-        pieces: |n| fragments("40/nowhere,", n),
+        pieces: |n, _| fragments("40/nowhere,", n),
         code: 1008,
         answer: None,
     },
@@ -104,7 +104,7 @@ const CASES: &[Case] = &[
         stage: Member,
         server: |builder| builder.max_fragments(3),
         most: 3,
-        pieces: |n| fragments("42[\"x\"]", n),
+        pieces: |n, _| fragments("42[\"x\"]", n),
         code: 1008,
         answer: None,
     },
@@ -113,7 +113,7 @@ const CASES: &[Case] = &[
         stage: Member,
         server: |builder| builder,
         most: 10,
-        pieces: |n| attachments(&vec![5; n]),
+        pieces: |n, _| attachments(&vec![5; n]),
         code: 1008,
         answer: Some(Answer::Said),
     },
@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
         stage: Member,
         server: |builder| builder.max_attachments(3),
         most: 3,
-        pieces: |n| attachments(&vec![5; n]),
+        pieces: |n, _| attachments(&vec![5; n]),
         code: 1008,
         answer: Some(Answer::Said),
     },
@@ -131,7 +131,7 @@ const CASES: &[Case] = &[
         stage: Member,
         server: |builder| builder.max_attachment_bytes(1_000),
         most: 1_000,
-        pieces: |n| attachments(&[500, n - 500]),
+        pieces: |n, _| attachments(&[500, n - 500]),
         code: 1008,
         answer: Some(Answer::Said),
     },
@@ -140,7 +140,7 @@ const CASES: &[Case] = &[
         stage: Member,
         server: |builder| builder.attachment_timeout(Duration::from_millis(5_000)),
         most: 4_999,
-        pieces: |n| {
+        pieces: |n, _| {
             let mut pieces = attachments(&[5]);
             pieces.insert(1, Piece::Wait(Duration::from_millis(n as u64)));
             pieces
@@ -149,11 +149,20 @@ const CASES: &[Case] = &[
         answer: Some(Answer::Closed),
     },
     Case {
+        limit: Limit::ConnectTime,
+        stage: Stranger,
+        server: |builder| builder.connect_timeout(Duration::from_millis(5_000)),
+        most: 4_999,
+        pieces: |n, _| vec![Piece::Wait(Duration::from_millis(n as u64))],
+        code: 1008,
+        answer: Some(Answer::Closed),
+    },
+    Case {
         limit: Limit::Depth,
         stage: Member,
         server: |builder| builder,
         most: 128,
-        pieces: |n| vec![Piece::Text(format!("42[\"x\",{}{}]", "[".repeat(n - 1), "]".repeat(n - 1)))],
+        pieces: |n, _| vec![Piece::Text(format!("42[\"x\",{}{}]", "[".repeat(n - 1), "]".repeat(n - 1)))],
         code: 1008,
         answer: Some(Answer::Said),
     },
@@ -162,7 +171,7 @@ const CASES: &[Case] = &[
         stage: Stranger,
         server: |builder| builder.max_depth(5),
         most: 5,
-        pieces: |n| vec![Piece::Text(format!("40{}1{}", "{\"a\":".repeat(n), "}".repeat(n)))],
+        pieces: |n, _| vec![Piece::Text(format!("40{}1{}", "{\"a\":".repeat(n), "}".repeat(n)))],
         code: 1008,
         answer: Some(Answer::Said),
     },
@@ -171,7 +180,7 @@ const CASES: &[Case] = &[
         stage: Stranger,
         server: |builder| builder.max_namespaces(3),
         most: 3,
-        pieces: |n| (0..n).map(|n| Piece::Text(format!("40/room-{n},"))).collect(),
+        pieces: |n, _| (0..n).map(|n| Piece::Text(format!("40/room-{n},"))).collect(),
         code: 1008,
         answer: Some(Answer::Said),
     },
@@ -181,26 +190,66 @@ const CASES: &[Case] = &[
         // CONNECT is one of them.
         server: |builder| builder.event_rate(1, 6),
         most: 5,
-        pieces: |n| vec![Piece::Text("42[\"x\"]".into()); n],
+        pieces: |n, _| vec![Piece::Text("42[\"x\"]".into()); n],
         code: 1008,
         answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::EventsPerSecond,
+        stage: Member,
+        server: |builder| builder.event_rate(1, 6),
+        most: 5,
+        // The first may be a heartbeat.
+        pieces: |n, _| vec![Piece::Text("3".into()); n + 1],
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::EventsPerSecond,
+        stage: Member,
+        server: |builder| builder.event_rate(1, 6),
+        most: 5,
+        pieces: |n, _| vec![Piece::Text("6".into()); n],
+        code: 1008,
+        answer: Some(Answer::Said),
+    },
+    Case {
+        limit: Limit::EventsPerSecond,
+        stage: Member,
+        server: |builder| builder.event_rate(1, 6),
+        most: 5,
+        pieces: |n, _| fragments("42[\"x\"]", n),
+        code: 1008,
+        answer: None,
     },
     Case {
         limit: Limit::EventsPerSecond,
         stage: Stranger,
         server: |builder| builder.event_rate(1, 5),
         most: 5,
-        pieces: |n| vec![Piece::Text("40/nowhere,".into()); n],
+        // Ping and pong of WebSocket in turn.
+        pieces: |n, _| (0..n).map(|n| Piece::Frames(vec![[0x89, 0x8a][n % 2], 0x80, 0, 0, 0, 0])).collect(),
+        code: 1008,
+        answer: None,
+    },
+    Case {
+        limit: Limit::EventsPerSecond,
+        stage: Stranger,
+        server: |builder| builder.event_rate(1, 5),
+        most: 5,
+        pieces: |n, _| vec![Piece::Text("40/nowhere,".into()); n],
         code: 1008,
         answer: Some(Answer::Said),
     },
     Case {
         limit: Limit::BytesPerSecond,
         stage: Member,
-        // The type of the Engine.IO packet is not counted, and CONNECT has one byte more.
-        server: |builder| builder.byte_rate(1, 2_001),
+        server: |builder| builder.byte_rate(1, 2_000),
         most: 2_000,
-        pieces: |n| vec![Piece::Text(format!("42[\"x\",\"{}\"]", "y".repeat(n - 9)))],
+        pieces: |n, transport| {
+            let length = n - opening(transport) - raw(transport, 2) - raw(transport, 200) + 200;
+            vec![Piece::Text(format!("42[\"x\",\"{}\"]", "y".repeat(length - 10))), LEAVE]
+        },
         code: 1008,
         answer: Some(Answer::Said),
     },
@@ -209,7 +258,10 @@ const CASES: &[Case] = &[
         stage: Stranger,
         server: |builder| builder.byte_rate(1, 500),
         most: 500,
-        pieces: |n| vec![Piece::Text(format!("40/{},", "y".repeat(n - 3)))],
+        pieces: |n, transport| {
+            let length = n - opening(transport) - raw(transport, 200) + 200;
+            vec![Piece::Text(format!("40/{},", "y".repeat(length - 4))), LEAVE]
+        },
         code: 1008,
         answer: Some(Answer::Said),
     },
@@ -218,6 +270,23 @@ const CASES: &[Case] = &[
 /// A CONNECT of `n` bytes.
 fn connect(n: usize) -> Piece {
     Piece::Text(format!("40{{\"pad\":\"{}\"}}", "x".repeat(n - 12)))
+}
+
+/// After this there is a byte to leave by.
+const LEAVE: Piece = Piece::Wait(Duration::from_secs(1));
+
+/// What a packet takes on its way: a body, or a frame with its mask.
+fn raw(transport: Transport, length: usize) -> usize {
+    match (transport, length) {
+        (Transport::Polling, _) => length,
+        (_, 0..=125) => 6 + length,
+        _ => 8 + length,
+    }
+}
+
+/// What has come before CONNECT.
+fn opening(transport: Transport) -> usize {
+    if transport == Transport::Upgraded { raw(transport, "2probe".len()) + raw(transport, "5".len()) } else { 0 }
 }
 
 /// A text in `n` frames, all but the first of them empty.
@@ -259,7 +328,7 @@ async fn play(case: &Case, transport: Transport, n: usize) {
     if stage == Member {
         client.join().await;
     }
-    let told = client.send_all(&net, (case.pieces)(n)).await;
+    let told = client.send_all(&net, (case.pieces)(n, transport)).await;
     let exceeded = n > case.most;
     assert_eq!(told, if exceeded { expected(case, transport) } else { Told::Nothing }, "{what}");
     let lives = !exceeded || (transport == Transport::Polling && case.answer == Some(Answer::TooLarge));

@@ -321,32 +321,51 @@ async fn heads_of_requests() {
 async fn heads(builder: fn() -> ServerBuilder, most: usize) {
     for transport in ["polling", "websocket"] {
         for (length, fits) in [(most - 1, true), (most, true), (most + 1, false)] {
-            let io = builder().build().unwrap();
-            let (mut pipe, end) = tokio::io::duplex(1 << 20);
-            let server = io.clone();
-            let serving = tokio::spawn(async move { server.serve_stream(end, None).await });
-            pipe.write_all(head(transport, length).as_bytes()).await.unwrap();
-            let mut status = [0; 12];
-            pipe.read_exact(&mut status).await.unwrap();
-            let expected = match (fits, transport) {
-                (true, "polling") => "HTTP/1.1 200",
-                (true, _) => "HTTP/1.1 101",
-                (false, _) => "HTTP/1.1 431",
-            };
-            assert_eq!(status.escape_ascii().to_string(), expected, "{length} of {transport}");
-            assert_eq!(io.metrics().sessions, u64::from(fits));
-            drop(pipe);
-            serving.await.unwrap();
+            let start = format!("{}X-Pad: ", head(transport));
+            let text = format!("{start}{}\r\n\r\n", "p".repeat(length - start.len() - 4));
+            is_taken(&builder().build().unwrap(), transport, &text, fits, Limit::HeadBytes).await;
         }
     }
 }
 
-fn head(transport: &str, length: usize) -> String {
+/// And 100 headers.
+#[tokio::test(start_paused = true)]
+async fn headers_of_requests() {
+    for (transport, others) in [("polling", 1), ("websocket", 5)] {
+        for (count, fits) in [(99, true), (100, true), (101, false)] {
+            let text = format!("{}{}\r\n", head(transport), "X: y\r\n".repeat(count - others));
+            is_taken(&Server::new(), transport, &text, fits, Limit::Headers).await;
+        }
+    }
+}
+
+/// Whether the head of a request that opens a session is taken as it should be.
+async fn is_taken(io: &Server, transport: &str, head: &str, fits: bool, limit: Limit) {
+    let (mut pipe, end) = tokio::io::duplex(1 << 20);
+    let server = io.clone();
+    let serving = tokio::spawn(async move { server.serve_stream(end, None).await });
+    pipe.write_all(head.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    pipe.read_exact(&mut status).await.unwrap();
+    let expected = match (fits, transport) {
+        (true, "polling") => "HTTP/1.1 200",
+        (true, _) => "HTTP/1.1 101",
+        (false, _) => "HTTP/1.1 431",
+    };
+    assert_eq!(status.escape_ascii().to_string(), expected, "{} bytes of {transport}", head.len());
+    let metrics = io.metrics();
+    let beyond = u64::from(!fits);
+    assert_eq!((metrics.limits.get(limit), metrics.limits.total(), metrics.sessions), (beyond, beyond, 1 - beyond));
+    drop(pipe);
+    serving.await.unwrap();
+}
+
+/// All of a head but its end.
+fn head(transport: &str) -> String {
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let upgrade = if transport == "websocket" { upgrade } else { "" };
-    let start = format!("GET /socket.io/?EIO=4&transport={transport} HTTP/1.1\r\nHost: x\r\n{upgrade}X-Pad: ");
-    format!("{start}{}\r\n\r\n", "p".repeat(length - start.len() - 4))
+    format!("GET /socket.io/?EIO=4&transport={transport} HTTP/1.1\r\nHost: x\r\n{upgrade}")
 }
 
 /// One GET and one POST at a time; another of the same kind ends the session.

@@ -114,7 +114,7 @@ async fn bodies_reach_the_service() {
     assert_eq!(wire.head().await.status, 100);
     wire.write("hello").await;
     assert_eq!(wire.response().await.text(), "hello");
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20, "the connection goes on");
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22, "the connection goes on");
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn a_body_that_outlives_its_response_ends() {
     assert_eq!(wire.post("/", "text/plain", "hello").await.text(), "thanks");
     let body = kept.lock().unwrap().take().unwrap();
     assert!(body.collect().await.is_err());
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22);
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn responses_without_bodies_have_none() {
         let head = wire.head().await;
         assert_eq!((head.status.to_string(), head.header("content-length").as_str()), (uri[1..].into(), ""));
     }
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22);
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn a_body_of_unknown_length_comes_in_chunks_as_soon_as_it_is_there() {
     send(&sender, "z");
     drop(sender);
     assert_eq!(wire.take(100_020).await, format!("186a0\r\n{large}\r\n1\r\nz\r\n0\r\n\r\n"));
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20, "the connection goes on");
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22, "the connection goes on");
 }
 
 #[tokio::test]
@@ -419,7 +419,7 @@ async fn a_response_may_begin_before_its_request_ends() {
     }
     wire.write("0\r\n\r\n").await;
     assert_eq!(wire.take(5).await, "0\r\n\r\n");
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22);
 }
 
 /// Both are longer than what is on the way, and the client takes nothing before it has sent everything.
@@ -441,7 +441,7 @@ async fn request_and_response_do_not_wait_for_each_other() {
     wire.write("0\r\n\r\n").await;
     wire.head().await;
     assert!(wire.take(LENGTH + 14).await.ends_with("x\r\n0\r\n\r\n"));
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22);
 }
 
 #[tokio::test]
@@ -449,7 +449,7 @@ async fn a_service_cannot_switch_protocols() {
     let pages = Router::new().route("/", get(async || StatusCode::SWITCHING_PROTOCOLS));
     let mut wire = open(pages);
     assert_eq!(wire.upgrade("/", &[]).await.status, 500);
-    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 20);
+    assert_eq!(wire.get(HANDSHAKE).await.sid().len(), 22);
     let mut wire = open(Router::new().fallback(async || "a page"));
     let response = wire.request("CONNECT", "chat.example:443", &[]).await;
     assert_eq!(response.header("connection"), "close", "no tunnel");

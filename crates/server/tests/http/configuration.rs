@@ -91,8 +91,15 @@ fn gates_that_let_nobody_in() {
         let rate = "byte_rate has a zero: every client would be disconnected at its first message";
         assert_eq!(refused(builder().byte_rate(per_second, burst)), rate);
     }
-    let tight =
-        builder().max_connections(1).max_sessions(1).max_sessions_per_address(1).handshake_rate(1, 1).event_rate(1, 1);
+    let connections = "max_connections_per_address is zero: no client could connect";
+    assert_eq!(refused(builder().max_connections_per_address(0)), connections);
+    let tight = builder()
+        .max_connections(1)
+        .max_connections_per_address(1)
+        .max_sessions(1)
+        .max_sessions_per_address(1)
+        .handshake_rate(1, 1)
+        .event_rate(1, 1);
     assert!(tight.build().is_ok());
 }
 
@@ -139,6 +146,9 @@ fn options_for_a_transport_that_is_off() {
         "a cookie is set, but polling is not among the transports: only polling sets it"
     );
     assert_eq!(refused(websocket().allow_jsonp(true)), "allow_jsonp is true, but polling is not among the transports");
+    let header = Server::builder().proxy_header(sockeye::ProxyHeader::Forwarded);
+    assert_eq!(refused(header.clone()), "proxy_header names a header, but nobody who may write it: see trust_proxies");
+    assert!(header.trust_proxies(["::1"]).expect("an address").build().is_ok());
     assert!(polling().build().is_ok() && websocket().build().is_ok());
     let again = polling().transports(&[Transport::Polling, Transport::Websocket]).allow_upgrades(true);
     assert!(again.build().is_ok(), "the last word counts");

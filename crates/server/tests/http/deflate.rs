@@ -105,6 +105,32 @@ async fn incoming_messages_are_inflated() {
     assert_eq!(wire.hear().await, packet);
 }
 
+/// A message that is small on the wire counts as what it becomes.
+#[tokio::test]
+async fn what_inflates_beyond_the_rate_is_refused() {
+    // CONNECT takes 8 bytes on its way, and the packet has 13 bytes beside its text.
+    for (length, fits) in [(4_979, true), (4_980, false)] {
+        let builder = Server::builder().per_message_deflate(Deflate::default()).byte_rate(1, 5_000);
+        let io = builder.build().unwrap();
+        io.on("echo", async |socket: Socket, text: String| socket.emit("echo", text.len()));
+        let mut wire = Wire::open(&io);
+        wire.upgrade(URI, &[OFFER]).await;
+        wire.join().await;
+        let packet = format!("42[\"echo\",\"{}\"]", "0".repeat(length));
+        let body = Deflater::new(&alone(), Role::Client, Level::default()).deflate(packet.as_bytes()).unwrap();
+        let mut frame = Vec::new();
+        ws::encode_masked(&mut frame, ws::Opcode::Text, true, &body, [9, 8, 7, 6]);
+        assert!(frame.len() < 100, "small on the wire");
+        wire.write(frame).await;
+        if fits {
+            assert_eq!(wire.hear().await, format!("42[\"echo\",{length}]"));
+        } else {
+            assert_eq!(wire.close_code().await, Some(1008));
+            assert_eq!(io.metrics().limits.get(sockeye::Limit::BytesPerSecond), 1);
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_inflates_beyond_the_limit_is_refused() {
     let io = Server::builder().per_message_deflate(Deflate::default()).max_payload(10_000).build().unwrap();

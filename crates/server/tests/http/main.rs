@@ -13,6 +13,7 @@ mod http1;
 mod http2;
 mod listening;
 mod mounted;
+mod proxied;
 mod strangers;
 #[cfg(feature = "tls")]
 mod tls;

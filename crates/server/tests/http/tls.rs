@@ -25,15 +25,18 @@ async fn listen(io: &Server) -> std::net::SocketAddr {
 }
 
 async fn connect(address: std::net::SocketAddr, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
+    secure(TcpStream::connect(address).await.unwrap(), alpn).await.unwrap()
+}
+
+async fn secure(stream: TcpStream, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(CERTIFICATE).unwrap()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap();
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 #[tokio::test]
@@ -117,4 +120,35 @@ async fn connections_by_tls_are_counted() {
     }
     let mut wire = Wire::over(connect(address, &[]).await);
     assert_eq!(wire.get(HANDSHAKE).await.status, 200);
+}
+
+/// A proxy that passes TLS on announces the client before the handshake.
+#[tokio::test]
+async fn a_proxy_speaks_before_the_handshake() {
+    let builder = Server::builder().proxy_protocol(true).max_connections_per_address(1);
+    let io = builder.build().expect("the options agree");
+    io.on("who", async |socket: Socket, ()| {
+        socket.emit("who", socket.peer().address().map(|address| address.to_string()))
+    });
+    let address = listen(&io).await;
+    let announced = async |header: &str| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, header.as_bytes()).await.unwrap();
+        secure(stream, &[]).await
+    };
+    let mut wires = Vec::new();
+    for (header, client) in [
+        ("PROXY TCP4 192.0.2.1 198.51.100.1 4711 443\r\n", "192.0.2.1:4711"),
+        ("PROXY TCP6 2001:db8::1 2001:db8::2 4711 443\r\n", "[2001:db8::1]:4711"),
+    ] {
+        let mut wire = Wire::over(announced(header).await.unwrap());
+        assert_eq!(wire.upgrade("/socket.io/?EIO=4&transport=websocket", &[]).await.status, 101);
+        wire.join().await;
+        wire.say("42[\"who\"]").await;
+        assert_eq!(wire.hear().await, format!("42[\"who\",\"{client}\"]"));
+        assert!(announced(header).await.is_err(), "one connection more of this address");
+        wires.push(wire);
+    }
+    assert_eq!(io.metrics().limits.get(sockeye::Limit::ConnectionsPerAddress), 2);
+    assert!(announced("").await.is_err(), "nobody was announced");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sockeye::{Recovery, Refusal, Server, Socket};
+use sockeye::{Limit, Recovery, Refusal, Server, Socket};
 use sockeye_testing::{Frame, Net};
 
 /// A client opened the WebSocket of an upgrade and never went on: its session was kept for ever, without any login.
@@ -202,4 +202,67 @@ async fn a_flood_of_empty_fragments_ends_its_connection_alone() {
     witness.close().await;
     net.advance(Duration::from_secs(6)).await;
     net.assert_clean().await;
+}
+
+/// A rate holds for everything that costs something to read, messages or not, by whatever transport.
+#[tokio::test(start_paused = true)]
+async fn floods_of_what_is_no_message_are_held_to_the_rates() {
+    // Masked by zeros, and empty: ping, pong, and a fragment.
+    let frame = |first: u8| [first, 0x80, 0, 0, 0, 0];
+    let packet = |packet: u8| [0x81, 0x81, 0, 0, 0, 0, packet];
+    for (limit, builder) in [
+        (Limit::EventsPerSecond, Server::builder().event_rate(10, 100)),
+        (Limit::BytesPerSecond, Server::builder().byte_rate(1_000, 1_000)),
+    ] {
+        for flood in [&frame(0x89)[..], &frame(0x8a), &frame(0x00), &packet(b'3'), &packet(b'6')] {
+            let io = builder.clone().build().expect("the options agree");
+            let net = Net::new(&io);
+            let (mut alice, _) = net.join().await;
+            let (witness, _) = net.join().await;
+            // A message begins, for those who go on with it.
+            alice.send_frame(0x01, b"42").await;
+            if flood[0] == 0x81 {
+                alice.send_frame(0x80, b"[\"x\"]").await;
+            }
+            alice.send_bytes(&flood.repeat(1_000)).await;
+            while alice.next().await.is_some_and(|frame| !matches!(frame, Frame::Close(_))) {}
+            assert_eq!(alice.close_reason(), limit.as_str(), "{flood:x?}");
+            assert_eq!((io.metrics().limits.get(limit), io.metrics().sessions), (1, 1), "{flood:x?}");
+            drop(alice);
+            witness.close().await;
+            net.assert_clean().await;
+        }
+        for packet in ["3", "6"] {
+            let io = builder.clone().build().expect("the options agree");
+            let net = Net::new(&io);
+            let polling = net.polling().await;
+            polling.join().await;
+            let told = format!("{{\"code\":3,\"message\":\"{limit}\"}}");
+            polling.post(&vec![packet; 1_000].join("\u{1e}")).expect(400, &told).await;
+            polling.get().expect(200, "1").await;
+            assert_eq!((io.metrics().limits.get(limit), io.metrics().sessions), (1, 0), "{packet}");
+            net.assert_clean().await;
+        }
+    }
+}
+
+/// Who does no more than answer pings is never too fast, though it sends an event with each answer.
+#[tokio::test(start_paused = true)]
+async fn heartbeats_do_not_count_for_the_rate_of_events() {
+    let io = Server::builder().event_rate(1, 1).allow_eio3(true).build().expect("the options agree");
+    let net = Net::new(&io);
+    let mut alice = net.websocket().await;
+    let mut old = net.open("/socket.io/?EIO=3&transport=websocket", &[]).await;
+    net.advance(Duration::from_secs(2)).await;
+    alice.send("40").await;
+    drop((alice.drain().await, old.drain().await));
+    net.advance(Duration::from_secs(23)).await;
+    for _ in 0..10 {
+        alice.expect("2").await;
+        alice.send_all(&["3", "42[\"x\"]"]).await;
+        old.send_all(&["2", "42[\"x\"]"]).await;
+        old.expect("3").await;
+        net.advance(Duration::from_secs(25)).await;
+    }
+    assert_eq!((io.metrics().limits.total(), io.metrics().sessions), (0, 2));
 }

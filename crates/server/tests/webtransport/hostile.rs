@@ -52,8 +52,9 @@ async fn who_joins_nothing_is_not_waited_for() {
     let io = builder().connect_timeout(Duration::from_millis(100)).build().unwrap();
     let site = Site::new(io).await;
     let peer = site.peer().await;
-    peer.closed().await;
+    assert_eq!(peer.closed().await, (EXCESSIVE_LOAD, Limit::ConnectTime.as_str().to_owned()));
     site.emptied().await;
+    assert_eq!(site.io.metrics().limits.get(Limit::ConnectTime), 1);
 }
 
 /// How much the server takes on a stream of its own, which nobody reads.
@@ -141,13 +142,17 @@ async fn garbage_ends_the_session() {
 
 #[tokio::test]
 async fn rates_hold_here_too() {
-    let site = Site::new(builder().event_rate(1, 5).build().unwrap()).await;
-    let mut peer = site.socket().await;
-    for _ in 0..20 {
-        // It may be closed by now.
-        drop(soon(peer.send.write_all(b"\x0742[\"x\"]")).await);
+    for (limit, builder) in
+        [(Limit::EventsPerSecond, builder().event_rate(1, 5)), (Limit::BytesPerSecond, builder().byte_rate(1, 50))]
+    {
+        for packet in [&b"\x0742[\"x\"]"[..], b"\x013", b"\x016"] {
+            let site = Site::new(builder.clone().build().unwrap()).await;
+            let mut peer = site.socket().await;
+            // It may be closed by now.
+            drop(soon(peer.send.write_all(&packet.repeat(50))).await);
+            assert_eq!(peer.closed().await, (EXCESSIVE_LOAD, limit.as_str().to_owned()), "{packet:?}");
+        }
     }
-    assert_eq!(peer.closed().await, (EXCESSIVE_LOAD, Limit::EventsPerSecond.as_str().to_owned()));
 }
 
 #[tokio::test]

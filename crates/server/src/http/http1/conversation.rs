@@ -20,7 +20,7 @@ use super::super::polling::{self, Poller, Reply, Usual};
 use super::super::service::answer;
 use super::super::site::{Beside, BesideBody, Site};
 use super::download::{self, Download};
-use super::head::{Asked, Head};
+use super::head::{Asked, Head, Refused};
 use super::incoming::Incoming;
 use super::known::{Known, recognise};
 use super::response::{self, After, Length, is_last};
@@ -70,7 +70,12 @@ pub(crate) async fn converse(site: &Site, io: Box<dyn Io>, begun: Bytes, speaker
                 Some(beside) => Box::pin(answer_beside(core, &wire, *head, &speaker, beside)).await,
                 None => Box::pin(answer_other(core, &wire, *head, &speaker)).await,
             },
-            Some(Err(status)) => Some(refuse(&wire, status)),
+            Some(Err(Refused { status, limit })) => {
+                if let Some(limit) = limit {
+                    core.metrics.limits.up(limit);
+                }
+                Some(refuse(&wire, status))
+            }
             // It is amid a body that nobody wanted, and may not have read the response yet.
             None if !wire.lock().is_body_read() => return Box::pin(part(&wire)).await,
             None => None,
@@ -94,14 +99,14 @@ pub(crate) async fn converse(site: &Site, io: Box<dyn Io>, begun: Bytes, speaker
     }
 }
 
-/// What the next head asks, or the status of what is none; `None` at the end.
+/// What the next head asks, or why it is refused; `None` at the end.
 fn poll_asked(
     core: &Core,
     wire: &mut Wire,
     alarm: &mut Alarm,
     deadline: Instant,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Asked, StatusCode>>> {
+) -> Poll<Option<Result<Asked, Refused>>> {
     match wire.poll_head(cx, core.config.max_head, &|request| recognise(core, request)) {
         Poll::Ready(Ok(asked)) => return Poll::Ready(asked),
         Poll::Ready(Err(error)) => {

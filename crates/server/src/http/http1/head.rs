@@ -7,6 +7,8 @@ use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, request};
 
+use crate::limits::Limit;
+
 /// Most headers of a request.
 const HEADERS: usize = 100;
 
@@ -36,21 +38,43 @@ pub(super) enum Framing {
     Chunked,
 }
 
+/// Why a head is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// The status of the answer, after which the connection cannot go on.
+    pub(super) status: StatusCode,
+    /// The limit that it is beyond, if it is.
+    pub(super) limit: Option<Limit>,
+}
+
+impl From<StatusCode> for Refused {
+    fn from(status: StatusCode) -> Self {
+        Self { status, limit: None }
+    }
+}
+
+impl From<Limit> for Refused {
+    fn from(limit: Limit) -> Self {
+        Self { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, limit: Some(limit) }
+    }
+}
+
 /// Looks whether a head is one of the usual.
 pub(super) type Recognise<'a> = &'a dyn Fn(&httparse::Request<'_, '_>) -> Option<Known>;
 
 /// Takes a head of at most `most` bytes from the front of `bytes`; `None` if it is not complete.
 ///
 /// # Errors
-/// The status of the answer, after which the connection cannot go on.
-pub(super) fn take(bytes: &mut Bytes, most: usize, recognise: Recognise<'_>) -> Result<Option<Asked>, StatusCode> {
+/// When it is no head, or beyond a limit.
+pub(super) fn take(bytes: &mut Bytes, most: usize, recognise: Recognise<'_>) -> Result<Option<Asked>, Refused> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
     let mut request = httparse::Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(httparse::Status::Complete(length)) if length <= most => length,
         Ok(httparse::Status::Partial) if bytes.len() <= most => return Ok(None),
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-        Err(_) => return Err(StatusCode::BAD_REQUEST),
+        Ok(_) => return Err(Limit::HeadBytes.into()),
+        Err(httparse::Error::TooManyHeaders) => return Err(Limit::Headers.into()),
+        Err(_) => return Err(StatusCode::BAD_REQUEST.into()),
     };
     let asked = match recognise(&request) {
         Some(known) => Asked::Known(known),
@@ -122,13 +146,13 @@ pub(super) fn names(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn take(bytes: &mut Bytes, most: usize) -> Result<Option<Asked>, StatusCode> {
+    fn take(bytes: &mut Bytes, most: usize) -> Result<Option<Asked>, Refused> {
         super::take(bytes, most, &|_| None)
     }
 
     fn read(text: &str) -> Result<Head, StatusCode> {
         let mut bytes = Bytes::copy_from_slice(text.as_bytes());
-        let asked = take(&mut bytes, 1000)?.expect("it is complete");
+        let asked = take(&mut bytes, 1000).map_err(|refused| refused.status)?.expect("it is complete");
         assert_eq!(bytes, "rest");
         let Asked::Other(head) = asked else { panic!("there are no sessions") };
         Ok(*head)
@@ -214,24 +238,26 @@ mod tests {
             ["\0", "GET / HTTP/2.0\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/1.1\r\nHost\r\n\r\n", "{\"a\":1}\r\n\r\n"]
         {
             let refused = take(&mut Bytes::copy_from_slice(text.as_bytes()), 1000);
-            assert_eq!(refused.unwrap_err(), StatusCode::BAD_REQUEST, "{text:?}");
+            assert_eq!(refused.unwrap_err(), StatusCode::BAD_REQUEST.into(), "{text:?}");
         }
     }
 
     #[test]
     fn heads_have_a_length_and_a_number_of_headers() {
+        let limit = |taken: Result<_, Refused>| taken.err().and_then(|refused| refused.limit);
+        let beyond = |fits: bool, limit| if fits { None } else { Some(limit) };
         let head = |length: usize| format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "p".repeat(length - 26));
         for (length, fits) in [(99, true), (100, true), (101, false)] {
             let mut bytes = Bytes::from(head(length));
             assert_eq!(bytes.len(), length);
-            assert_eq!(take(&mut bytes, 100).is_ok(), fits, "{length}");
+            assert_eq!(limit(take(&mut bytes, 100)), beyond(fits, Limit::HeadBytes), "{length}");
             let mut half = Bytes::from(head(length + 1));
             half.truncate(length);
-            assert_eq!(take(&mut half, 100).is_ok(), fits, "{length} without an end");
+            assert_eq!(limit(take(&mut half, 100)), beyond(fits, Limit::HeadBytes), "{length} without an end");
         }
         for (count, fits) in [(99, true), (100, true), (101, false)] {
             let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
-            assert_eq!(take(&mut Bytes::from(text), 10_000).is_ok(), fits, "{count}");
+            assert_eq!(limit(take(&mut Bytes::from(text), 10_000)), beyond(fits, Limit::Headers), "{count}");
         }
     }
 }

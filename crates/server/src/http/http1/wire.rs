@@ -6,12 +6,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, StatusCode};
+use http::Method;
 use sockeye_engine::growth;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::chunks::{Chunks, Part};
-use super::head::{self, Asked, Framing, Recognise};
+use super::head::{self, Asked, Framing, Recognise, Refused};
 use crate::transport::io::{Io, Stream};
 use crate::transport::paced::Paced;
 use crate::transport::stream::lend_read_buffer;
@@ -84,7 +84,7 @@ impl Wire {
         cx: &mut Context<'_>,
         most: usize,
         recognise: Recognise<'_>,
-    ) -> Poll<io::Result<Option<Result<Asked, StatusCode>>>> {
+    ) -> Poll<io::Result<Option<Result<Asked, Refused>>>> {
         ready!(self.poll_skipped(cx))?;
         loop {
             if self.may_hold_head(most) {
@@ -95,7 +95,7 @@ impl Wire {
                         self.begin_body(&asked);
                         return Poll::Ready(Ok(Some(Ok(asked))));
                     }
-                    Err(status) => return Poll::Ready(Ok(Some(Err(status)))),
+                    Err(refused) => return Poll::Ready(Ok(Some(Err(refused)))),
                 }
             }
             // One byte more shows that it is too long.
