@@ -25,7 +25,13 @@ use super::http1::{Speaker, converse};
 use super::site::Site;
 use super::tcp;
 #[cfg(feature = "http2")]
-use super::{layer::LayeredBody, request_body::RequestBody, service::answer, site::BesideBody, wear::{Owed, Wear}};
+use super::{
+    layer::LayeredBody,
+    request_body::RequestBody,
+    service::answer,
+    site::BesideBody,
+    wear::{Owed, Wear},
+};
 use crate::core::{Closing, Core, Hold};
 use crate::proxy::{self, Preface};
 use crate::transport::io::Io;

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use socket2::SockRef;
 use sockeye::{Cookie, Refusal, SameSite, Server};
 use sockeye_testing::{Frame, Net};
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
