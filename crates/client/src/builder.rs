@@ -424,7 +424,8 @@ impl ClientBuilder {
         self.configure(|config| config.connect_timeout = limit)
     }
 
-    /// Longest message accepted from the server, in bytes. Default 100 MiB, as in the official client.
+    /// Longest message accepted from the server, in bytes. Default 100 MiB, as in the official client; a longer one closes
+    /// the connection ([`Limit::Payload`](crate::Limit::Payload)).
     pub fn max_payload(self, bytes: usize) -> Self {
         self.configure(|config| {
             Arc::make_mut(&mut config.engine).max_payload = bytes;
@@ -432,7 +433,8 @@ impl ClientBuilder {
         })
     }
 
-    /// Most attachments of one event from the server. Default 10, as in the official client; more close the connection.
+    /// Most attachments of one event from the server. Default 10, as in the official client; more close the connection
+    /// ([`Limit::Attachments`](crate::Limit::Attachments)).
     pub fn max_attachments(self, limit: usize) -> Self {
         self.configure(|config| Arc::make_mut(&mut config.protocol).max_attachments = limit)
     }

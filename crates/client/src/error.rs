@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cause::Cause;
+
 pub use sockeye_protocol::event::{AckError, BoxError, EmitError};
 
 /// The configuration contradicts itself, or cannot be used. The message says what to change.
@@ -27,7 +29,7 @@ pub struct ConnectError(Arc<Kind>);
 enum Kind {
     Closed,
     Config(ConfigError),
-    Incompatible(&'static str),
+    OldServer,
     Refused { message: String, data: Option<serde_json::Value> },
     Timeout(&'static str),
     Unreachable(Unreachable),
@@ -38,7 +40,8 @@ enum Kind {
 pub(crate) struct Unreachable {
     /// What was tried.
     pub(crate) what: String,
-    pub(crate) cause: Option<BoxError>,
+    pub(crate) source: Option<BoxError>,
+    pub(crate) cause: Option<Cause>,
     /// The server asked to be left alone this long.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -58,34 +61,46 @@ impl ConnectError {
     }
 
     /// The server speaks another version of the protocol: no attempt will succeed.
-    pub(crate) fn incompatible(why: &'static str) -> Self {
-        Self(Arc::new(Kind::Incompatible(why)))
+    pub(crate) fn old_server() -> Self {
+        Self(Arc::new(Kind::OldServer))
     }
 
-    pub(crate) fn unreachable(what: impl Into<String>, cause: Option<BoxError>) -> Self {
-        Self(Arc::new(Kind::Unreachable(Unreachable { what: what.into(), cause, retry_after: None })))
+    pub(crate) fn unreachable(what: impl Into<String>, source: Option<BoxError>) -> Self {
+        Self::failed(what, source, None)
     }
 
-    pub(crate) fn io(what: impl Into<String>, cause: std::io::Error) -> Self {
-        Self::unreachable(what, Some(cause.into()))
+    pub(crate) fn io(what: impl Into<String>, error: std::io::Error) -> Self {
+        let cause = Cause::Io(error.kind());
+        Self::failed(what, Some(error.into()), Some(cause))
+    }
+
+    /// The connection has ended, and this is why.
+    pub(crate) fn ended(cause: Cause) -> Self {
+        Self::failed(cause.to_string(), None, Some(cause))
+    }
+
+    pub(crate) fn failed(what: impl Into<String>, source: Option<BoxError>, cause: Option<Cause>) -> Self {
+        Self(Arc::new(Kind::Unreachable(Unreachable { what: what.into(), source, cause, retry_after: None })))
     }
 
     /// The connection ended before the server had let the client into its namespace.
-    pub(crate) fn lost(reason: DisconnectReason, cause: Option<Self>) -> Self {
+    pub(crate) fn lost(reason: DisconnectReason, cause: Cause, failure: Option<Self>) -> Self {
         let what = format!("the connection was lost before the namespace was joined: {reason}");
-        match cause {
-            Some(cause) if cause.is_incompatible() => cause,
-            Some(cause) => {
-                let retry_after = cause.retry_after();
-                Self(Arc::new(Kind::Unreachable(Unreachable { what, cause: Some(cause.into()), retry_after })))
+        match failure {
+            Some(failure) if failure.is_incompatible() => failure,
+            Some(failure) => {
+                let (cause, retry_after) = (Some(cause), failure.retry_after());
+                let source = Some(failure.into());
+                Self(Arc::new(Kind::Unreachable(Unreachable { what, source, cause, retry_after })))
             }
-            None => Self::answered(what, None),
+            None => Self::failed(what, None, Some(cause)),
         }
     }
 
     /// The server answered, but not as a Socket.IO server does.
-    pub(crate) fn answered(what: impl Into<String>, retry_after: Option<Duration>) -> Self {
-        Self(Arc::new(Kind::Unreachable(Unreachable { what: what.into(), cause: None, retry_after })))
+    pub(crate) fn answered(what: impl Into<String>, cause: Cause, retry_after: Option<Duration>) -> Self {
+        let (what, cause) = (what.into(), Some(cause));
+        Self(Arc::new(Kind::Unreachable(Unreachable { what, source: None, cause, retry_after })))
     }
 
     /// Whether `disconnect()` came first.
@@ -101,7 +116,7 @@ impl ConnectError {
     /// Whether the server runs a version of Socket.IO which this client does not speak (2.x and older). No further
     /// attempt is made.
     pub fn is_incompatible(&self) -> bool {
-        matches!(*self.0, Kind::Incompatible(_))
+        matches!(*self.0, Kind::OldServer)
     }
 
     /// Whether the server refused the namespace; see [`Self::message`] and [`Self::data`]. No further attempt is made
@@ -136,6 +151,29 @@ impl ConnectError {
         }
     }
 
+    /// What happened, in a form that can be acted on; `None` where the questions above say it all. A server which has
+    /// no room answers with [`Cause::Refused`], for instance, and one which was sent too much closes with a code.
+    ///
+    /// ```no_run
+    /// # async fn example(client: sockeye_client::Client) {
+    /// use sockeye_client::Cause;
+    ///
+    /// if let Err(error) = client.connect().await {
+    ///     match error.cause() {
+    ///         Some(Cause::Refused { status: 503, text }) => println!("the server is full: {text}"),
+    ///         Some(Cause::Io(kind)) => println!("no way to the server: {kind}"),
+    ///         _ => println!("{error}"),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn cause(&self) -> Option<&Cause> {
+        match &*self.0 {
+            Kind::Unreachable(failure) => failure.cause.as_ref(),
+            _ => None,
+        }
+    }
+
     /// How long the server asked to be left alone (`Retry-After`).
     pub fn retry_after(&self) -> Option<Duration> {
         match &*self.0 {
@@ -150,11 +188,11 @@ impl fmt::Display for ConnectError {
         match &*self.0 {
             Kind::Closed => f.write_str("the client was disconnected"),
             Kind::Config(error) => error.fmt(f),
-            Kind::Incompatible(why) => f.write_str(why),
+            Kind::OldServer => f.write_str(OLD_SERVER),
             Kind::Refused { message, .. } => write!(f, "the server refused: {message}"),
             Kind::Timeout(what) => write!(f, "{what} took too long"),
-            Kind::Unreachable(failure) => match &failure.cause {
-                Some(cause) => write!(f, "{}: {cause}", failure.what),
+            Kind::Unreachable(failure) => match &failure.source {
+                Some(source) => write!(f, "{}: {source}", failure.what),
                 None => f.write_str(&failure.what),
             },
         }
@@ -165,7 +203,7 @@ impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &*self.0 {
             Kind::Config(error) => Some(error),
-            Kind::Unreachable(Unreachable { cause: Some(cause), .. }) => Some(&**cause),
+            Kind::Unreachable(Unreachable { source: Some(source), .. }) => Some(&**source),
             _ => None,
         }
     }
@@ -178,6 +216,7 @@ impl From<ConfigError> for ConnectError {
 }
 
 /// Why a client left its namespace. `Display` gives the reason strings of the official client.
+/// [`Client::last_disconnect`](crate::Client::last_disconnect) says more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
@@ -280,6 +319,8 @@ impl HandlerError {
     }
 }
 
+const OLD_SERVER: &str =
+    "the server speaks Engine.IO 3: it runs Socket.IO 2.x or older, and this client needs the option eio3 for it";
 /// What failed.
 const GIVEN_UP: &str = "gave up";
 const HANDLER: &str = "handler of";

@@ -149,7 +149,7 @@ impl ClientBuilder {
     }
 
     /// Calls `handler` each time the client is out of its namespace after having been in it. It is not held up by
-    /// handlers of events that are still running.
+    /// handlers of events that are still running. [`Client::last_disconnect`] tells it more than the reason.
     pub fn on_disconnect<F, Fut>(mut self, handler: F) -> Self
     where
         F: FnOnce(Client, DisconnectReason) -> Fut + Clone + Send + Sync + 'static,

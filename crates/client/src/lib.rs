@@ -40,9 +40,11 @@
 //! **When the connection is lost** the client comes back by itself ([`Reconnect`]); [`Client::watch`] tells how far it
 //! is. Events that were given to the network may be lost with it, as in every Socket.IO client; those that were not wait
 //! for the next connection. [`ClientBuilder::retries`] sends each event until it is acknowledged.
+//! [`Client::last_disconnect`] says what ended a connection: a [`Cause`] beside the reason, such as a limit by its name.
 //!
 //! Each connection is one task of the tokio runtime; handlers run in it. It ends when its last client is disconnected.
 
+mod cause;
 mod error;
 mod random;
 mod time;
@@ -73,6 +75,7 @@ mod handlers;
 pub use ack::AckFuture;
 pub use backoff::Reconnect;
 pub use builder::ClientBuilder;
+pub use cause::{Cause, Limit};
 pub use client::{Compressed, Volatile};
 pub use config::{Transport, WhenFull};
 pub use disconnected::Disconnected;
@@ -84,6 +87,6 @@ pub use sockeye_protocol::parser;
 #[cfg(feature = "typescript")]
 pub use sockeye_protocol::typescript;
 pub use sockeye_protocol::{Args, Parser, Raw};
-pub use state::{Ending, State, Watch};
+pub use state::{Disconnect, Ending, State, Watch};
 #[cfg(feature = "tls")]
 pub use tls::Tls;

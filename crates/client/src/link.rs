@@ -15,13 +15,14 @@ use sockeye_protocol::{AckId, NamespacePath, Outgoing, OwnedArgs, Parser};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use crate::cause::Tally;
 use crate::config::{Config, Limits};
 use crate::error::ConnectError;
 use crate::hooks::Hooks;
 use crate::measure::Measure;
 use crate::patience::Patience;
 use crate::queue::{Item, Kind, Queue};
-use crate::state::{Ending, State};
+use crate::state::{Disconnect, Ending, State};
 use crate::watchers::Watchers;
 
 /// One connection, as the clients of its namespaces see it.
@@ -36,6 +37,8 @@ pub(crate) struct Link {
     pub(crate) writable: AtomicBool,
     /// What the server takes in one piece.
     pub(crate) measure: Measure,
+    /// How often the server went beyond a limit.
+    pub(crate) tally: Tally,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +66,7 @@ impl Link {
             awake: AtomicBool::new(false),
             writable: AtomicBool::new(false),
             measure: Measure::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -159,6 +163,8 @@ pub(crate) struct Member {
     pub(crate) mail: Notify,
     state: watch::Sender<State>,
     identity: Mutex<Identity>,
+    /// How it left its namespace the last time.
+    pub(crate) last_disconnect: Mutex<Option<Disconnect>>,
     /// For the task alone; here because refusals outlive it.
     pub(crate) patience: Mutex<Patience>,
     next_ack: AtomicU64,
@@ -305,6 +311,7 @@ impl Member {
             mail: Notify::new(),
             state,
             identity: Mutex::default(),
+            last_disconnect: Mutex::default(),
             patience: Mutex::default(),
             next_ack: AtomicU64::new(0),
             origin: crate::random::text(16),

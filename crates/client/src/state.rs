@@ -1,9 +1,11 @@
 //! How far a client is.
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::cause::Cause;
 use crate::error::{ConnectError, DisconnectReason};
 
 /// How far a client is, as told by [`Client::state`](crate::Client::state).
@@ -46,6 +48,45 @@ impl State {
     /// Whether it is connected or will try to be: whether events are taken.
     pub fn is_active(&self) -> bool {
         !matches!(self, Self::Disconnected(_))
+    }
+}
+
+/// How a client left its namespace; see [`Client::last_disconnect`](crate::Client::last_disconnect).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Disconnect {
+    /// In the words of the official client.
+    pub reason: DisconnectReason,
+    /// What happened.
+    pub cause: Cause,
+}
+
+impl Disconnect {
+    /// The connection has ended; `error` says more, if anything is known.
+    pub(crate) fn of_connection(reason: DisconnectReason, error: Option<&ConnectError>) -> Self {
+        let cause = error.and_then(ConnectError::cause).cloned();
+        cause.map_or_else(|| reason.into(), |cause| Self { reason, cause })
+    }
+}
+
+/// Where nothing but the reason is known.
+impl From<DisconnectReason> for Disconnect {
+    fn from(reason: DisconnectReason) -> Self {
+        let cause = match reason {
+            DisconnectReason::ClientDisconnect => Cause::ClientDisconnect,
+            DisconnectReason::ParseError => Cause::Protocol(reason.as_str().into()),
+            DisconnectReason::PingTimeout => Cause::PingTimeout,
+            DisconnectReason::ServerDisconnect => Cause::ServerDisconnect,
+            DisconnectReason::TransportClose => Cause::Closed { code: None, text: "".into() },
+            DisconnectReason::TransportError => Cause::Io(std::io::ErrorKind::Other),
+        };
+        Self { reason, cause }
+    }
+}
+
+impl fmt::Display for Disconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.cause)
     }
 }
 

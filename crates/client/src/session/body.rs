@@ -7,17 +7,18 @@ use std::time::Instant;
 
 use futures_channel::oneshot;
 use sockeye_engine::handshake::Open;
-use sockeye_engine::{CloseReason, Lane, Message, Revision, Role, Sid};
+use sockeye_engine::{Lane, Message, Revision, Role, Sid};
 use sockeye_protocol::event::Received;
 use sockeye_protocol::{Connection, Event, NamespacePath, Outgoing, Slot};
 
-use super::carrier::{OLD_SERVER, Upper};
 use super::seat::Seat;
 use super::stage::{Stage, Wish};
+use super::upper::Upper;
+use crate::cause::{Cause, Limit};
 use crate::config::Config;
 use crate::error::{ConnectError, DisconnectReason};
 use crate::link::{Link, Member};
-use crate::state::{Ending, State};
+use crate::state::{Disconnect, Ending, State};
 use crate::time::after;
 
 /// The clients of one connection.
@@ -100,12 +101,12 @@ impl Body {
         self.control.extend(seat.last_words(self.lane, now));
         let farewell = seat.slot().and_then(|slot| self.connection.as_mut()?.disconnect(slot, now));
         self.control.extend(farewell);
-        seat.lose(DisconnectReason::ClientDisconnect);
+        seat.lose(&DisconnectReason::ClientDisconnect.into());
         seat.end(Ending::Disconnected(DisconnectReason::ClientDisconnect));
     }
 
     /// The connection is gone. Clients which have not ended wait for the next one.
-    pub(crate) fn lose(&mut self, reason: DisconnectReason) {
+    pub(crate) fn lose(&mut self, disconnect: &Disconnect) {
         self.connection = None;
         // The next one may take more, or less.
         self.link.measure.set(None);
@@ -113,7 +114,7 @@ impl Body {
         self.useless = None;
         for seat in &mut self.seats {
             if seat.is_active() {
-                seat.lose(reason);
+                seat.lose(disconnect);
             }
         }
     }
@@ -178,10 +179,10 @@ impl Body {
     }
 
     /// Deadlines of the protocol that have passed.
-    pub(crate) fn check_time(&mut self, now: Instant) -> Result<(), CloseReason> {
+    pub(crate) fn check_time(&mut self, now: Instant) -> Result<(), Cause> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         if connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            return connection.handle_timeout(now).map_err(|_| CloseReason::ParseError);
+            return Ok(connection.handle_timeout(now)?);
         }
         Ok(())
     }
@@ -209,7 +210,7 @@ impl Body {
             Handled::Disconnected { slot } => {
                 if let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {
                     let reason = DisconnectReason::ServerDisconnect;
-                    seat.lose(reason);
+                    seat.lose(&reason.into());
                     seat.end(Ending::Disconnected(reason));
                 }
             }
@@ -272,25 +273,25 @@ impl Upper for Body {
         }
     }
 
-    fn received(&mut self, message: Message<'_>, now: Instant, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+    fn received(&mut self, message: Message<'_>, now: Instant, cx: &mut Context<'_>) -> Result<(), Cause> {
         self.now = now;
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let is_bare_connect = connection.revision() == Revision::V4 && matches!(message, Message::Text("0"));
         let event = connection.handle_message(now, message).map_err(|error| {
             tracing::debug!(%error, "the server broke the protocol");
-            CloseReason::ParseError
+            Cause::from(error)
         })?;
         let handled = match event {
             None if is_bare_connect => {
                 // Servers of revision 3 let clients in unasked, and give them no id.
-                self.useless = Some(ConnectError::incompatible(OLD_SERVER));
+                self.useless = Some(ConnectError::old_server());
                 return Ok(());
             }
             None | Some(Event::ConnectAsked { .. }) => return Ok(()),
             Some(Event::Received { slot, name, args, ack }) => {
                 let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) else { return Ok(()) };
                 let taken = seat.receive(&Received { name: &name, args, ack }, cx);
-                return if taken { Ok(()) } else { Err(CloseReason::ParseError) };
+                return if taken { Ok(()) } else { Err(Cause::Limit(Limit::EarlyEvents)) };
             }
             Some(Event::Replied { slot, ack, args }) => {
                 if let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {
@@ -303,7 +304,7 @@ impl Upper for Body {
             }
             Some(Event::Disconnected { slot }) => Handled::Disconnected { slot },
             Some(Event::Refused { .. }) if is_bare_connect => {
-                self.useless = Some(ConnectError::incompatible(OLD_SERVER));
+                self.useless = Some(ConnectError::old_server());
                 return Ok(());
             }
             Some(Event::Refused { slot, message, data }) => {

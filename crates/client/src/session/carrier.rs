@@ -1,14 +1,18 @@
 //! An Engine.IO session with its transports: bytes to messages and back, upgrade included.
 
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use sockeye_engine::handshake::{Open, TransportName};
 use sockeye_engine::{
-    CloseReason, Encoded, Event, Lane, Message, Packet, ProtocolError, Revision, Session, payload, payload_v3, ws,
+    CloseReason, Encoded, Event, Lane, Packet, ProtocolError, Revision, Session, payload, payload_v3, ws,
 };
 
+use super::end::End;
+use super::upper::Upper;
+use crate::cause::Cause;
 use crate::config::Transport;
 use crate::dial::BoxFuture;
 use crate::error::ConnectError;
@@ -16,20 +20,10 @@ use crate::transport::Site;
 use crate::transport::polling::{Polling, is_revision_3};
 use crate::transport::websocket::{WebSocket, lend_read_buffer};
 
+/// The stream has ended without a word.
+const EOF: io::ErrorKind = io::ErrorKind::UnexpectedEof;
 /// Reads within one turn.
 const READS: usize = 4;
-
-/// What is above a carrier.
-pub(crate) trait Upper {
-    /// The server's handshake has arrived.
-    fn opened(&mut self, open: &Open, now: Instant);
-    /// A message has arrived. An error ends the session.
-    fn received(&mut self, message: Message<'_>, now: Instant, cx: &mut Context<'_>) -> Result<(), CloseReason>;
-    /// Whether handlers are so far behind that no more should be read.
-    fn is_congested(&self) -> bool;
-    /// The next packet to send on `lane`.
-    fn next_packet(&mut self, lane: Lane) -> Option<sockeye_protocol::Outgoing>;
-}
 
 /// A session and what it runs on.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each told by its name")]
@@ -43,9 +37,7 @@ pub(crate) struct Carrier {
     /// Longest body of a POST that the server takes.
     max_post: usize,
     is_open: bool,
-    closed: Option<CloseReason>,
-    /// What went wrong, if anybody wants to know.
-    failure: Option<ConnectError>,
+    end: End,
     close_code: ws::CloseCode,
     upgraded: bool,
     /// The stream which is being read must not be kept.
@@ -58,7 +50,7 @@ pub(crate) struct Carrier {
 
 impl std::fmt::Debug for Carrier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Carrier").field("closed", &self.closed).finish_non_exhaustive()
+        f.debug_struct("Carrier").field("end", &self.end).finish_non_exhaustive()
     }
 }
 
@@ -83,8 +75,7 @@ impl Carrier {
             stream,
             upgrade: None,
             is_open: false,
-            closed: None,
-            failure: None,
+            end: End::default(),
             close_code: ws::CloseCode::NORMAL,
             upgraded: false,
             stream_refused: false,
@@ -96,6 +87,9 @@ impl Carrier {
     /// Reads, thinks and writes as far as it can without waiting.
     pub(crate) fn turn(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
         self.is_held_up = false;
+        if self.end.parting().is_some() {
+            return self.part(now, cx);
+        }
         self.poll_upgrade(now, cx);
         self.read_polling(upper, now, cx);
         self.read_stream(upper, now, cx);
@@ -127,8 +121,38 @@ impl Carrier {
                     // While its bytes are being read it is in other hands.
                     self.stream_refused = self.stream.take().is_none();
                 }
-                Event::Closed(reason) => self.closed = Some(reason),
+                Event::Closed(reason) => {
+                    let is_asked = self.polling.as_ref().is_some_and(|polling| !polling.is_writable());
+                    self.end.came(reason, is_asked, now);
+                }
             }
+        }
+    }
+
+    /// Waits for the answer to the last POST.
+    fn part(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let answer = self.polling.as_mut().map_or(Poll::Ready(Ok(())), |polling| polling.poll_post(cx));
+        match answer {
+            Poll::Pending if self.end.parting().is_some_and(|deadline| now < deadline) => return,
+            Poll::Ready(Err(error)) => self.blame(error),
+            _ => {}
+        }
+        self.end.part();
+    }
+
+    /// Notes what went wrong, if it has ended the session. Of what is only probed nobody wants to know.
+    fn blame(&mut self, error: ConnectError) {
+        if self.session.is_closed() {
+            self.end.blame(error);
+        }
+    }
+
+    /// The server did what it must not.
+    fn break_off(&mut self, reason: CloseReason, cause: impl Into<Cause>) {
+        // What came after the end did not cause it.
+        if !self.session.is_closed() {
+            self.session.close(reason);
+            self.blame(ConnectError::ended(cause.into()));
         }
     }
 
@@ -187,15 +211,15 @@ impl Carrier {
 
     fn lane_failed(&mut self, error: ConnectError, now: Instant) {
         tracing::debug!(%error, "long-polling failed");
-        self.failure = Some(error);
         self.polling = None;
         self.session.handle_lane_closed(now, Lane::Polling, CloseReason::TransportError);
+        self.blame(error);
     }
 
     fn receive_payload(&mut self, body: &[u8], upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
         let revision = self.session.revision();
         if revision == Revision::V4 && !self.is_open && is_revision_3(body) {
-            self.failure = Some(ConnectError::incompatible(OLD_SERVER));
+            self.end.blame(ConnectError::old_server());
             return self.session.close(CloseReason::ParseError);
         }
         let taken = match revision {
@@ -206,7 +230,7 @@ impl Carrier {
         };
         match taken.flatten() {
             Ok(()) => self.session.handle_poll_done(now),
-            Err(error) => self.session.close(error.close_reason()),
+            Err(error) => self.break_off(error.close_reason(), error),
         }
     }
 
@@ -227,13 +251,16 @@ impl Carrier {
     fn receive(&mut self, lane: Lane, packet: Packet<'_>, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
         match self.session.handle_packet(now, lane, packet) {
             Ok(Some(message)) => {
-                if let Err(reason) = upper.received(message, now, cx) {
-                    self.session.close(reason);
+                if let Err(cause) = upper.received(message, now, cx) {
+                    self.break_off(CloseReason::ParseError, cause);
                 }
             }
             Ok(None) => self.follow(upper, now),
             // A late packet on a lane that is being left does no harm; all other errors have closed the session.
-            Err(error) => tracing::debug!(%error, "the server broke the protocol"),
+            Err(error) => {
+                tracing::debug!(%error, "the server broke the protocol");
+                self.blame(ConnectError::ended(error.into()));
+            }
         }
     }
 
@@ -251,11 +278,8 @@ impl Carrier {
                 match stream.poll_read(cx, buffer) {
                     Poll::Pending => return,
                     Poll::Ready(Ok(n)) if n > 0 => self.receive_bytes(&mut buffer[..n], upper, now, cx),
-                    Poll::Ready(Ok(_)) => self.stream_gone(CloseReason::TransportClose, now),
-                    Poll::Ready(Err(error)) => {
-                        self.failure.get_or_insert_with(|| ConnectError::io("the WebSocket failed", error));
-                        self.stream_gone(CloseReason::TransportError, now);
-                    }
+                    Poll::Ready(Ok(_)) => self.stream_failed(CloseReason::TransportClose, EOF.into(), now),
+                    Poll::Ready(Err(error)) => self.stream_failed(CloseReason::TransportError, error, now),
                 }
             }
             // There may be more: come back after the others have had their turn.
@@ -276,7 +300,7 @@ impl Carrier {
                     self.close_code = error.close_code();
                     tracing::debug!(%error, "the server broke the WebSocket protocol");
                     self.put_back(stream);
-                    return self.stream_gone(CloseReason::TransportError, now);
+                    return self.stream_gone(CloseReason::TransportError, ConnectError::ended(error.into()), now);
                 }
             };
             at += used;
@@ -290,11 +314,9 @@ impl Carrier {
                     continue;
                 }
                 Some(ws::Item::Close(said)) => {
-                    if let Some((code, reason)) = said {
-                        tracing::debug!(%code, reason, "the server closed the WebSocket");
-                    }
+                    let cause = Cause::closed(said);
                     self.put_back(stream);
-                    return self.stream_gone(CloseReason::TransportClose, now);
+                    return self.stream_gone(CloseReason::TransportClose, ConnectError::ended(cause), now);
                 }
                 Some(ws::Item::Pong(_)) | None => {
                     self.session.handle_activity(now);
@@ -303,7 +325,7 @@ impl Carrier {
             };
             match packet {
                 Ok(packet) => self.receive(Lane::Stream, packet, upper, now, cx),
-                Err(error) => self.session.close(error.close_reason()),
+                Err(error) => self.break_off(error.close_reason(), error),
             }
         }
         self.put_back(stream);
@@ -316,11 +338,18 @@ impl Carrier {
     }
 
     /// The stream has ended: with it the session, unless it was only being probed.
-    fn stream_gone(&mut self, reason: CloseReason, now: Instant) {
+    fn stream_gone(&mut self, reason: CloseReason, error: ConnectError, now: Instant) {
         self.session.handle_lane_closed(now, Lane::Stream, reason);
-        if !self.session.is_closed() {
+        if self.session.is_closed() {
+            self.blame(error);
+        } else {
+            tracing::debug!(%error, "the WebSocket that was to be upgraded to has ended");
             self.stream = None;
         }
+    }
+
+    fn stream_failed(&mut self, reason: CloseReason, error: io::Error, now: Instant) {
+        self.stream_gone(reason, ConnectError::io("the WebSocket failed", error), now);
     }
 
     fn write_polling(&mut self, upper: &mut impl Upper) {
@@ -348,7 +377,7 @@ impl Carrier {
         }
         if !packets.is_empty() {
             self.session.finish_post();
-            polling.post(payload_of(&packets, self.session.revision()));
+            polling.post(&packets);
             self.started = true;
         }
     }
@@ -370,10 +399,7 @@ impl Carrier {
             match stream.poll_write(cx) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => {
-                    self.failure.get_or_insert_with(|| ConnectError::io("the WebSocket failed", error));
-                    return self.stream_gone(CloseReason::TransportError, now);
-                }
+                Poll::Ready(Err(error)) => return self.stream_failed(CloseReason::TransportError, error, now),
             }
         }
     }
@@ -401,7 +427,7 @@ impl Carrier {
     /// Lets go of everything at once; a WebSocket is told so if that needs no waiting.
     pub(crate) fn abandon(mut self, cx: &mut Context<'_>) {
         if let Some(stream) = &mut self.stream
-            && self.closed != Some(CloseReason::PingTimeout)
+            && self.end.reason() != Some(CloseReason::PingTimeout)
         {
             stream.say_close(self.close_code);
             // Nobody waits for a server with which something is wrong.
@@ -410,18 +436,18 @@ impl Carrier {
     }
 
     /// Ends the session as if the server had gone, for a reason of the layer above.
-    pub(crate) fn fail(&mut self, reason: CloseReason) {
-        self.session.close(reason);
-        self.closed = self.closed.or(Some(reason));
+    pub(crate) fn fail(&mut self, cause: Cause) {
+        self.break_off(CloseReason::ParseError, cause);
+        self.end.force(CloseReason::ParseError);
     }
 
     /// Why the session has ended, if it has.
     pub(crate) fn closed(&self) -> Option<CloseReason> {
-        self.closed
+        self.end.reason()
     }
 
     pub(crate) fn take_failure(&mut self) -> Option<ConnectError> {
-        self.failure.take()
+        self.end.take_failure()
     }
 
     /// Whether the server's handshake has arrived.
@@ -455,7 +481,7 @@ impl Carrier {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.session.poll_timeout()
+        self.end.parting().or_else(|| self.session.poll_timeout())
     }
 }
 
@@ -469,19 +495,6 @@ fn pull(session: &mut Session, lane: Lane, upper: &mut impl Upper) -> bool {
     true
 }
 
-/// The body of a POST.
-fn payload_of(packets: &[Encoded], revision: Revision) -> Vec<u8> {
-    let mut body = Vec::new();
-    match revision {
-        Revision::V3 => _ = payload_v3::encode(&mut body, packets, false),
-        Revision::V4 => packets.iter().for_each(|packet| payload::append(&mut body, packet)),
-    }
-    body
-}
-
 async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(ConnectError::timeout("the WebSocket")))
 }
-
-pub(crate) const OLD_SERVER: &str =
-    "the server speaks Engine.IO 3: it runs Socket.IO 2.x or older, and this client needs the option eio3 for it";

@@ -1,5 +1,7 @@
 //! One connection at work: transports, namespaces, and the loop that drives them.
 
+mod end;
+mod upper;
 mod carrier;
 mod auth;
 mod delivery;

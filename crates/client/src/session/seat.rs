@@ -15,7 +15,7 @@ use crate::hooks::{Auth, Jobs, poll_contained};
 use crate::link::{Client, Member, Stray};
 use crate::measure::Measure;
 use crate::queue::{Item, Kind};
-use crate::state::{Ending, State};
+use crate::state::{Disconnect, Ending, State};
 use crate::time::after;
 
 use super::auth::auth_query;
@@ -337,8 +337,9 @@ impl Seat {
         words
     }
 
-    /// The client is out of its namespace, for now. True if it was in.
-    pub(crate) fn lose(&mut self, reason: DisconnectReason) -> bool {
+    /// The client is out of its namespace, for now.
+    pub(crate) fn lose(&mut self, disconnect: &Disconnect) {
+        let reason = disconnect.reason;
         let was_joined = matches!(self.stage, Stage::Joined { .. });
         if self.is_trying() {
             self.stage = Stage::Waiting;
@@ -350,11 +351,11 @@ impl Seat {
         self.tell_given_up(given_up);
         self.lost = was_joined.then_some(reason);
         if was_joined {
-            tracing::debug!(namespace = %self.member.path, %reason, "disconnected");
+            tracing::debug!(namespace = %self.member.path, %reason, cause = %disconnect.cause, "disconnected");
+            *self.member.last_disconnect.lock() = Some(disconnect.clone());
             let client = self.client();
             self.member.hooks().disconnected(&mut self.jobs, &client, reason);
         }
-        was_joined
     }
 
     /// An attempt has failed; another may follow.

@@ -18,13 +18,15 @@ use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
 use super::body::Body;
-use super::carrier::{Carrier, Upper as _};
+use super::carrier::Carrier;
+use super::upper::Upper as _;
+use crate::cause::Cause;
 use crate::config::Transport;
 use crate::dial::BoxFuture;
 use crate::error::{ConnectError, DisconnectReason};
 use crate::link::{Command, Link};
 use crate::random;
-use crate::state::{Ending, State};
+use crate::state::{Disconnect, Ending, State};
 use crate::time::{after, now};
 use crate::transport::Site;
 use crate::transport::websocket::WebSocket;
@@ -170,8 +172,8 @@ impl Task {
     /// Goes on with an open connection.
     fn drive(&mut self, mut carrier: Box<Carrier>, deadline: Instant, now: Instant, cx: &mut Context<'_>) {
         carrier.turn(&mut self.body, now, cx);
-        if let Err(reason) = self.body.check_time(now) {
-            carrier.fail(reason);
+        if let Err(cause) = self.body.check_time(now) {
+            carrier.fail(cause);
         }
         if self.body.is_any_joined() {
             (self.attempt, self.outage) = (0, None);
@@ -184,7 +186,10 @@ impl Task {
             }
             (None, _) => self.phase = Phase::Open { carrier, deadline },
             (Some(reason), false) => {
-                let unsaid = || ConnectError::answered(format!("the server ended the handshake: {reason}"), None);
+                let unsaid = || {
+                    let cause = Disconnect::from(DisconnectReason::from(reason)).cause;
+                    ConnectError::answered(format!("the server ended the handshake: {reason}"), cause, None)
+                };
                 let error = carrier.take_failure().unwrap_or_else(unsaid);
                 carrier.abandon(cx);
                 self.failed(error, now);
@@ -233,6 +238,7 @@ impl Task {
     /// An attempt has failed before there was a connection.
     fn failed(&mut self, error: ConnectError, now: Instant) {
         self.phase = Phase::Resting;
+        self.count(error.cause());
         let may_try = self.link.config.try_all_transports && !error.is_incompatible();
         if may_try && !self.untried.is_empty() && self.body.is_wanted() {
             tracing::debug!(%error, "a transport failed; trying the next one");
@@ -246,11 +252,19 @@ impl Task {
     /// The connection was lost.
     fn lost(&mut self, reason: DisconnectReason, error: Option<ConnectError>, now: Instant) {
         self.phase = Phase::Resting;
-        let error = ConnectError::lost(reason, error);
+        let disconnect = Disconnect::of_connection(reason, error.as_ref());
+        self.count(Some(&disconnect.cause));
+        let error = ConnectError::lost(reason, disconnect.cause.clone(), error);
         self.body.complain_unjoined(&error);
-        self.body.lose(reason);
+        self.body.lose(&disconnect);
         self.outage.get_or_insert(now);
         self.retry(&error, now);
+    }
+
+    fn count(&self, cause: Option<&Cause>) {
+        if let Some(limit) = cause.and_then(Cause::limit) {
+            self.link.tally.up(limit);
+        }
     }
 
     /// The connection works, but does not serve its purpose.
@@ -258,7 +272,7 @@ impl Task {
         if let Phase::Open { carrier, .. } = std::mem::replace(&mut self.phase, Phase::Resting) {
             carrier.abandon(cx);
         }
-        self.body.lose(DisconnectReason::TransportError);
+        self.body.lose(&Disconnect::of_connection(DisconnectReason::TransportError, Some(&error)));
         self.untried.clear();
         self.failed(error, now);
         // Its handlers were not polled yet.
@@ -299,7 +313,7 @@ impl Task {
             }
             Phase::Closing { carrier, deadline } => self.phase = Phase::Closing { carrier, deadline },
             Phase::Dialing { .. } | Phase::Open { .. } | Phase::Resting | Phase::Waiting { .. } => {
-                self.body.lose(DisconnectReason::ClientDisconnect);
+                self.body.lose(&DisconnectReason::ClientDisconnect.into());
                 (self.attempt, self.outage) = (0, None);
             }
         }
@@ -316,7 +330,7 @@ impl Task {
         let finished = carrier.poll_finished(&mut self.body, now, cx).is_ready();
         let broken = carrier.closed().is_some_and(|reason| reason != sockeye_engine::CloseReason::Forced);
         if finished || broken || now >= deadline {
-            self.body.lose(DisconnectReason::ClientDisconnect);
+            self.body.lose(&DisconnectReason::ClientDisconnect.into());
             (self.attempt, self.outage) = (0, None);
             self.leaving.clear();
         } else {
@@ -374,7 +388,8 @@ impl Drop for Task {
                 self.body.connect(member, done, now());
             }
         }
-        self.body.lose(DisconnectReason::TransportClose);
-        self.body.end(&Ending::Disconnected(DisconnectReason::TransportClose));
+        let reason = DisconnectReason::TransportClose;
+        self.body.lose(&Disconnect { reason, cause: Cause::Io(std::io::ErrorKind::ConnectionAborted) });
+        self.body.end(&Ending::Disconnected(reason));
     }
 }

@@ -1,6 +1,8 @@
 //! HTTP requests, one at a time on a connection that is kept.
 
+use std::error::Error as _;
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,6 +17,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::site::Site;
+use crate::cause::{Cause, Limit};
 use crate::dial::{BoxFuture, BoxIo};
 use crate::error::ConnectError;
 use crate::time::date;
@@ -174,24 +177,36 @@ async fn answer(
     }
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers());
-    // Of an error only the beginning is of interest.
-    let limit = if status == 200 { site.config.engine.max_payload } else { MAX_ERROR };
-    let body = collect(response, limit).await?;
+    let body = match collect(response, if status == 200 { site.config.engine.max_payload } else { MAX_ERROR }).await? {
+        Collected::Beginning(_) if status == 200 => {
+            return Err(ConnectError::ended(Cause::Limit(Limit::Payload)));
+        }
+        // Of an error only the beginning is of interest.
+        Collected::All(body) | Collected::Beginning(body) => body,
+    };
     Ok(Answer { status, body, retry_after })
 }
 
-async fn collect(response: Response<Incoming>, limit: usize) -> Result<Vec<u8>, ConnectError> {
+/// What was read of a body.
+enum Collected {
+    All(Vec<u8>),
+    /// It is longer than it may be.
+    Beginning(Vec<u8>),
+}
+
+async fn collect(response: Response<Incoming>, limit: usize) -> Result<Collected, ConnectError> {
     let mut body = response.into_body();
     let mut collected = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|error| failed(&error))?;
         let Ok(data) = frame.into_data() else { continue };
-        if collected.len() + data.len() > limit {
-            return Err(ConnectError::answered("the server's answer is too large", None));
+        let room = limit - collected.len();
+        collected.extend_from_slice(data.get(..room).unwrap_or(&data));
+        if data.len() > room {
+            return Ok(Collected::Beginning(collected));
         }
-        collected.extend_from_slice(&data);
     }
-    Ok(collected)
+    Ok(Collected::All(collected))
 }
 
 /// `Retry-After`, in seconds or as a date.                                                        [RFC 9110 §10.2.3]
@@ -208,7 +223,17 @@ pub(crate) fn parse_retry_after(value: &str) -> Option<Duration> {
 }
 
 fn failed(error: &hyper::Error) -> ConnectError {
-    ConnectError::unreachable("the HTTP request failed", Some(error.to_string().into()))
+    ConnectError::failed("the HTTP request failed", Some(error.to_string().into()), Some(cause_of(error)))
+}
+
+fn cause_of(error: &hyper::Error) -> Cause {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match io {
+        Some(io) => Cause::Io(io.kind()),
+        None if error.is_parse() => Cause::Protocol(error.to_string().into()),
+        // What hyper calls canceled or incomplete: the connection ended before there was a whole answer.
+        None => Cause::Io(io::ErrorKind::UnexpectedEof),
+    }
 }
 
 const MAX_ERROR: usize = 64 * 1024;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use serde::Deserialize;
+use sockeye_engine::{Encoded, Revision, payload, payload_v3};
 
 use super::http::{Answer, Lane};
 use super::site::Site;
+use crate::cause::{Cause, Refusal};
 use crate::config::Transport;
 use crate::error::ConnectError;
 
@@ -34,7 +35,12 @@ impl Polling {
         self.get.send(self.target(), None);
     }
 
-    pub(crate) fn post(&mut self, body: Vec<u8>) {
+    pub(crate) fn post(&mut self, packets: &[Encoded]) {
+        let mut body = Vec::new();
+        match self.site.config.revision {
+            Revision::V3 => _ = payload_v3::encode(&mut body, packets, false),
+            Revision::V4 => packets.iter().for_each(|packet| payload::append(&mut body, packet)),
+        }
         self.post.send(self.target(), Some(body));
     }
 
@@ -63,20 +69,14 @@ fn judge(answer: Answer) -> Result<Vec<u8>, ConnectError> {
         return Ok(answer.body);
     }
     let said = said(&answer.body).unwrap_or_default();
-    Err(ConnectError::answered(format!("the server answered with status {}{said}", answer.status), answer.retry_after))
+    let what = format!("the server answered with status {}{said}", answer.status);
+    Err(ConnectError::answered(what, Cause::refused(answer.status, &answer.body), answer.retry_after))
 }
 
 /// What an Engine.IO server says in the body of an error.
 fn said(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        code: u32,
-        message: String,
-    }
-
-    let refusal: Refusal = serde_json::from_slice(body).ok()?;
-    let message: String = refusal.message.chars().filter(|c| !c.is_control()).take(200).collect();
-    Some(format!(" (code {}: {message})", refusal.code))
+    let refusal = Refusal::read(body)?;
+    Some(format!(" (code {}: {})", refusal.code, refusal.message()))
 }
 
 /// Whether this is the answer of a server of Engine.IO 3: packets with a length before each.    [EIO3 "payload encoding"]

@@ -5,14 +5,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use sockeye_engine::ws::deflate::{Deflater, Inflater, Level, Options};
 use sockeye_engine::ws::handshake::{Established, Handshake, Rejected, Request};
 use sockeye_engine::{Encoded, Revision, Role, ws};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use super::http::parse_retry_after;
 use super::site::Site;
+use crate::cause::{Cause, MAX_TEXT};
 use crate::config::Transport;
 use crate::dial::BoxIo;
 use crate::error::ConnectError;
@@ -26,6 +28,10 @@ const BATCH: usize = 64 * 1024;
 const KEEP: usize = 512;
 /// Shorter messages are not compressed, as in the official client.
 const COMPRESSION_THRESHOLD: usize = 1024;
+/// What ends the head of a response.
+const END: &[u8] = b"\r\n\r\n";
+/// How long the body of a refusal is waited for.
+const WORDS: Duration = Duration::from_secs(1);
 /// What binary messages of revision 3 begin with.                                            [EIO3 "packet encoding"]
 const MESSAGE: u8 = 4;
 
@@ -89,9 +95,18 @@ impl WebSocket {
         let mut looked = 0;
         let (used, established) = loop {
             if io.read_buf(&mut read).await.map_err(broken)? == 0 {
-                return Err(ConnectError::answered("the server closed the connection instead of answering", None));
+                let cause = Cause::Io(io::ErrorKind::UnexpectedEof);
+                return Err(ConnectError::answered(
+                    "the server closed the connection instead of answering",
+                    cause,
+                    None,
+                ));
             }
-            let (used, established) = handshake.read(&read[looked..]).map_err(|why| rejected(&why, &read))?;
+            let (used, established) = match handshake.read(&read[looked..]) {
+                Ok(taken) => taken,
+                Err(Rejected::Status(status)) => return Err(refused(&mut *io, status, read).await),
+                Err(why) => return Err(rejected(&why, Cause::Protocol(why.to_string().into()), None)),
+            };
             if let Some(established) = established {
                 break (looked + used, established);
             }
@@ -238,17 +253,34 @@ fn request(site: &Site, sid: Option<&str>, random: &mut Random, head: &mut Vec<u
     written.map_err(|error| ConnectError::unreachable("the handshake cannot be written", Some(error.into())))
 }
 
-fn rejected(why: &Rejected, head: &[u8]) -> ConnectError {
-    let wait = if matches!(why, Rejected::Status(_)) { head_retry_after(head) } else { None };
-    ConnectError::answered(format!("the WebSocket was not opened: {why}"), wait)
+fn rejected(why: &Rejected, cause: Cause, wait: Option<Duration>) -> ConnectError {
+    ConnectError::answered(format!("the WebSocket was not opened: {why}"), cause, wait)
 }
 
-/// `Retry-After` in the head of a response.
-fn head_retry_after(head: &[u8]) -> Option<std::time::Duration> {
-    let head = String::from_utf8_lossy(head);
-    let value = head.lines().take_while(|line| !line.is_empty()).find_map(|line| {
+/// The server answered with another status than 101: its words are in the body, of which a part may be here.
+async fn refused(io: &mut (impl AsyncRead + Unpin + ?Sized), status: u16, mut read: Vec<u8>) -> ConnectError {
+    let length = read.windows(END.len()).position(|window| window == END).map_or(read.len(), |at| at + END.len());
+    let mut body = read.split_off(length);
+    let head = String::from_utf8_lossy(&read);
+    // Without a length the end may be long in coming.
+    let most = header(&head, "content-length").and_then(|length| length.trim().parse().ok()).map_or(0, cut);
+    let rest = async { while body.len() < most && matches!(io.read_buf(&mut body).await, Ok(1..)) {} };
+    // The status is enough to know; nobody waits long for the words.
+    drop(tokio::time::timeout(WORDS, rest).await);
+    body.truncate(cut(body.len()));
+    let wait = header(&head, "retry-after").and_then(parse_retry_after);
+    rejected(&Rejected::Status(status), Cause::refused(status, &body), wait)
+}
+
+/// As much of a body as is read: what is kept of a message, with something around it.
+fn cut(length: usize) -> usize {
+    length.min(4 * MAX_TEXT)
+}
+
+/// A header in the head of a response.
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    head.lines().take_while(|line| !line.is_empty()).find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("retry-after").then_some(value)
-    })?;
-    parse_retry_after(value)
+        name.eq_ignore_ascii_case(wanted).then_some(value)
+    })
 }
