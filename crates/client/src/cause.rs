@@ -39,7 +39,8 @@ pub enum Cause {
     Refused {
         /// Of HTTP. 413: what was posted is larger than the server takes.
         status: u16,
-        /// The message in the body of an Engine.IO server; of another body its beginning.
+        /// The message in the body of an Engine.IO server; of another body its beginning, which may repeat the request and
+        /// its query: the client logs none of it.
         text: Box<str>,
     },
     /// The server disconnected this client from its namespace.
@@ -60,6 +61,14 @@ impl Cause {
             None => printable(&String::from_utf8_lossy(body)),
         };
         Self::Refused { status, text }
+    }
+
+    /// What a log may have of it: pages of errors repeat the request, and with it the query.
+    pub(crate) fn loggable(&self) -> Self {
+        match self {
+            Self::Refused { status, .. } => Self::Refused { status: *status, text: "".into() },
+            cause => cause.clone(),
+        }
     }
 
     /// The limit of this client that was exceeded, if it was one.

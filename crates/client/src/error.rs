@@ -317,6 +317,29 @@ impl HandlerError {
     pub fn into_source(self) -> BoxError {
         self.source
     }
+
+    /// Logs it, where nobody else wants to know.
+    pub(crate) fn log(&self) {
+        let source: &(dyn std::error::Error + 'static) = &*self.source;
+        let shown: &dyn fmt::Display = if quotes(source) { &"what came does not fit the types" } else { &source };
+        let what = match self.what {
+            GIVEN_UP => "an event was given up",
+            NOT_SENT => "an event was not sent",
+            _ => "a handler failed",
+        };
+        tracing::warn!(event = short(&self.event), error = %shown, "{what}");
+    }
+}
+
+/// Whether an error has in it what the server sent, because it does not fit a type: that stays out of the log.
+fn quotes(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<sockeye_protocol::DecodeError>() || error.source().is_some_and(quotes)
+}
+
+/// A name as it is logged: the server may choose it, but not how long.
+fn short(name: &str) -> &str {
+    const MOST: usize = 64;
+    name.char_indices().nth(MOST).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
 }
 
 const OLD_SERVER: &str =

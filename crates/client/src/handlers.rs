@@ -188,7 +188,7 @@ impl ClientBuilder {
 
     /// Tells `hook` of every handler that failed: an error returned, arguments that do not fit, a panic; and of every event
     /// that was given up with [`retries`](Self::retries). The connection lives on. The last hook counts; without any,
-    /// failures are logged at `warn`.
+    /// failures are logged at `warn`, without what the server sent.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), sockeye_client::BoxError> {

@@ -106,7 +106,7 @@ impl<H: Clone + Send + Sync + 'static> Hooks<H> {
     /// Tells `on_error`. The hook is code of the application: a panic in it ends nothing either.
     pub(crate) fn report(&self, client: &H, error: HandlerError) {
         let Some(hook) = &self.error else {
-            return tracing::warn!(event = error.event(), "{error}");
+            return error.log();
         };
         if std::panic::catch_unwind(AssertUnwindSafe(|| hook(client, error))).is_err() {
             tracing::error!("on_error panicked");

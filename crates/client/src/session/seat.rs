@@ -339,7 +339,6 @@ impl Seat {
 
     /// The client is out of its namespace, for now.
     pub(crate) fn lose(&mut self, disconnect: &Disconnect) {
-        let reason = disconnect.reason;
         let was_joined = matches!(self.stage, Stage::Joined { .. });
         if self.is_trying() {
             self.stage = Stage::Waiting;
@@ -349,11 +348,11 @@ impl Seat {
         let given_up = self.delivery.disconnected();
         self.note_asked();
         self.tell_given_up(given_up);
-        self.lost = was_joined.then_some(reason);
+        self.lost = was_joined.then_some(disconnect.reason);
         if was_joined {
-            tracing::debug!(namespace = %self.member.path, %reason, cause = %disconnect.cause, "disconnected");
+            let (client, reason) = (self.client(), disconnect.reason);
+            tracing::debug!(namespace = %self.member.path, %reason, cause = %disconnect.cause.loggable(), "disconnected");
             *self.member.last_disconnect.lock() = Some(disconnect.clone());
-            let client = self.client();
             self.member.hooks().disconnected(&mut self.jobs, &client, reason);
         }
     }
