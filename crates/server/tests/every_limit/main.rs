@@ -6,6 +6,7 @@ mod connections;
 mod gate;
 mod ending;
 mod keeping;
+mod old_clients;
 
 #[cfg(feature = "webtransport")]
 #[path = "../webtransport/clock.rs"]
