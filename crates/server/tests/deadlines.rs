@@ -2,6 +2,8 @@
 //! the server kept for it is gone in time, its file descriptors included.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sockeye::{Server, Socket};
@@ -224,7 +226,120 @@ const STATES: &[State] = &[
         })
     }),
     State("broke the protocol, and reads nothing", 5, |io| Box::pin(half(io, b"\x81\x80\0\0\0\0"))),
+    State("polling of revision 3", SILENCE, |io| Box::pin(async { vec![polling_of_old(io).await.0] })),
+    // No ping of the server answers it before the session is over; then another request is waited for.
+    State("polling of revision 3, a GET waits", SILENCE + 30, |io| {
+        Box::pin(async {
+            let (mut wire, target) = polling_of_old(io).await;
+            wire.write(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+            vec![wire]
+        })
+    }),
+    State("polling of revision 3, half a body", 30 + 1, |io| {
+        Box::pin(async {
+            let (mut wire, target) = polling_of_old(io).await;
+            wire.write(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n6:42[")).await;
+            vec![wire]
+        })
+    }),
+    State("WebSocket of revision 3", SILENCE, |io| Box::pin(async { vec![websocket_of_old(io, &[]).await] })),
+    State("WebSocket of revision 3, pinged once", SILENCE, |io| {
+        Box::pin(async { vec![websocket_of_old(io, &["2"]).await] })
+    }),
+    State("WebSocket of revision 3, half a packet", SILENCE, |io| {
+        Box::pin(async {
+            let header = "452-[\"x\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]";
+            let mut wire = websocket_of_old(io, &[header]).await;
+            wire.write(frame(0x82, b"\x04one")).await;
+            vec![wire]
+        })
+    }),
 ];
+
+/// Opens a session of revision 3, which is in `/` by that.
+async fn polling_of_old(io: &Server) -> (Wire, String) {
+    let mut wire = Wire::open(io);
+    let target = POLLING.replace("EIO=4", "EIO=3");
+    let open = wire.request(&format!("GET {target}"), "").await;
+    let sid = open.split("\"sid\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a session");
+    (wire, format!("{target}&sid={sid}"))
+}
+
+async fn websocket_of_old(io: &Server, said: &[&str]) -> Wire {
+    let mut wire = Wire::open(io);
+    wire.upgrade(&WEBSOCKET.replace("EIO=4", "EIO=3")).await;
+    for text in said {
+        wire.say(text).await;
+    }
+    wire
+}
+
+/// States of a connection that speaks HTTP/2; whoever it polls for has said so before by HTTP/1.1.
+#[cfg(feature = "http2")]
+mod http2 {
+    use super::*;
+
+    /// Silence is asked about after 30 s, and as long is the answer waited for.
+    const PING: u64 = 30 + 30;
+
+    pub(super) const STATES: &[State] = &[
+        State("half a preface", 30, |io| {
+            Box::pin(async {
+                let mut wire = Wire::open(io);
+                wire.write("PRI * HTTP/2.0\r\n").await;
+                vec![wire]
+            })
+        }),
+        State("nothing asked", PING, |io| Box::pin(async { vec![greeted(io).await] })),
+        State("half the header of a frame", PING, |io| Box::pin(saying(io, |_| b"\0\0".to_vec()))),
+        State("half a head", PING, |io| Box::pin(saying(io, |target| said(HEADERS, 0, &head(false, target))))),
+        State("a GET was answered", PING, |io| {
+            Box::pin(saying(io, |_| said(HEADERS, END_HEADERS | END_STREAM, &head(false, POLLING))))
+        }),
+        State("a GET waits", PING, |io| {
+            Box::pin(saying(io, |target| said(HEADERS, END_HEADERS | END_STREAM, &head(false, target))))
+        }),
+        State("half a body", PING, |io| {
+            Box::pin(saying(io, |target| {
+                [said(HEADERS, END_HEADERS, &head(true, target)), said(DATA, 0, b"42[\"")].concat()
+            }))
+        }),
+    ];
+
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+
+    /// Has said what every client says first. [RFC 9113 §3.4]
+    async fn greeted(io: &Server) -> Wire {
+        let mut wire = Wire::open(io);
+        wire.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        wire.write([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await;
+        wire
+    }
+
+    /// A session that polls, and has one more connection on which this is said.
+    async fn saying(io: &Server, said: fn(target: &str) -> Vec<u8>) -> Vec<Wire> {
+        let (first, target) = polling(io, true).await;
+        let mut wire = greeted(io).await;
+        wire.write(said(&target)).await;
+        vec![first, wire]
+    }
+
+    /// A frame of the first stream. [RFC 9113 §4.1]
+    fn said(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+
+    /// Method, scheme, authority and path. [RFC 7541 §6, appendix A]
+    fn head(is_post: bool, path: &str) -> Vec<u8> {
+        let length = u8::try_from(path.len()).expect("a short path");
+        [&[if is_post { 0x83 } else { 0x82 }, 0x86, 0x01, 1, b'x', 0x04, length], path.as_bytes()].concat()
+    }
+}
 
 /// Sends these bytes, and then nothing.
 async fn half(io: &Server, bytes: &[u8]) -> Vec<Wire> {
@@ -234,7 +349,7 @@ async fn half(io: &Server, bytes: &[u8]) -> Vec<Wire> {
 }
 
 fn server() -> Server {
-    let io = Server::new();
+    let io = Server::builder().allow_eio3(true).build().expect("the options agree");
     io.on("ask me", async |socket: Socket, (): ()| {
         drop(socket.emit_with_ack::<_, ()>("well", ()).await);
     });
@@ -244,8 +359,18 @@ fn server() -> Server {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_the_state_silence_ends_it_in_time() {
+    ends_in_time(STATES).await;
+}
+
+#[cfg(feature = "http2")]
+#[tokio::test(start_paused = true)]
+async fn whatever_the_state_of_http2_silence_ends_it_in_time() {
+    ends_in_time(http2::STATES).await;
+}
+
+async fn ends_in_time(states: &[State]) {
     let mut wrong = Vec::new();
-    for State(name, seconds, enter) in STATES {
+    for State(name, seconds, enter) in states {
         let io = server();
         let net = Net::new(&io);
         let mut wires = enter(&io).await;
@@ -403,6 +528,38 @@ async fn a_slow_upload_is_not_taken_for_death() {
     drop((wire, get));
     net.advance(Duration::from_secs(60)).await;
     net.assert_clean().await;
+}
+
+/// Its answer to the heartbeat stands behind the message, be that one frame or many.
+#[tokio::test(start_paused = true)]
+async fn a_slow_message_is_not_taken_for_death() {
+    let text = "42[\"slow\",\"".to_owned() + &"x".repeat(100) + "\"]";
+    let whole = frame(0x81, text.as_bytes());
+    let fragments: Vec<u8> = text.bytes().flat_map(|byte| frame(0x00, &[byte])).collect();
+    let fragments = [frame(0x01, b""), fragments, frame(0x80, b"")].concat();
+    for (bytes, seconds) in [(whole, 2), (fragments, 1)] {
+        let io = server();
+        let handled = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&handled);
+        io.on("slow", async move |_, text: String| {
+            count.fetch_add(text.len(), Ordering::Relaxed);
+        });
+        let net = Net::new(&io);
+        let mut wire = websocket(&io, true).await;
+        for byte in &bytes {
+            net.advance(Duration::from_secs(seconds)).await;
+            wire.write([*byte]).await;
+        }
+        // Far later than a heartbeat is answered usually.
+        assert!(bytes.len() as u64 * seconds > 4 * SILENCE);
+        assert_eq!((handled.load(Ordering::Relaxed), io.metrics().sessions), (100, 1));
+        wire.say("3").await;
+        net.advance(Duration::from_secs(24)).await;
+        assert_eq!(io.metrics().sessions, 1, "the heartbeat is answered");
+        net.advance(Duration::from_secs(SILENCE)).await;
+        assert!(is_gone(&io, &mut [wire]).await, "and the next is not");
+        net.assert_clean().await;
+    }
 }
 
 /// Answers of strangers and of members alike, when the session is over already.

@@ -1,5 +1,6 @@
 //! What clients send and what identifies them stays out of the logs, at every level.
 
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,14 +12,36 @@ use tracing::span;
 
 /// Keeps every event and span with all its fields, at TRACE.
 #[derive(Clone, Default)]
-struct Capture(Arc<Mutex<String>>);
+struct Capture {
+    log: Arc<Mutex<String>>,
+    /// By their id, which counts from 1.
+    spans: Arc<Mutex<Vec<String>>>,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+/// An event, and the span that it was in.
+#[derive(Debug)]
+struct Event {
+    line: String,
+    span: Option<String>,
+}
+
+thread_local! {
+    /// The spans that this thread has entered, the innermost last.
+    static ENTERED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
 
 impl Capture {
-    fn line(&self, metadata: &tracing::Metadata<'_>, record: impl FnOnce(&mut Line<'_>)) {
-        let mut log = self.0.lock().unwrap();
-        write!(log, "{} {}", metadata.level(), metadata.target()).unwrap();
-        record(&mut Line(&mut log));
-        log.push('\n');
+    fn line(&self, metadata: &tracing::Metadata<'_>, record: impl FnOnce(&mut Line<'_>)) -> String {
+        let mut line = format!("{} {}", metadata.level(), metadata.target());
+        record(&mut Line(&mut line));
+        self.log.lock().unwrap().extend([&line, "\n"]);
+        line
+    }
+
+    fn current(&self) -> Option<String> {
+        let id = ENTERED.with_borrow(|entered| entered.last().copied())?;
+        Some(self.spans.lock().unwrap()[usize::try_from(id).unwrap() - 1].clone())
     }
 }
 
@@ -36,22 +59,30 @@ impl tracing::Subscriber for Capture {
     }
 
     fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
-        self.line(span.metadata(), |line| span.record(line));
-        span::Id::from_u64(1)
+        let line = self.line(span.metadata(), |line| span.record(line));
+        let mut spans = self.spans.lock().unwrap();
+        spans.push(line);
+        span::Id::from_u64(spans.len() as u64)
     }
 
     fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut Line(&mut self.0.lock().unwrap()));
+        values.record(&mut Line(&mut self.log.lock().unwrap()));
     }
 
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
     fn event(&self, event: &tracing::Event<'_>) {
-        self.line(event.metadata(), |line| event.record(line));
+        let line = self.line(event.metadata(), |line| event.record(line));
+        self.events.lock().unwrap().push(Event { line, span: self.current() });
     }
 
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
+    fn enter(&self, span: &span::Id) {
+        ENTERED.with_borrow_mut(|entered| entered.push(span.into_u64()));
+    }
+
+    fn exit(&self, span: &span::Id) {
+        assert_eq!(ENTERED.with_borrow_mut(Vec::pop), Some(span.into_u64()));
+    }
 }
 
 const HEADERS: [(&str, &str); 3] =
@@ -176,7 +207,7 @@ async fn a_client_that_provokes_failures_does_not_fill_the_log() {
             alice.send("42[\"join\",\"longer than nine\"]").await;
         }
         alice.close().await;
-        let log = capture.0.lock().unwrap().clone();
+        let log = capture.log.lock().unwrap().clone();
         let count =
             |level: &str, what: &str| log.lines().filter(|line| line.starts_with(level) && line.contains(what)).count();
         assert_eq!(count("WARN", "as many rooms as it may be"), clients, "{log}");
@@ -191,6 +222,83 @@ async fn a_client_that_provokes_failures_does_not_fill_the_log() {
     }
     drop(captured);
     net.assert_clean().await;
+}
+
+/// Tells who it is about, at the beginning and at the end of everything that the application does for a client.
+fn telling(io: &Server, who: &'static str) {
+    let namespace = io.of(&format!("/{who}"));
+    let tell = async move |what: &'static str| {
+        tracing::info!(who, what, "begun");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        tracing::info!(who, what, "done");
+    };
+    namespace.authorize(async move |_, _: serde_json::Value| {
+        tell("authorize").await;
+        Ok(())
+    });
+    namespace.on_connect(async move |_| tell("connect").await);
+    namespace.on("event", async move |_, (): ()| tell("event").await);
+    namespace.on_with_ack("question", async move |_, (): ()| tell("question").await);
+    namespace.on_disconnect(async move |_, _| tell("disconnect").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_logged_of_a_connection_is_within_its_span() {
+    let capture = Capture::default();
+    let captured = tracing::subscriber::set_default(capture.clone());
+    let io = Server::new();
+    telling(&io, "alice");
+    telling(&io, "bob");
+    let net = Net::new(&io);
+    let bob = net.polling().await;
+    let mut alice = net.open("/socket.io/?EIO=4&transport=websocket", &[]).await;
+    let open = alice.drain().await;
+    // Both at the same time.
+    alice.send("40/alice,").await;
+    bob.send("40/bob,").await;
+    net.advance(Duration::from_secs(3)).await;
+    bob.expect("40/bob,{\"sid\":\"…\"}").await;
+    let mut stream = bob.upgrade().await;
+    stream.send("2probe").await;
+    stream.expect("3probe").await;
+    stream.send("5").await;
+    for _ in 0..3 {
+        alice.send("42/alice,[\"event\"]").await;
+        alice.send("42/alice,0[\"question\"]").await;
+        stream.send("42/bob,0[\"question\"]").await;
+        stream.send("42/bob,[\"event\"]").await;
+    }
+    net.advance(Duration::from_secs(9)).await;
+    drop((alice, stream));
+    net.advance(Duration::from_secs(9)).await;
+    drop(captured);
+    net.assert_clean().await;
+
+    let events = capture.events.lock().unwrap();
+    let alices = session_ids(&open).next().expect("a handshake");
+    for (who, sid, transport) in [("alice", alices, "websocket"), ("bob", bob.sid(), "polling")] {
+        let span = format!(" transport=\"{transport}\" revision=V4 session={:?}", &sid[..4]);
+        let lines: Vec<_> = events.iter().filter(|event| event.is_within(&span)).map(|event| &event.line).collect();
+        let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+        let namespace = format!("namespace=\"/{who}\"");
+        assert_eq!((count(&format!("who={who:?}")), count("who=")), (2 * 9, 2 * 9), "{lines:#?}");
+        assert_eq!((count(&namespace), count("namespace=")), (2, 2), "it joined and left: {lines:#?}");
+        assert_eq!((count("a session began"), count("a session ended")), (1, 1), "{lines:#?}");
+        assert_eq!(count("received kind=\"message\""), 1 + 6, "{lines:#?}");
+        assert_eq!(count("went over to a stream"), usize::from(who == "bob"), "{lines:#?}");
+    }
+    let stray = events.iter().find(|event| event.is_of_a_session() && event.span.is_none());
+    assert!(stray.is_none(), "{stray:?}");
+}
+
+impl Event {
+    fn is_within(&self, span: &str) -> bool {
+        self.span.as_ref().is_some_and(|line| line.ends_with(span))
+    }
+
+    fn is_of_a_session(&self) -> bool {
+        self.line.contains(" sockeye::session::")
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,7 +319,7 @@ async fn secrets_of_clients_are_not_logged() {
     drop(alice);
     io.close(Duration::from_secs(1)).await;
 
-    let log = capture.0.lock().unwrap().clone();
+    let log = capture.log.lock().unwrap().clone();
     assert!(log.lines().count() > 50, "the log is captured: {log}");
     assert!(log.contains("session ends"), "{log}");
     for line in log.lines() {
@@ -219,6 +327,9 @@ async fn secrets_of_clients_are_not_logged() {
         assert!(line.len() < 300, "a client can make the log grow: {line}");
     }
     events_of_a_connection_are_told(&log, io.metrics().sessions_opened);
+    let events = capture.events.lock().unwrap();
+    let stray = events.iter().find(|event| event.is_of_a_session() && event.span.is_none());
+    assert!(stray.is_none(), "{stray:?}");
     let sids: Vec<_> = session_ids(&texts).collect();
     assert_eq!(sids.len(), 3 * ENDS.len());
     for sid in sids {

@@ -61,7 +61,7 @@ impl Denial {
 
     /// There are too many sessions, or they come too fast.
     pub(crate) fn busy(busy: Busy) -> Self {
-        Self { retry_after: Some(busy.wait), ..Code::Busy.into() }
+        Self { message: Some(busy.limit.as_str().to_owned()), retry_after: Some(busy.wait), ..Code::Busy.into() }
     }
 
     /// The application has not said in time whether it says no.

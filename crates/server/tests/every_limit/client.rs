@@ -11,6 +11,21 @@ pub(crate) enum Transport {
     Websocket,
     /// WebSocket, having begun with polling.
     Upgraded,
+    /// See `webtransport.rs`.
+    #[cfg(feature = "webtransport")]
+    Webtransport(crate::webtransport::Way),
+}
+
+impl Transport {
+    /// Whether the session began with polling and has gone over.
+    pub(crate) fn is_upgraded(self) -> bool {
+        match self {
+            Self::Polling | Self::Websocket => false,
+            Self::Upgraded => true,
+            #[cfg(feature = "webtransport")]
+            Self::Webtransport(way) => way == crate::webtransport::Way::Upgraded,
+        }
+    }
 }
 
 pub(crate) const TRANSPORTS: [Transport; 3] = [Transport::Polling, Transport::Websocket, Transport::Upgraded];
@@ -55,6 +70,8 @@ impl Client {
                 stream.send("5").await;
                 Self::Stream(stream)
             }
+            #[cfg(feature = "webtransport")]
+            Transport::Webtransport(_) => panic!("it has a client of its own"),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::client::{Client, Piece, TRANSPORTS, Told, Transport};
 
 /// When the limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(crate) enum Stage {
     /// Before CONNECT.
     Stranger,
     /// After it.
@@ -19,14 +19,14 @@ enum Stage {
 use Stage::{Member, Stranger};
 
 /// A limit, and how to reach it.
-struct Case {
-    limit: Limit,
-    stage: Stage,
-    server: fn(ServerBuilder) -> ServerBuilder,
+pub(crate) struct Case {
+    pub(crate) limit: Limit,
+    pub(crate) stage: Stage,
+    pub(crate) server: fn(ServerBuilder) -> ServerBuilder,
     /// The most that is allowed.
-    most: usize,
+    pub(crate) most: usize,
     /// `n` of what is limited.
-    pieces: fn(n: usize, transport: Transport) -> Vec<Piece>,
+    pub(crate) pieces: fn(n: usize, transport: Transport) -> Vec<Piece>,
     /// The close code of a stream.
     code: u16,
     /// What a POST is answered with; `None`: polling does not have this limit.
@@ -44,7 +44,7 @@ enum Answer {
     Closed,
 }
 
-const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         limit: Limit::Payload,
         stage: Member,
@@ -275,10 +275,14 @@ fn connect(n: usize) -> Piece {
 /// After this there is a byte to leave by.
 const LEAVE: Piece = Piece::Wait(Duration::from_secs(1));
 
-/// What a packet takes on its way: a body, or a frame with its mask.
+/// What a packet takes on its way: a body, a frame with its mask, or its length and itself.
 fn raw(transport: Transport, length: usize) -> usize {
     match (transport, length) {
         (Transport::Polling, _) => length,
+        #[cfg(feature = "webtransport")]
+        (Transport::Webtransport(_), 0..=125) => 1 + length,
+        #[cfg(feature = "webtransport")]
+        (Transport::Webtransport(_), _) => 3 + length,
         (_, 0..=125) => 6 + length,
         _ => 8 + length,
     }
@@ -286,7 +290,7 @@ fn raw(transport: Transport, length: usize) -> usize {
 
 /// What has come before CONNECT.
 fn opening(transport: Transport) -> usize {
-    if transport == Transport::Upgraded { raw(transport, "2probe".len()) + raw(transport, "5".len()) } else { 0 }
+    if transport.is_upgraded() { raw(transport, "2probe".len()) + raw(transport, "5".len()) } else { 0 }
 }
 
 /// A text in `n` frames, all but the first of them empty.
@@ -321,7 +325,7 @@ async fn whoever_goes_beyond_a_limit_is_told_and_counted() {
 }
 
 async fn play(case: &Case, transport: Transport, n: usize) {
-    let Case { limit, stage, .. } = *case;
+    let (limit, stage) = (case.limit, case.stage);
     let what = format!("{n} of {limit:?} as {stage:?} over {transport:?}");
     let (io, net, reasons) = server(case.server);
     let mut client = Client::open(&net, transport).await;
@@ -335,14 +339,34 @@ async fn play(case: &Case, transport: Transport, n: usize) {
     if !lives {
         client.expect_end(&what).await;
     }
-    let metrics = io.metrics();
-    assert_eq!(
-        (metrics.limits.get(limit), metrics.limits.total()),
-        (u64::from(exceeded), u64::from(exceeded)),
-        "{what}"
-    );
-    assert_eq!(metrics.sessions, u64::from(lives), "{what}");
-    if !lives {
+    let fate = match (exceeded, lives) {
+        (true, false) => Fate::Ended,
+        (true, true) => Fate::Refused,
+        (false, _) => Fate::Unharmed,
+    };
+    assert_known(case, fate, &io, &reasons, &what);
+    client.leave().await;
+    net.assert_clean().await;
+}
+
+/// What becomes of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It went beyond the limit, and is over.
+    Ended,
+    /// It went beyond the limit with a request that was refused, and goes on.
+    Refused,
+    /// It went as far as the limit.
+    Unharmed,
+}
+
+/// What the server has counted, and the application has learned.
+pub(crate) fn assert_known(case: &Case, fate: Fate, io: &Server, reasons: &Reasons, what: &str) {
+    let Case { limit, stage, .. } = *case;
+    let (metrics, times) = (io.metrics(), u64::from(fate != Fate::Unharmed));
+    assert_eq!((metrics.limits.get(limit), metrics.limits.total()), (times, times), "{what}");
+    assert_eq!(metrics.sessions, u64::from(fate != Fate::Ended), "{what}");
+    if fate == Fate::Ended {
         let reason = DisconnectReason::LimitExceeded(limit);
         assert_eq!((metrics.sessions_closed.get(reason), metrics.sessions_closed.total()), (1, 1), "{what}");
         // Of the namespaces of one connection each is told.
@@ -356,35 +380,38 @@ async fn play(case: &Case, transport: Transport, n: usize) {
         reasons.clear();
     }
     assert!(reasons.lock().unwrap().is_empty(), "{what}");
-    client.leave().await;
-    net.assert_clean().await;
 }
 
 fn expected(case: &Case, transport: Transport) -> Told {
     let words = case.limit.as_str();
     match (transport, case.answer) {
-        (Transport::Websocket | Transport::Upgraded, _) => Told::Closed(Some(case.code), words.to_owned()),
         (Transport::Polling, Some(Answer::TooLarge)) => Told::Answered(413, String::new()),
         (Transport::Polling, Some(Answer::Said)) => {
             Told::Answered(400, format!("{{\"code\":3,\"message\":\"{words}\"}}"))
         }
         (Transport::Polling, _) => Told::Nothing,
+        _ => Told::Closed(Some(case.code), words.to_owned()),
     }
 }
 
-type Reasons = Arc<Mutex<Vec<DisconnectReason>>>;
+pub(crate) type Reasons = Arc<Mutex<Vec<DisconnectReason>>>;
 
 fn server(options: fn(ServerBuilder) -> ServerBuilder) -> (Server, Net, Reasons) {
-    let builder = options(Server::builder().ping_interval(Duration::from_mins(1)));
-    let io = builder.build().expect("the options agree");
+    let (io, reasons) = server_of(options(Server::builder()));
+    let net = Net::new(&io);
+    (io, net, reasons)
+}
+
+/// A server that remembers why sockets left.
+pub(crate) fn server_of(builder: ServerBuilder) -> (Server, Reasons) {
+    let io = builder.ping_interval(Duration::from_mins(1)).build().expect("the options agree");
     let reasons = Reasons::default();
     let seen = Arc::clone(&reasons);
     io.on_disconnect(async move |_, reason| seen.lock().unwrap().push(reason));
     let seen = Arc::clone(&reasons);
     let rooms = io.of_pattern("/room-{id}").expect("a pattern");
     rooms.on_disconnect(async move |_, reason| seen.lock().unwrap().push(reason));
-    let net = Net::new(&io);
-    (io, net, reasons)
+    (io, reasons)
 }
 
 /// A CONNECT is kept as long as its socket, however long other messages may be. The other namespaces are not to blame.

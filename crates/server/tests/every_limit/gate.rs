@@ -7,23 +7,23 @@ use sockeye_testing::Net;
 
 use crate::client::{Client, Transport};
 
-struct Case {
-    limit: Limit,
-    server: fn(ServerBuilder) -> ServerBuilder,
+pub(crate) struct Case {
+    pub(crate) limit: Limit,
+    pub(crate) server: fn(ServerBuilder) -> ServerBuilder,
     retry_after: &'static str,
     /// What makes room again.
-    relief: Relief,
+    pub(crate) relief: Relief,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Relief {
+pub(crate) enum Relief {
     OneLeaves,
     TimePasses,
 }
 
-const MOST: usize = 3;
+pub(crate) const MOST: usize = 3;
 
-const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         limit: Limit::Sessions,
         server: |builder| builder.max_sessions(MOST),

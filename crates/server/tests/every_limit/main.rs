@@ -6,3 +6,14 @@ mod connections;
 mod gate;
 mod ending;
 mod keeping;
+mod old_clients;
+
+#[cfg(feature = "webtransport")]
+#[path = "../webtransport/clock.rs"]
+mod clock;
+#[cfg(feature = "webtransport")]
+#[expect(dead_code, reason = "shared with the tests of WebTransport, which need more of it")]
+#[path = "../webtransport/peer.rs"]
+mod peer;
+#[cfg(feature = "webtransport")]
+mod webtransport;

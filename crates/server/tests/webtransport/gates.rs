@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::StatusCode;
-use sockeye::{ErrorCode, Refusal, SelfSigned, Server, Socket, Transport};
+use sockeye::{ErrorCode, Limit, Refusal, SelfSigned, Server, Socket, Transport};
+use sockeye_testing::Net;
 use tokio::net::UdpSocket;
 use wtransport::error::ConnectingError;
 
+use crate::clock::{Still, advance, moving};
 use crate::peer::{REQUEST_REJECTED, Site, builder, soon};
 
 #[tokio::test]
@@ -84,17 +86,34 @@ async fn places_are_counted_per_address() {
     assert_eq!(second.closed().await, (REQUEST_REJECTED, "Too many connections".into()));
 }
 
-#[tokio::test]
+/// The clock stands, so that no room is made meanwhile.
+#[tokio::test(start_paused = true)]
 async fn handshakes_are_slowed_down() {
+    let _still = Still::new();
     let site = Site::new(builder().handshake_rate(1, 2).build().unwrap()).await;
-    let mut refused = 0;
-    for _ in 0..4 {
-        let mut peer = site.stream().await;
-        peer.say("0").await;
-        let mut first = [0];
-        refused += usize::from(!matches!(soon(peer.receive.read(&mut first)).await, Ok(Some(_))));
-    }
-    assert!(refused > 0);
+    let mut peers = vec![moving(site.peer()).await, moving(site.peer()).await];
+    assert_eq!(site.io.metrics().limits.total(), 0);
+    refused_as_too_fast(&site, 0).await;
+    // A second makes room for one, and not for two.
+    advance(Duration::from_secs(1)).await;
+    peers.push(moving(site.peer()).await);
+    refused_as_too_fast(&site, 2).await;
+    let metrics = site.io.metrics();
+    assert_eq!((metrics.sessions, metrics.sessions_opened), (3, 3));
+}
+
+/// One more, by WebTransport and by polling; so many were refused before.
+async fn refused_as_too_fast(site: &Site, before: u64) {
+    let mut peer = moving(site.stream()).await;
+    moving(peer.say("0")).await;
+    assert_eq!(moving(peer.closed()).await, (REQUEST_REJECTED, "Too many connections".into()));
+    let net = Net::new(&site.io);
+    let answer = net.request("GET", "/socket.io/?EIO=4&transport=polling", &[], "").answer().await;
+    answer.expect(503, "{\"code\":4,\"message\":\"Too many connections\"}");
+    assert_eq!(answer.headers["retry-after"], "1", "which the code of a closed connection cannot say");
+    let (metrics, refused) = (site.io.metrics(), before + 2);
+    assert_eq!((metrics.limits.get(Limit::Handshakes), metrics.limits.total()), (refused, refused));
+    assert_eq!((metrics.refusals.get(ErrorCode::Busy), metrics.requests_refused), (refused, refused));
 }
 
 #[tokio::test]

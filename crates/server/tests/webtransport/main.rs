@@ -2,6 +2,7 @@
 
 #![cfg(feature = "webtransport")]
 
+mod clock;
 mod peer;
 mod gates;
 mod hostile;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use tower_service::Service;
 use wtransport::endpoint::ConnectOptions;
 use wtransport::endpoint::endpoint_side::Client;
 use wtransport::error::{ConnectingError, ConnectionError};
+use wtransport::quinn::TransportConfig;
 use wtransport::tls::Sha256Digest;
 use wtransport::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, VarInt};
 
@@ -35,6 +37,8 @@ pub(crate) struct Site {
     pub(crate) io: Server,
     pub(crate) address: SocketAddr,
     hash: [u8; 32],
+    /// What a client takes on a stream before it reads.
+    window: Option<u32>,
 }
 
 impl Site {
@@ -44,13 +48,23 @@ impl Site {
         let address = socket.local_addr().unwrap();
         let (server, hash) = (io.clone(), certificate.hash());
         tokio::spawn(async move { server.serve_webtransport(socket, certificate.tls()).await });
-        Self { io, address, hash }
+        Self { io, address, hash, window: None }
+    }
+
+    /// The same for clients whose QUIC takes no more than so many bytes before they read.
+    pub(crate) fn with_window(self, bytes: u32) -> Self {
+        Self { window: Some(bytes), ..self }
     }
 
     /// Asks for a session at `path`, as a page of `origin`.
     pub(crate) async fn ask(&self, path: &str, origin: Option<&str>) -> Result<Session, ConnectingError> {
         let config = ClientConfig::builder().with_bind_address("127.0.0.1:0".parse().unwrap());
-        let config = config.with_server_certificate_hashes([Sha256Digest::new(self.hash)]).build();
+        let mut config = config.with_server_certificate_hashes([Sha256Digest::new(self.hash)]).build();
+        if let Some(window) = self.window {
+            let mut transport = TransportConfig::default();
+            transport.stream_receive_window(window.into());
+            config.quic_config_mut().transport_config(Arc::new(transport));
+        }
         let endpoint = Endpoint::client(config).unwrap();
         let mut options = ConnectOptions::builder(format!("https://{}{path}", self.address));
         if let Some(origin) = origin {

@@ -226,7 +226,7 @@ async fn the_server_ends() {
 async fn who_does_not_read_is_disconnected() {
     let io = builder().outbox(200_000, 1_000_000).build().unwrap();
     let mut told = telling(&io);
-    let site = Site::new(io).await;
+    let site = Site::new(io).await.with_window(4_096);
     let peer = site.socket().await;
     let text = "x".repeat(10_000);
     soon(async {
