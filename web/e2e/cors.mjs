@@ -169,7 +169,7 @@ async function errors(open, locked, crowded) {
   // The client itself shows the status and what was said.
   assert.deepEqual(await page.meets(locked, { transports: ["polling"], extraHeaders: { "x-key": "wrong" } }), refusal(403, 4, "no key"));
   await page.reads(`${crowded.url}/socket.io/?EIO=4&transport=polling`);
-  assert.deepEqual(await page.meets(crowded, { transports: ["polling"] }), refusal(503, 4, "Too many connections"));
+  assert.deepEqual(await page.meets(crowded, { transports: ["polling"] }), refusal(503, 4, "too many sessions"));
   for (const [query, code, message] of [
     ["transport=pigeon", 0, "Transport unknown"],
     ["transport=polling&sid=nobody", 1, "Session ID unknown"],

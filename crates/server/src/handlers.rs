@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use sockeye_protocol::event::{Listeners, Outcome};
 use sockeye_protocol::{DecodeError, OwnedArgs};
 
-use crate::error::{BoxError, DisconnectReason, Refusal};
+use crate::error::{AckError, BoxError, DisconnectReason, Refusal};
 use crate::peer::Peer;
 use crate::rooms::Watchers;
 use crate::socket::{DisconnectHandler, Job, Message, Socket, disconnect_handler};
@@ -263,7 +263,11 @@ impl Hooks {
             hook(socket, error);
         } else {
             // What does not fit a type is quoted in the error, and comes from the client: it stays out of the log.
-            let about = if error.source.is::<DecodeError>() { "the arguments do not fit" } else { "" };
+            let about = match error.source.downcast_ref() {
+                _ if error.source.is::<DecodeError>() => "the arguments do not fit",
+                Some(AckError::Decode(_)) => "the answer does not fit",
+                _ => "",
+            };
             let shown: &dyn std::fmt::Display = if about.is_empty() { &error.source } else { &about };
             let member = socket.member();
             let first = member.warned.is_first_failure(&member.id, error.event());

@@ -24,7 +24,7 @@ async fn sessions_in_all_are_counted_on_both_transports() {
     let first = net.websocket().await;
     let second = net.polling().await;
     let refused = net.request("GET", HANDSHAKE, &[], "").answer().await;
-    refused.expect(503, r#"{"code":4,"message":"Too many connections"}"#);
+    refused.expect(503, r#"{"code":4,"message":"too many sessions"}"#);
     assert_eq!(refused.headers.get("retry-after").map(|value| value.to_str().unwrap()), Some("5"));
     assert!(net.try_open("/socket.io/?EIO=4&transport=websocket", &[]).await.is_err());
     first.close().await;
@@ -39,7 +39,7 @@ async fn handshakes_are_slowed_down() {
     let (_io, net, _) = net(Server::builder().handshake_rate(1, 2));
     let _first = net.websocket().await;
     let _second = net.websocket().await;
-    net.request("GET", HANDSHAKE, &[], "").expect(503, r#"{"code":4,"message":"Too many connections"}"#).await;
+    net.request("GET", HANDSHAKE, &[], "").expect(503, r#"{"code":4,"message":"too many new sessions per second"}"#).await;
     net.advance(Duration::from_secs(1)).await;
     let _third = net.websocket().await;
 }

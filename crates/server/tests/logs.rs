@@ -102,6 +102,9 @@ fn server() -> Server {
     io.on("ask", async |socket: Socket, text: String| {
         drop(socket.emit_with_ack::<_, u32>("question", text).timeout(Duration::from_secs(1)).await);
     });
+    io.on("insist", async |socket: Socket, text: String| {
+        socket.emit_with_ack::<_, u32>("question", text).await.map(|_| ())
+    });
     io.of("/typed").authorize(async |_, _: u32| Ok(()));
     drop(io.of_pattern("/long-{id}").unwrap());
     io.of("/fails").on_any(async |_, _| Err::<(), _>("on purpose"));
@@ -120,6 +123,8 @@ const MESSAGES: &[&str] = &[
     "42[\"panics\",\"SECRET-panic\"]",
     "42[\"ask\",\"SECRET-question\"]",
     "430[\"SECRET-misfitting-answer\"]",
+    "42[\"insist\",\"SECRET-question\"]",
+    "431[\"SECRET-misfitting-answer\"]",
     "4399[\"SECRET-unknown-answer\"]",
 ];
 

@@ -72,7 +72,7 @@ async fn play(case: &Case, filling: Transport, coming: Transport) {
         clients.push(Client::open(&net, filling).await);
     }
     assert_eq!(io.metrics().limits.total(), 0, "{what}: N are allowed");
-    let (status, retry_after) = refused(&net, coming).await;
+    let (status, retry_after) = refused(&net, coming, limit).await;
     assert_eq!((status, retry_after.as_str()), (503, case.retry_after), "{what}");
     let metrics = io.metrics();
     assert_eq!((metrics.limits.get(limit), metrics.limits.total()), (1, 1), "{what}");
@@ -90,10 +90,10 @@ async fn play(case: &Case, filling: Transport, coming: Transport) {
 }
 
 /// Status and `Retry-After`.
-async fn refused(net: &Net, transport: Transport) -> (u16, String) {
+async fn refused(net: &Net, transport: Transport, limit: Limit) -> (u16, String) {
     if transport == Transport::Polling {
         let answer = net.request("GET", "/socket.io/?EIO=4&transport=polling", &[], "").answer().await;
-        answer.expect(503, "{\"code\":4,\"message\":\"Too many connections\"}");
+        answer.expect(503, &format!("{{\"code\":4,\"message\":\"{limit}\"}}"));
         return (answer.status.as_u16(), answer.headers["retry-after"].to_str().unwrap().to_owned());
     }
     let head = net.try_open("/socket.io/?EIO=4&transport=websocket", &[]).await.unwrap_err().to_ascii_lowercase();

@@ -196,7 +196,7 @@ async fn who_comes_when_there_is_no_room_is_told_and_counted() {
         assert_eq!(io.metrics().limits.total(), 0, "{limit:?}: N are allowed");
         let mut late = moving(site.stream()).await;
         moving(late.say("0")).await;
-        let told = (REQUEST_REJECTED, "Too many connections".to_owned());
+        let told = (REQUEST_REJECTED, limit.as_str().to_owned());
         assert_eq!(moving(late.closed()).await, told, "{limit:?}");
         let metrics = io.metrics();
         assert_eq!((metrics.limits.get(limit), metrics.limits.total()), (1, 1), "{limit:?}");

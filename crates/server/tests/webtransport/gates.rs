@@ -62,7 +62,7 @@ async fn places_are_counted_across_transports() {
     let first = site.socket().await;
     let mut third = site.stream().await;
     third.say("0").await;
-    assert_eq!(third.closed().await, (REQUEST_REJECTED, "Too many connections".into()));
+    assert_eq!(third.closed().await, (REQUEST_REJECTED, "too many sessions".into()));
     assert_eq!(site.http("GET", "transport=polling", "").await.0, StatusCode::SERVICE_UNAVAILABLE);
     // An upgrade takes no place of its own.
     let mut upgrade = site.stream().await;
@@ -83,7 +83,7 @@ async fn places_are_counted_per_address() {
     let _first = site.socket().await;
     let mut second = site.stream().await;
     second.say("0").await;
-    assert_eq!(second.closed().await, (REQUEST_REJECTED, "Too many connections".into()));
+    assert_eq!(second.closed().await, (REQUEST_REJECTED, "too many sessions from this address".into()));
 }
 
 /// The clock stands, so that no room is made meanwhile.
@@ -106,10 +106,10 @@ async fn handshakes_are_slowed_down() {
 async fn refused_as_too_fast(site: &Site, before: u64) {
     let mut peer = moving(site.stream()).await;
     moving(peer.say("0")).await;
-    assert_eq!(moving(peer.closed()).await, (REQUEST_REJECTED, "Too many connections".into()));
+    assert_eq!(moving(peer.closed()).await, (REQUEST_REJECTED, "too many new sessions per second".into()));
     let net = Net::new(&site.io);
     let answer = net.request("GET", "/socket.io/?EIO=4&transport=polling", &[], "").answer().await;
-    answer.expect(503, "{\"code\":4,\"message\":\"Too many connections\"}");
+    answer.expect(503, "{\"code\":4,\"message\":\"too many new sessions per second\"}");
     assert_eq!(answer.headers["retry-after"], "1", "which the code of a closed connection cannot say");
     let (metrics, refused) = (site.io.metrics(), before + 2);
     assert_eq!((metrics.limits.get(Limit::Handshakes), metrics.limits.total()), (refused, refused));
