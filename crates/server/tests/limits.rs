@@ -39,7 +39,9 @@ async fn handshakes_are_slowed_down() {
     let (_io, net, _) = net(Server::builder().handshake_rate(1, 2));
     let _first = net.websocket().await;
     let _second = net.websocket().await;
-    net.request("GET", HANDSHAKE, &[], "").expect(503, r#"{"code":4,"message":"too many new sessions per second"}"#).await;
+    net.request("GET", HANDSHAKE, &[], "")
+        .expect(503, r#"{"code":4,"message":"too many new sessions per second"}"#)
+        .await;
     net.advance(Duration::from_secs(1)).await;
     let _third = net.websocket().await;
 }

@@ -238,10 +238,6 @@ pub(crate) fn special(bytes: &[u8], at: usize) -> usize {
             return bytes.len() - rest.len() + place;
         }
         rest = others;
-        // What is not short is long as a rule.
-        while let Some((_, others)) = rest.split_first_chunk().filter(|(sixteen, _)| is_plain(sixteen)) {
-            rest = others;
-        }
     }
     let place = rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len());
     bytes.len() - rest.len() + place
@@ -249,23 +245,27 @@ pub(crate) fn special(bytes: &[u8], at: usize) -> usize {
 
 /// Appends what stands before the first `"`, `\` or control character; gives what begins with that.
 #[inline]
-pub(super) fn copy_plain<'a>(out: &mut Vec<u8>, text: &'a [u8]) -> &'a [u8] {
-    let (plain, rest) = text.split_at(special(text, 0));
-    out.extend_from_slice(plain);
+pub(super) fn copy_plain<'a>(out: &mut Vec<u8>, mut rest: &'a [u8]) -> &'a [u8] {
+    while let Some((eight, others)) = rest.split_first_chunk() {
+        // Always all eight, which is one store: to copy less would be a call.
+        out.extend_from_slice(eight);
+        if let Some(place) = special_of_eight(*eight) {
+            out.truncate(out.len() - 8 + place);
+            return rest.get(place..).unwrap_or_default();
+        }
+        rest = others;
+    }
+    while let Some((&byte, others)) = rest.split_first().filter(|(byte, _)| !is_special(**byte)) {
+        out.push(byte);
+        rest = others;
+    }
     rest
 }
 
 /// A byte that cannot stand in a string as it is, or ends it.
 #[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "without branches, sixteen bytes are compared at once")]
 fn is_special(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-}
-
-/// Whether none of these bytes is special. All are looked at, without a branch: that is a few instructions for all.
-#[inline]
-fn is_plain(sixteen: &[u8; 16]) -> bool {
-    !sixteen.iter().fold(false, |special, &byte| special | is_special(byte))
+    matches!(byte, b'"' | b'\\' | 0..=0x1f)
 }
 
 /// The first special one of eight bytes, looked at together.
