@@ -1,5 +1,8 @@
 //! The HTTP side as it is on the wire: what is written and what is read are literal.
 
+#[cfg(feature = "tls")]
+#[path = "../webtransport/clock.rs"]
+mod clock;
 mod wire;
 mod axum;
 mod beside;
@@ -17,3 +20,5 @@ mod proxied;
 mod strangers;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_deadlines;

@@ -16,7 +16,7 @@ use crate::wire::{HANDSHAKE, Wire};
 const CERTIFICATE: &[u8] = include_bytes!("localhost.pem");
 const KEY: &[u8] = include_bytes!("localhost-key.pem");
 
-async fn listen(io: &Server) -> std::net::SocketAddr {
+pub(crate) async fn listen(io: &Server) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, server) = (listener.local_addr().unwrap(), io.clone());
     let tls = Tls::from_pem(CERTIFICATE, KEY).unwrap();
@@ -24,7 +24,7 @@ async fn listen(io: &Server) -> std::net::SocketAddr {
     address
 }
 
-async fn connect(address: std::net::SocketAddr, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
+pub(crate) async fn connect(address: std::net::SocketAddr, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
     secure(TcpStream::connect(address).await.unwrap(), alpn).await.unwrap()
 }
 

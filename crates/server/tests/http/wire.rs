@@ -65,6 +65,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Self { io, buffer: Vec::new() }
     }
 
+    /// The connection, of which nothing more is looked at.
+    #[cfg(feature = "tls")]
+    pub(crate) fn into_io(self) -> S {
+        self.io
+    }
+
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.io.write_all(bytes.as_ref()).await.unwrap();
         self.io.flush().await.unwrap();

@@ -6,6 +6,7 @@ use sockeye::{DisconnectReason, Limit, Socket};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::clock::{Still, advance, moving};
 use crate::peer::{EXCESSIVE_LOAD, GENERAL_PROTOCOL_ERROR, NO_ERROR, Peer, REQUEST_REJECTED, Site, builder, soon};
 
 #[tokio::test]
@@ -33,27 +34,29 @@ async fn what_is_no_first_packet() {
     assert_eq!((site.io.metrics().sessions_opened, site.io.metrics().requests_refused), (0, 12));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_says_nothing_is_not_waited_for() {
-    let io = builder().upgrade_timeout(Duration::from_millis(100)).build().unwrap();
-    let site = Site::new(io).await;
-    let silent = site.session().await;
-    let begun = site.stream().await;
-    let mut slow = site.stream().await;
-    slow.write(b"\x0f0{\"sid\"").await;
+    let _still = Still::new();
+    let site = Site::new(builder().build().unwrap()).await;
+    let silent = moving(site.session()).await;
+    let begun = moving(site.stream()).await;
+    let mut slow = moving(site.stream()).await;
+    moving(slow.write(b"\x0f0{\"sid\"")).await;
+    advance(Duration::from_secs(10)).await;
     for session in [&silent, &begun.session, &slow.session] {
-        assert_eq!(session.closed().await, (REQUEST_REJECTED, "Bad request".into()));
+        assert_eq!(moving(session.closed()).await, (REQUEST_REJECTED, "Bad request".into()));
     }
     assert_eq!(site.io.metrics().sessions_opened, 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_joins_nothing_is_not_waited_for() {
-    let io = builder().connect_timeout(Duration::from_millis(100)).build().unwrap();
-    let site = Site::new(io).await;
-    let peer = site.peer().await;
-    assert_eq!(peer.closed().await, (EXCESSIVE_LOAD, Limit::ConnectTime.as_str().to_owned()));
-    site.emptied().await;
+    let _still = Still::new();
+    let site = Site::new(builder().build().unwrap()).await;
+    let peer = moving(site.peer()).await;
+    advance(Duration::from_secs(45)).await;
+    assert_eq!(moving(peer.closed()).await, (EXCESSIVE_LOAD, Limit::ConnectTime.as_str().to_owned()));
+    moving(site.emptied()).await;
     assert_eq!(site.io.metrics().limits.get(Limit::ConnectTime), 1);
 }
 

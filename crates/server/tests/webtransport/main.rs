@@ -4,6 +4,7 @@
 
 mod clock;
 mod peer;
+mod deadlines;
 mod gates;
 mod hostile;
 mod sessions;

@@ -15,9 +15,8 @@ use tower_service::Service;
 use wtransport::endpoint::ConnectOptions;
 use wtransport::endpoint::endpoint_side::Client;
 use wtransport::error::{ConnectingError, ConnectionError};
-use wtransport::quinn::TransportConfig;
 use wtransport::tls::Sha256Digest;
-use wtransport::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, VarInt};
+use wtransport::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, VarInt, quinn};
 
 /// Nothing of these tests takes so long, unless it never comes.
 const NEVER: Duration = Duration::from_secs(60);
@@ -58,20 +57,31 @@ impl Site {
 
     /// Asks for a session at `path`, as a page of `origin`.
     pub(crate) async fn ask(&self, path: &str, origin: Option<&str>) -> Result<Session, ConnectingError> {
-        let config = ClientConfig::builder().with_bind_address("127.0.0.1:0".parse().unwrap());
-        let mut config = config.with_server_certificate_hashes([Sha256Digest::new(self.hash)]).build();
-        if let Some(window) = self.window {
-            let mut transport = TransportConfig::default();
-            transport.stream_receive_window(window.into());
-            config.quic_config_mut().transport_config(Arc::new(transport));
-        }
-        let endpoint = Endpoint::client(config).unwrap();
+        let endpoint = Endpoint::client(self.client()).unwrap();
         let mut options = ConnectOptions::builder(format!("https://{}{path}", self.address));
         if let Some(origin) = origin {
             options = options.add_header("origin", origin);
         }
         let connection = soon(endpoint.connect(options.build())).await?;
         Ok(Session { connection, _endpoint: endpoint })
+    }
+
+    /// A connection of QUIC, on which nothing is asked.
+    pub(crate) async fn quic(&self) -> quinn::Connection {
+        let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let config = self.client().quic_config().clone();
+        soon(endpoint.connect_with(config, self.address, "localhost").unwrap()).await.unwrap()
+    }
+
+    fn client(&self) -> ClientConfig {
+        let config = ClientConfig::builder().with_bind_address("127.0.0.1:0".parse().unwrap());
+        let mut config = config.with_server_certificate_hashes([Sha256Digest::new(self.hash)]).build();
+        if let Some(window) = self.window {
+            let mut transport = quinn::TransportConfig::default();
+            transport.stream_receive_window(window.into());
+            config.quic_config_mut().transport_config(Arc::new(transport));
+        }
+        config
     }
 
     /// A session of WebTransport, without a stream.

@@ -7,6 +7,7 @@ use sockeye::{DisconnectReason, Server, Socket, Transport};
 use tokio::sync::mpsc;
 use wtransport::VarInt;
 
+use crate::clock::{Still, advance, moving};
 use crate::peer::{NO_ERROR, Site, builder, soon};
 
 /// A server that tells why sockets leave.
@@ -136,16 +137,17 @@ async fn heartbeats_go_both_ways() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_does_not_answer_is_gone() {
-    let io =
-        builder().ping_interval(Duration::from_millis(50)).ping_timeout(Duration::from_millis(50)).build().unwrap();
+    let _still = Still::new();
+    let io = builder().build().unwrap();
     let mut told = telling(&io);
     let site = Site::new(io).await;
-    let peer = site.socket().await;
-    assert_eq!(soon(told.recv()).await, Some(DisconnectReason::PingTimeout));
-    assert_eq!(peer.closed().await, (NO_ERROR, String::new()));
-    site.emptied().await;
+    let peer = moving(site.socket()).await;
+    advance(Duration::from_secs(25 + 20)).await;
+    assert_eq!(moving(told.recv()).await, Some(DisconnectReason::PingTimeout));
+    assert_eq!(moving(peer.closed()).await, (NO_ERROR, String::new()));
+    moving(site.emptied()).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use sockeye::{Server, Socket, Transport};
 
+use crate::clock::{Still, moving};
 use crate::peer::{NO_ERROR, Peer, REQUEST_REJECTED, Site, builder, soon};
 
 async fn asking(site: &Site, sid: &str) -> Peer {
@@ -88,8 +89,13 @@ async fn unknown_sessions() {
     assert_eq!(asking(&site, &sid).await.closed().await.1, "Session ID unknown");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_upgrade_that_fails_leaves_polling_as_it_was() {
+    let _still = Still::new();
+    moving(upgrades_fail()).await;
+}
+
+async fn upgrades_fail() {
     let io = builder().upgrade_timeout(Duration::from_millis(200)).build().unwrap();
     let site = Site::new(io).await;
     let (sid, _) = site.polling().await;
