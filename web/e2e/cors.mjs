@@ -156,7 +156,7 @@ async function withoutCredentials(open) {
 }
 
 async function anyOrigin() {
-  const everybody = await started({ cookie: "io" });
+  const everybody = await started({ origin: "*", cookie: "io" });
   const page = await visit(foreign);
   assert.equal((await page.meets(everybody, { transports: ["polling"] })).answer, "grüß dich");
   assert.equal((await page.meets(everybody, { transports: ["polling"], ...COOKIE })).status, 0);

@@ -66,6 +66,7 @@ impl Options {
             "--headers" if value == "true" => self.builder = headers(self.builder)?,
             "--ids" => self.builder = ids(self.builder, value),
             "--key" => self.builder = key(self.builder, value),
+            "--origin" if value == "*" => self.builder = self.builder.any_origin(),
             "--origin" => self.builder = self.builder.origins([value]),
             "--path" => self.builder = self.builder.path(value),
             "--serve-client" => self.builder = self.builder.serve_client(value),
