@@ -1,7 +1,7 @@
 //! Thousands of clients against one server, each process by itself, on the loopback interface.
 //!
 //! ```text
-//! sockeye-soak run   [--seconds 60] [--clients 2000] [--seed N] [--heartbeat 5] [--rooms N] [--warm-up 20]
+//! sockeye-soak run   [--seconds 60] [--clients 2000] [--seed N] [--heartbeat 5] [--rooms N] [--warm-up 60]
 //! sockeye-soak waves [--waves 50]   [--clients 5000] [--seed N] [--heartbeat 5]
 //! ```
 //!

@@ -41,9 +41,10 @@ pub(crate) async fn soak(words: &[String]) -> Result<(), BoxError> {
     let options = Options::read(words, &[&SHARED[..], &["seconds", "warm-up"]].concat())?;
     let mut run = Run::new(&options, 2_000)?;
     let time = Duration::from_secs(options.get("seconds", 60)?);
-    let warm_up = Duration::from_secs(options.get("warm-up", 20)?);
+    let warm_up = Duration::from_secs(options.get("warm-up", 60)?);
     let mut server = run.server().await?;
-    // What is allocated once and kept, tables for so many clients and the like, is there after the first clients.
+    // What is allocated once and kept, tables for so many clients and the like, is there after the first clients, as soon as
+    // some of them have slept: connections of QUIC are kept for a while behind those that take their place.
     println!("warming up for {} s", warm_up.as_secs());
     run.load(&mut server, warm_up).await?;
     let before = run.emptied(&mut server).await?;
