@@ -7,7 +7,8 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::connect::ConnectOptions;
-use crate::limits::{LimitOptions, seconds};
+use crate::limits::LimitOptions;
+use crate::values::seconds;
 use crate::webtransport::WebTransportOptions;
 
 /// Socket.IO in one binary
@@ -119,7 +120,7 @@ mod tests {
     fn limits_are_read() {
         let options = serve(&["--max-sessions", "7", "--handshake-rate", "5/50", "--trust-proxy", "::1,10.0.0.0/8"]);
         assert_eq!((options.limits.gate.max_sessions, options.grace), (Some(7), Duration::from_secs(5)));
-        assert_eq!(options.limits.gate.handshake_rate, Some(crate::limits::Rate { per_second: 5, burst: 50 }));
+        assert_eq!(options.limits.gate.handshake_rate, Some(crate::values::Rate { per_second: 5, burst: 50 }));
         assert_eq!(options.limits.gate.trust_proxy, ["::1", "10.0.0.0/8"]);
         assert!(Cli::try_parse_from(["sockeye", "serve", "--grace", "soon"]).is_err());
     }

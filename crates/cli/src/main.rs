@@ -4,6 +4,7 @@
 
 mod signal;
 mod connect;
+mod values;
 mod limits;
 mod webtransport;
 mod cli;

@@ -392,6 +392,7 @@ mod hooks;
 mod spare;
 mod stays;
 mod recovery_options;
+mod recovery_session;
 mod recovery;
 mod config;
 mod tally;

@@ -8,45 +8,20 @@
 //! the order of numbers is the order of delivery, and nothing can fall between.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
 use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
-use serde::Deserialize;
 use smol_str::{SmolStr, format_smolstr};
 use sockeye_protocol::Outgoing;
 
-use crate::adapter::Selection;
 pub use crate::recovery_options::Recovery;
+pub(crate) use crate::recovery_session::{Aim, Claim, Session};
 use crate::spare;
-use crate::stays::{ByRoom, Stays};
+use crate::stays::Stays;
 
 /// So many names of clients that have come back are kept in any case.
 const SLACK: usize = 64;
-
-/// What a client that comes back sends along in `auth`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Claim {
-    pub(crate) pid: SmolStr,
-    #[serde(default)]
-    pub(crate) offset: Option<SmolStr>,
-}
-
-/// What a socket leaves behind.
-#[derive(Clone, Debug)]
-pub(crate) struct Session {
-    pub(crate) id: SmolStr,
-    pub(crate) pid: SmolStr,
-    pub(crate) stays: Stays,
-    pub(crate) data: serde_json::Value,
-    /// Number of the first event it could get.
-    pub(crate) start: u64,
-    /// One more than the number of the last event that was meant for it before it left.
-    pub(crate) end: u64,
-    /// Number of the first event after it left.
-    pub(crate) left: u64,
-}
 
 /// The log of one namespace and the sessions of those who are away.
 #[derive(Debug)]
@@ -84,14 +59,6 @@ struct Kept {
     packet: Outgoing,
     aim: Aim,
     at: Instant,
-}
-
-/// Whom an event is meant for.
-#[derive(Debug)]
-pub(crate) enum Aim {
-    Many(Arc<Selection>),
-    /// The socket of this id, and not who may be in a room of that name.
-    One(SmolStr),
 }
 
 impl<T> Log<T> {
@@ -302,19 +269,6 @@ impl<T> State<T> {
     }
 }
 
-impl Session {
-    /// Whether an event was meant for it; `rooms` are those of `stays`.
-    fn is_meant(&self, rooms: &ByRoom<'_>, aim: &Aim, number: u64) -> bool {
-        let selection = match aim {
-            Aim::Many(selection) => selection,
-            Aim::One(id) => return *id == self.id,
-        };
-        let was_in = |room: &SmolStr| *room == self.id || rooms.was_in(room, number);
-        let included = selection.rooms.is_empty() || selection.rooms.iter().any(was_in);
-        included && !selection.except.iter().any(was_in)
-    }
-}
-
 /// Tells the offsets of one log from those of another.
 pub(crate) fn epoch() -> SmolStr {
     let mut random = [0; 3];
@@ -325,11 +279,13 @@ pub(crate) fn epoch() -> SmolStr {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use sockeye_engine::Encoded;
 
     use super::*;
+    use crate::adapter::Selection;
 
     fn log() -> (Recovery, State<()>) {
         let options = Recovery::default().window(Duration::from_secs(10)).max_packets(4).max_sessions(2);
