@@ -1,6 +1,7 @@
 //! Knobs of the server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use sockeye_engine::Revision;
@@ -20,6 +21,12 @@ use crate::proxy::{ProxyHeader, Trusted};
 use crate::recovery::Recovery;
 
 /// What happens when a client reads so slowly that its outbox reaches its bound.
+///
+/// Of the whole server: [`ServerBuilder::when_full`](crate::ServerBuilder::when_full); of a namespace:
+/// [`Namespace::set_when_full`](crate::Namespace::set_when_full); of what is emitted:
+/// [`Target::when_full`](crate::Target::when_full). To wait instead, await
+/// [`Socket::ready`](crate::Socket::ready) before each `emit`; to keep only the newest state,
+/// [`Target::latest`](crate::Target::latest).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
@@ -33,6 +40,25 @@ pub enum WhenFull {
     DropOldest,
     /// `emit` returns [`EmitError::Full`](crate::EmitError::Full). A broadcast leaves the client out and counts it.
     Fail,
+}
+
+/// The policy of one namespace, which can be set at any time.
+#[derive(Debug, Default)]
+pub(crate) struct Policy(AtomicU8);
+
+impl Policy {
+    const ALL: [WhenFull; 4] = [WhenFull::Disconnect, WhenFull::DropNew, WhenFull::DropOldest, WhenFull::Fail];
+
+    pub(crate) fn set(&self, policy: WhenFull) {
+        let place = Self::ALL.iter().position(|each| *each == policy).and_then(|place| u8::try_from(place).ok());
+        self.0.store(place.map_or(0, |place| place + 1), Ordering::Relaxed);
+    }
+
+    /// None if that of the server holds.
+    pub(crate) fn get(&self) -> Option<WhenFull> {
+        let place = usize::from(self.0.load(Ordering::Relaxed)).checked_sub(1)?;
+        Self::ALL.get(place).copied()
+    }
 }
 
 /// Everything that can be set. Made by [`ServerBuilder`](crate::ServerBuilder), never changed afterwards.

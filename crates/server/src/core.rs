@@ -15,6 +15,7 @@ use crate::gate::Gate;
 use crate::info::SocketInfo;
 use crate::link::Link;
 use crate::metrics::{Count, Metrics, MetricsSnapshot};
+use crate::outbox::Queued;
 use crate::registry::Registry;
 use crate::remote::RemoteSocket;
 use crate::table::Table;
@@ -108,7 +109,7 @@ impl Core {
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {
         let mut figures = self.metrics.snapshot();
         self.table.for_each(|link| {
-            let (packets, bytes) = link.waiting();
+            let Queued { packets, bytes, .. } = link.queued();
             figures.queued_packets += packets as u64;
             figures.queued_bytes += bytes as u64;
         });

@@ -33,6 +33,7 @@ impl MetricsSnapshot {
             bytes_received,
             bytes_sent,
             dropped_full,
+            dropped_latest,
             dropped_volatile,
             slow_consumers: _, // among `sessions_closed`
             protocol_errors,
@@ -67,7 +68,7 @@ impl MetricsSnapshot {
         page.counters("messages_total", "Engine.IO messages.", "direction", messages);
         let bytes = [("received", *bytes_received), ("sent", *bytes_sent)];
         page.counters("message_bytes_total", "Bytes of Engine.IO messages.", "direction", bytes);
-        let dropped = [("full", *dropped_full), ("volatile", *dropped_volatile)];
+        let dropped = [("full", *dropped_full), ("latest", *dropped_latest), ("volatile", *dropped_volatile)];
         page.counters("packets_dropped_total", "Packets that were not sent, by the policy.", "policy", dropped);
         page.counter("protocol_errors_total", "Sessions ended because the client broke a protocol.", *protocol_errors);
         page.counter("handler_errors_total", "Handlers that returned an error or panicked.", *handler_errors);

@@ -13,10 +13,11 @@ use sockeye_protocol::{Args, NamespacePath, Outgoing, OwnedArgs, Slot};
 
 use crate::ack::{Gather, Replies, Waiter};
 use crate::adapter::Selection;
-use crate::config::Config;
+use crate::config::{Config, WhenFull};
 use crate::error::{AckError, DisconnectReason, EmitError};
 use crate::hub::{Hub, JoinError, Member};
 use crate::link::{Command, Link, Opening, Request, Urgency};
+use crate::outbox::Queued;
 use crate::peer::{Handshake, Peer};
 use crate::transport::carrier::Carrier;
 
@@ -47,7 +48,7 @@ fn link(hub: &Hub, sid: &str) -> (Arc<Link>, Arc<Handshake>) {
 fn hub() -> Arc<Hub> {
     let (config, metrics) = (Arc::new(Config::default()), Arc::default());
     let adapter = Arc::clone(&config.adapter);
-    Arc::new(Hub::new(NamespacePath::main(), config, metrics, adapter, Arc::default()))
+    Arc::new(Hub::new(NamespacePath::main(), config, metrics, adapter, Arc::default(), Arc::default()))
 }
 
 fn member(hub: &Arc<Hub>, id: &str) -> Arc<Member> {
@@ -107,7 +108,7 @@ fn no_wake_up_is_lost() {
             .map(|_| {
                 let link = Arc::clone(&link);
                 thread::spawn(move || {
-                    link.push(packet("a"), Urgency::Normal).expect("open");
+                    link.push(packet("a"), Urgency::Normal(WhenFull::Disconnect)).expect("open");
                     link.command(Command::Leave { slot: Slot(0), socket: "x".into() });
                     link.push(packet("b"), Urgency::Protocol).expect("open");
                     link.request(Request::PollGone).expect("not ended");
@@ -119,7 +120,7 @@ fn no_wake_up_is_lost() {
         for sender in senders {
             sender.join().expect("has pushed");
         }
-        assert_eq!(link.waiting(), (0, 0));
+        assert_eq!(link.queued(), Queued::default());
     });
 }
 
@@ -132,7 +133,7 @@ fn a_transport_that_is_stuck_loses_no_packet() {
             let link = Arc::clone(&link);
             thread::spawn(move || {
                 for _ in 0..3 {
-                    link.push(packet("a"), Urgency::Normal).expect("open");
+                    link.push(packet("a"), Urgency::Normal(WhenFull::Disconnect)).expect("open");
                 }
             })
         };
@@ -179,7 +180,7 @@ fn the_end_of_a_link_forgets_nothing() {
                         deadline: std::time::Instant::now(),
                         waiter,
                     };
-                    link.push_asking(packet("a"), command);
+                    link.push_asking(packet("a"), WhenFull::Disconnect, command);
                     let requested = link.request(Request::PollGone).is_ok();
                     link.command(Command::Close { reason: DisconnectReason::TransportClose, say: false });
                     (requested, answer)
@@ -202,7 +203,7 @@ fn the_end_of_a_link_forgets_nothing() {
         }
         assert_eq!(accepted, requested, "a request was neither handed over nor refused");
         assert!(waiting <= 4);
-        assert_eq!(link.waiting(), (0, 0));
+        assert_eq!(link.queued(), Queued::default());
         assert!(link.push(packet("late"), Urgency::Protocol).is_err());
     });
 }
@@ -236,7 +237,7 @@ fn a_member_that_is_gone_is_in_no_room() {
                     hub.for_each(&selection(&["red", "blue"]), |member| {
                         assert!(!seen.contains(&member.id), "{} twice", member.id);
                         seen.push(member.id.clone());
-                        let _ = member.link.push(packet("hello"), Urgency::Normal);
+                        let _ = member.link.push(packet("hello"), Urgency::Normal(WhenFull::Disconnect));
                     });
                     assert!(seen.iter().any(|id| id == "other"), "never left, and was not reached");
                 })

@@ -450,6 +450,7 @@ pub use info::SocketInfo;
 pub use limits::Limit;
 pub use metrics::MetricsSnapshot;
 pub use namespace::Namespace;
+pub use outbox::Queued;
 pub use peer::{Data, Extensions, Peer};
 pub use proxy::ProxyHeader;
 pub use recovery::Recovery;

@@ -70,6 +70,9 @@ metrics! {
     bytes_sent,
     /// Counter: packets dropped because an outbox was full.
     dropped_full,
+    /// Counter: packets that were replaced by a newer one of their key before they were sent; see
+    /// [`Target::latest`](crate::Target::latest).
+    dropped_latest,
     /// Counter: volatile packets dropped because the client was not writable.
     dropped_volatile,
     /// Counter: sessions ended because the client read too slowly.

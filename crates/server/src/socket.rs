@@ -15,10 +15,12 @@ use sockeye_protocol::{AckId, Args, NamespacePath, Outgoing, OwnedArgs, Parser};
 
 use crate::ack::{Reply, Waiter, deadline};
 use crate::broadcast;
+use crate::config::WhenFull;
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
 use crate::hub::{JoinError, Member};
 use crate::limits::Limit;
 use crate::link::{Command, Urgency};
+use crate::outbox::{Level, Queued};
 use crate::peer::{Data, Extensions, Peer};
 use crate::selector::Rooms;
 use crate::target::Target;
@@ -46,7 +48,7 @@ impl Handle for Socket {
     }
 
     fn reply(&self, packet: Outgoing) -> Result<(), EmitError> {
-        self.push(packet, Urgency::Normal)
+        self.push(packet)
     }
 }
 
@@ -118,11 +120,11 @@ impl Socket {
         listener
     }
 
-    fn push(&self, packet: Outgoing, urgency: Urgency) -> Result<(), EmitError> {
+    fn push(&self, packet: Outgoing) -> Result<(), EmitError> {
         if self.0.is_gone() {
             return Err(EmitError::Closed);
         }
-        self.0.link.push(packet, urgency)
+        self.0.link.push(packet, Urgency::Normal(self.0.hub.when_full()))
     }
 
     /// The socket's public id: 22 characters, fresh for every connection and namespace, and the name of a room with
@@ -207,7 +209,7 @@ impl Socket {
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
         match self.0.hub.log() {
             Some(log) => broadcast::emit_logged_to(&self.0, log, event.name(), &args)?,
-            None => self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?, Urgency::Normal)?,
+            None => self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?)?,
         }
         if self.0.outgoing.is_watched() {
             self.0.outgoing.tell(event.name(), OwnedArgs::encode(&args)?.as_args());
@@ -259,17 +261,61 @@ impl Socket {
 
     /// This socket, with events that are dropped if it cannot take them at this moment.
     pub fn volatile(&self) -> Target {
-        Target::all(&self.0.hub).to(&self.0.id).local().volatile()
+        Target::one(&self.0).volatile()
     }
 
     /// This socket, with events that are compressed or not.
     pub fn compress(&self, compress: bool) -> Target {
-        Target::all(&self.0.hub).to(&self.0.id).local().compress(compress)
+        Target::one(&self.0).compress(compress)
     }
 
-    /// Packets and bytes that wait in the outbox of the connection.
-    pub fn queued(&self) -> (usize, usize) {
-        self.0.link.waiting()
+    /// This socket, with another policy for events for which its outbox has no room; see [`Target::when_full`].
+    pub fn when_full(&self, policy: WhenFull) -> Target {
+        Target::one(&self.0).when_full(policy)
+    }
+
+    /// This socket, with events of which only the newest matters; see [`Target::latest`].
+    pub fn latest(&self, key: impl Into<Arc<str>>) -> Target {
+        Target::one(&self.0).latest(key)
+    }
+
+    /// What waits in the outbox of the connection, for how long, and what was dropped.
+    pub fn queued(&self) -> Queued {
+        self.0.link.queued()
+    }
+
+    /// Waits until half of the outbox is free, in bytes and in packets: before each `emit` of much, it lets a client set
+    /// the pace. At once if the socket has left: then `emit` says so. How long it takes is up to the client, within
+    /// `ping_interval` and `ping_timeout`, in which it has to answer. Cancel safe.
+    ///
+    /// ```
+    /// # async fn example(socket: sockeye::Socket) -> Result<(), sockeye::BoxError> {
+    /// for row in 0..1_000_000 {
+    ///     socket.ready().await;
+    ///     socket.emit("row", row)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn ready(&self) {
+        self.reach(Level::Half).await;
+    }
+
+    /// Waits until everything that was emitted to this connection has been taken by its transport: the WebSocket or
+    /// WebTransport has handed it to the system, or a client that polls has come for more. It does not say that the
+    /// client has received it, as an answer to `emit_with_ack` does. Cancel safe.
+    ///
+    /// # Errors
+    /// [`EmitError::Closed`] if the socket has left, or leaves while it waits.
+    pub async fn drained(&self) -> Result<(), EmitError> {
+        self.reach(Level::Empty).await;
+        if self.0.is_gone() || !self.0.link.is_open() { Err(EmitError::Closed) } else { Ok(()) }
+    }
+
+    async fn reach(&self, level: Level) {
+        if let Some(reached) = self.0.link.wait_for(level) {
+            // An outbox that is no more says so by dropping the other end.
+            let _ = reached.await;
+        }
     }
 
     /// Leaves the namespace; the connection and its other namespaces stay. What was emitted before is sent first.
@@ -390,7 +436,7 @@ impl<R> AckFuture<R> {
         let (waiter, receiver) = Waiter::one();
         let deadline = deadline(self.timeout);
         let command = Command::Await { slot: member.slot, socket: member.id.clone(), ack: self.ack, deadline, waiter };
-        member.link.push_asking(self.packet?, command);
+        member.link.push_asking(self.packet?, member.hub.when_full(), command);
         Ok(receiver)
     }
 }

@@ -79,7 +79,7 @@ async fn run(policy: WhenFull, bytes_per_second: usize) -> Run {
             io.get(&other).expect("the quick one is never lost").emit("e", &payload).expect("it reads");
             let Some(slow) = io.get(&slow) else { continue };
             full += u32::from(matches!(slow.emit("e", &payload), Err(EmitError::Full)));
-            assert!(slow.queued().1 <= OUTBOX, "{policy:?}: {:?}", slow.queued());
+            assert!(slow.queued().bytes <= OUTBOX, "{policy:?}: {:?}", slow.queued());
         }
         reader.read().await;
         quick.read().await;
@@ -176,7 +176,7 @@ async fn who_polls_seldom_is_treated_alike() {
         let socket = io.get(&polling.join().await).expect("it has joined");
         let results: Vec<_> = (0..100).map(|n| socket.emit("e", (n, "x".repeat(1_000)))).collect();
         let fit = u32::try_from(results.iter().filter(|result| result.is_ok()).count()).unwrap();
-        assert!(socket.queued().1 <= OUTBOX, "{policy:?}");
+        assert!(socket.queued().bytes <= OUTBOX, "{policy:?}");
         let text = polling.get().answer().await.text().to_owned();
         let arrived: Vec<u32> = text
             .split('\u{1e}')

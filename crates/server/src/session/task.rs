@@ -304,7 +304,7 @@ impl Task {
 
     fn is_drained(&self) -> bool {
         let flushed = self.stream.as_ref().is_none_or(StreamTransport::is_flushed);
-        flushed && self.body.link.waiting().0 == 0
+        flushed && self.body.link.is_drained()
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {

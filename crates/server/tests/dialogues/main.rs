@@ -14,6 +14,7 @@ mod rooms;
 mod acks;
 mod handlers;
 mod outbox;
+mod pace;
 mod shutdown;
 mod reentrancy;
 mod config;

@@ -288,7 +288,7 @@ async fn answers_that_are_waited_for() {
 async fn jam(socket: &Socket) {
     socket.emit("jam", "x".repeat(JAM)).expect("there is room");
     settle().await;
-    assert_eq!(socket.queued(), (0, 0));
+    assert_eq!(socket.queued().packets, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -299,16 +299,16 @@ async fn packets_that_wait_for_a_client() {
         jam(&socket).await;
         for n in 1..=3 {
             socket.emit("e", n).expect("there is room");
-            assert_eq!(socket.queued().0, n, "{way:?}");
+            assert_eq!(socket.queued().packets, n, "{way:?}");
         }
         assert!(matches!(socket.emit("e", 4), Err(EmitError::Full)), "{way:?}");
-        assert_eq!((socket.queued().0, io.metrics().dropped_full), (3, 1), "{way:?}");
+        assert_eq!((socket.queued().packets, io.metrics().dropped_full), (3, 1), "{way:?}");
         // It has lost nothing else.
         assert_eq!(moving(client.peer.hear()).await.len(), JAM + "42[\"jam\",\"\"]".len());
         for n in 1..=3 {
             assert_eq!(moving(client.peer.hear()).await, format!("42[\"e\",{n}]"), "{way:?}");
         }
-        assert_eq!((socket.queued(), io.metrics().sessions), ((0, 0), 1), "{way:?}");
+        assert_eq!((socket.queued().packets, io.metrics().sessions), (0, 1), "{way:?}");
         client.leave().await;
     }
 }
@@ -319,14 +319,14 @@ async fn bytes_that_wait_for_a_client() {
     let (_, client, socket) = joined(builder(), Way::Direct).await;
     jam(&socket).await;
     socket.emit("e", "x".repeat(EVENT)).expect("there is room");
-    let weight = socket.queued().1;
+    let weight = socket.queued().bytes;
     client.leave().await;
     for way in WAYS {
         for (bound, fit) in [(3 * weight - 1, 2), (3 * weight, 3), (3 * weight + 1, 3)] {
             let (io, client, socket) = joined(builder().outbox(bound, 1_000).when_full(WhenFull::Fail), way).await;
             jam(&socket).await;
             let sent = (0..4).filter(|_| socket.emit("e", "x".repeat(EVENT)).is_ok()).count();
-            assert_eq!((sent, socket.queued().1), (fit, fit * weight), "{bound}, {way:?}");
+            assert_eq!((sent, socket.queued().bytes), (fit, fit * weight), "{bound}, {way:?}");
             assert_eq!(io.metrics().dropped_full, 4 - fit as u64, "{bound}, {way:?}");
             client.leave().await;
         }
