@@ -416,7 +416,7 @@ async fn delivery_to_a_client_that_is_away() {
         let rows = [
             (One, "Closed"),
             (Room, "Ok"),
-            (Volatile, "Ok"),
+            (Volatile, "Closed"),
             (VolatileRoom, "Ok"),
             (Ask, "Err(Emit(Closed))"),
             (AskRoom, "[]"),
@@ -446,7 +446,7 @@ async fn delivery_to_a_client_that_has_gone() {
         let rows = [
             (One, "Closed"),
             (Room, "Ok"),
-            (Volatile, "Ok"),
+            (Volatile, "Closed"),
             (VolatileRoom, "Ok"),
             (Ask, "Err(Emit(Closed))"),
             (AskRoom, "[]"),

@@ -115,7 +115,7 @@ pub(crate) fn emit<A: Serialize + ?Sized>(
     let standing_alone = flags.local || !hub.is_clustered();
     // Who is away may come back for it: an event nobody receives now is logged all the same.
     if standing_alone && hub.log().is_none() && !hub.may_have(selection) {
-        return Ok(());
+        return if flags.single { Err(EmitError::Closed) } else { Ok(()) };
     }
     let packet = match hub.log() {
         Some(log) if flags.latest.is_none() => emit_logged(hub, log, selection, flags, name, args)?,

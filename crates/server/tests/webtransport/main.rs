@@ -8,4 +8,5 @@ mod deadlines;
 mod gates;
 mod hostile;
 mod sessions;
+mod slow_readers;
 mod upgrades;
