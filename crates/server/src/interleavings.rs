@@ -17,7 +17,7 @@ use crate::config::{Config, WhenFull};
 use crate::error::{AckError, DisconnectReason, EmitError};
 use crate::hub::{Hub, JoinError, Member};
 use crate::link::{Command, Link, Opening, Request, Urgency};
-use crate::outbox::Queued;
+use crate::outbox::{Level, Queued};
 use crate::peer::{Handshake, Peer};
 use crate::transport::carrier::Carrier;
 
@@ -161,6 +161,40 @@ fn a_transport_that_is_stuck_loses_no_packet() {
         sender.join().expect("has pushed");
         transport.join().expect("has opened");
     });
+}
+
+/// Whoever waits until a client has taken what was emitted is told, whether the task sleeps, writes or ends meanwhile.
+#[test]
+fn nobody_waits_for_ever() {
+    for ends in [false, true] {
+        explore(move || {
+            let link = link(&hub(), "link").0;
+            let waiters: Vec<_> = [Level::Half, Level::Empty]
+                .into_iter()
+                .map(|level| {
+                    let link = Arc::clone(&link);
+                    thread::spawn(move || {
+                        let _ = link.push(packet("a"), Urgency::Normal(WhenFull::Disconnect));
+                        if let Some(reached) = link.wait_for(level) {
+                            // An end says so too, by dropping the other side.
+                            let _ = block_on(reached);
+                        }
+                        link.command(Command::Leave { slot: Slot(0), socket: "x".into() });
+                    })
+                })
+                .collect();
+            if ends {
+                let (commands, _) = link.end();
+                assert!(commands.len() <= 2);
+            } else {
+                block_on(Taken::until(&link, Taken { packets: 2, commands: 2, requests: 0 }));
+            }
+            for waiter in waiters {
+                waiter.join().expect("is told");
+            }
+            assert_eq!(link.queued(), Queued::default());
+        });
+    }
 }
 
 /// What comes while a session ends is either handed over or refused: nothing is kept by a link that nobody looks at.
