@@ -51,6 +51,8 @@ pub enum Error {
     /// A packet longer than the limit was announced.
     #[error("packet exceeds {limit} bytes")]
     TooLarge {
+        /// As many as were announced.
+        bytes: u64,
         /// The limit, in bytes.
         limit: usize,
     },
@@ -180,9 +182,9 @@ impl Decoder {
     }
 
     fn check(&self, is_binary: bool, length: u64) -> Result<Announced, Error> {
+        let too_large = Error::TooLarge { bytes: length, limit: self.max_packet };
         let length = usize::try_from(length).ok().filter(|length| *length <= self.max_packet);
-        let length = length.ok_or(Error::TooLarge { limit: self.max_packet })?;
-        Ok(Announced { is_binary, length })
+        Ok(Announced { is_binary, length: length.ok_or(too_large)? })
     }
 }
 

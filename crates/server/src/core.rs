@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use sockeye_protocol::{NamespacePath, OwnedArgs};
 use tokio::sync::{Notify, watch};
@@ -27,6 +28,8 @@ pub(crate) struct Core {
     pub(crate) registry: Arc<Registry>,
     pub(crate) table: Table<Link>,
     pub(crate) gate: Arc<Gate>,
+    /// When the server began.
+    pub(crate) started: Instant,
     phase: watch::Sender<Phase>,
     /// WebSockets whose last bytes are being written, when their session is over already.
     farewells: Count,
@@ -87,8 +90,10 @@ impl Core {
     pub(crate) fn new(config: Config) -> Arc<Self> {
         let (config, metrics) = (Arc::new(config), Arc::new(Metrics::default()));
         let registry = Registry::new(Arc::clone(&config), Arc::clone(&metrics), Arc::clone(&config.adapter));
+        let started = tokio::time::Instant::now().into_std();
         let core = Arc::new(Self {
-            gate: Gate::new(config.gate, tokio::time::Instant::now().into_std()),
+            gate: Gate::new(config.gate, started),
+            started,
             config,
             metrics,
             registry,

@@ -376,6 +376,7 @@
 mod limits;
 mod warned;
 mod error;
+mod cause;
 mod id;
 mod info;
 mod seen;
@@ -437,6 +438,7 @@ mod interleavings;
 
 pub use ack::{Replies, Reply};
 pub use builder::ServerBuilder;
+pub use cause::{Cause, Disconnect};
 pub use compression::{Deflate, HttpCompression};
 pub use config::WhenFull;
 pub use cookie::{Cookie, SameSite};

@@ -193,7 +193,10 @@ impl Decoder {
         let length = usize::try_from(header.length)
             .ok()
             .filter(|length| announced.checked_add(*length).is_some_and(|announced| announced <= most));
-        let length = length.ok_or(Error::TooLarge { limit: self.limits.max_message })?;
+        let length = length.ok_or_else(|| Error::TooLarge {
+            bytes: header.length.saturating_add(announced as u64),
+            limit: self.limits.max_message,
+        })?;
         let limit = self.limits.max_fragments.max(1);
         if count >= limit { Err(Error::TooManyFragments { limit }) } else { Ok(length) }
     }

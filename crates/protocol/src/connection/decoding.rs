@@ -107,10 +107,10 @@ impl Unfinished {
             Message::Binary(bytes) => bytes.len(),
         });
         if self.messages > config.max_attachments {
-            return Err(ProtocolError::TooManyAttachments { limit: config.max_attachments });
+            return Err(ProtocolError::TooManyAttachments { count: self.messages, limit: config.max_attachments });
         }
         if self.bytes > config.max_attachment_bytes {
-            return Err(ProtocolError::AttachmentsTooLarge { limit: config.max_attachment_bytes });
+            return Err(ProtocolError::AttachmentsTooLarge { bytes: self.bytes, limit: config.max_attachment_bytes });
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Assembly {
         let limit = config.max_attachment_bytes;
         self.bytes = self.bytes.saturating_add(message.len());
         if self.bytes > limit {
-            return Err(ProtocolError::AttachmentsTooLarge { limit });
+            return Err(ProtocolError::AttachmentsTooLarge { bytes: self.bytes, limit });
         }
         match &mut self.discarded {
             Some(count) => *count += 1,

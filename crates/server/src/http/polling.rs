@@ -1,5 +1,6 @@
 //! GET and POST of a polling session.                                                     [EIO4 "HTTP long-polling"]
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -13,6 +14,7 @@ use super::Body;
 use super::denial::{Code, Denial};
 use super::jsonp::{Jsonp, form_body};
 use super::response::{closing, empty, no_store, respond};
+use crate::cause::Cause;
 use crate::compression::HttpCompression;
 use crate::config::Config;
 use crate::encoding::Encoding;
@@ -164,31 +166,38 @@ where
     B: http_body::Body,
 {
     if !link.begin_post() {
-        drop(link.request(Request::Misused));
+        drop(link.request(Request::Failed(Cause::Misuse("a POST while another is under way".into()))));
         return closing(empty(StatusCode::BAD_REQUEST)).into();
     }
-    let mut posting = Posting { link: &link, lost: true };
+    let mut posting = Posting { link: &link, lost: Some(Cause::Io(io::ErrorKind::ConnectionAborted)) };
     let binary = manner.binary;
     if binary && link.revision == Revision::V4 {
+        posting.lost = Some(Cause::Misuse("a binary body".into()));
         return closing(empty(StatusCode::BAD_REQUEST)).into();
     }
     let limit = link.max_payload();
     let body = match tokio::time::timeout(link.config.request_timeout, collect(&link, body, limit)).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
-            posting.lost = false;
+            posting.lost = None;
             link.metrics.limits.up(link.payload_limit());
             return closing(empty(StatusCode::PAYLOAD_TOO_LARGE)).into();
         }
         Ok(Err(BodyError::Broken)) => return closing(empty(StatusCode::BAD_REQUEST)).into(),
-        Err(_) => return closing(empty(StatusCode::REQUEST_TIMEOUT)).into(),
+        Err(_) => {
+            posting.lost = Some(Cause::Io(io::ErrorKind::TimedOut));
+            return closing(empty(StatusCode::REQUEST_TIMEOUT)).into();
+        }
     };
     let body = match manner.jsonp {
         Some(_) => form_body(&body),
         None => Some(body),
     };
-    let Some(body) = body else { return empty(StatusCode::BAD_REQUEST).into() };
-    posting.lost = false;
+    let Some(body) = body else {
+        posting.lost = Some(Cause::Misuse("a body that is no form".into()));
+        return empty(StatusCode::BAD_REQUEST).into();
+    };
+    posting.lost = None;
     let (answer, taken) = oneshot::channel();
     if link.request(Request::Post { body, binary, begun: false, answer }).is_err() {
         return Denial::from(Code::UnknownSession).response().into();
@@ -204,17 +213,17 @@ where
 /// A POST that is being received.
 struct Posting<'a> {
     link: &'a Link,
-    /// Its messages will not come: the session cannot go on as if nothing had been sent. A body that is too large is
-    /// no loss, as the client is told.
-    lost: bool,
+    /// Why its messages will not come: the session cannot go on as if nothing had been sent. A body that is too large
+    /// is no loss, as the client is told.
+    lost: Option<Cause>,
 }
 
 impl Drop for Posting<'_> {
     fn drop(&mut self) {
         self.link.end_post();
-        if self.lost {
+        if let Some(cause) = self.lost.take() {
             // If the session is over as well, there is nobody to tell.
-            drop(self.link.request(Request::Misused));
+            drop(self.link.request(Request::Failed(cause)));
         }
     }
 }

@@ -12,18 +12,24 @@ use sockeye_protocol::event::Received;
 use sockeye_protocol::{AckId, Args, Connection, Event, NamespacePath, Outgoing, OwnedArgs, Slot};
 
 use super::admission;
+use super::ages::{Ages, Tick};
 use super::fault::Fault;
 use super::meters::Meters;
 use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
 use crate::ack::Waiter;
+use crate::cause::{Cause, Disconnect};
+use crate::config::Config;
 use crate::core::Core;
 use crate::error::{DisconnectReason, Refusal};
 use crate::handlers::short;
-use crate::limits::Limit;
+use crate::limits::{Excess, Limit};
 use crate::link::{Link, Urgency};
 use crate::namespace::Visit;
 use crate::peer::Peer;
 use crate::registry::Registry;
+
+/// The packet that asks whether the client is there.
+const PING: &[u8] = b"2";
 
 /// What still reaches somebody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,8 +51,9 @@ pub(crate) struct Body {
     pub(super) sockets: Vec<Occupant>,
     pub(super) departing: Vec<Departing>,
     pub(crate) hearing: Hearing,
-    /// Why the session ends: the first cause, as others may follow from it.
-    cause: Option<DisconnectReason>,
+    /// How the session ends: the first cause, as others may follow from it.
+    end: Option<Box<Disconnect>>,
+    ages: Ages,
     /// A namespace was joined once: longer messages are taken.
     joined: bool,
     /// There if rates are bounded.
@@ -71,16 +78,17 @@ impl Body {
     ) -> Self {
         Self {
             meters: Meters::new(&core.config, now),
-            core,
             link,
             session,
             connection,
             sockets: Vec::new(),
             departing: Vec::new(),
             hearing: Hearing::default(),
-            cause: None,
+            end: None,
+            ages: Ages::new(Tick::at(now, core.started)),
             joined: false,
             heard: Heard::default(),
+            core,
         }
     }
 
@@ -120,7 +128,8 @@ impl Body {
         };
         self.heard.bytes += length as u64;
         if !self.joined && size > self.core.config.unconnected_payload {
-            return Err(Fault::Limit(Limit::UnconnectedPayload));
+            let most = self.core.config.unconnected_payload;
+            return Err(Fault::Limit(Excess::new(Limit::UnconnectedPayload, size, most)));
         }
         if lane == Lane::Stream {
             self.measure(|meters| meters.message(length, now))?;
@@ -171,7 +180,11 @@ impl Body {
     #[inline]
     fn measure(&mut self, take: impl FnOnce(&mut Meters) -> Result<(), Limit>) -> Result<(), Fault> {
         match &mut self.meters {
-            Some(meters) if self.hearing != Hearing::Nothing => take(meters).map_err(Fault::Limit),
+            Some(meters) if self.hearing != Hearing::Nothing => take(meters).map_err(|limit| {
+                let Config { bytes, events, .. } = &*self.core.config;
+                let rate = if limit == Limit::BytesPerSecond { bytes } else { events };
+                Fault::Limit(Excess::of_rate(limit, *rate))
+            }),
             _ => Ok(()),
         }
     }
@@ -329,7 +342,10 @@ impl Body {
             return Ok(());
         }
         self.connection.handle_timeout(now).map_err(|error| match error {
-            sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Limit(Limit::ConnectTime),
+            sockeye_protocol::ProtocolError::ConnectTimeout => {
+                let most = self.core.config.protocol.connect_timeout;
+                Fault::Limit(Excess::of_time(Limit::ConnectTime, most))
+            }
             error => Fault::Protocol(error),
         })
     }
@@ -354,8 +370,11 @@ impl Body {
     }
 
     /// The next packet of the engine itself, which goes before all messages.
-    pub(crate) fn control(&mut self, lane: Lane) -> Option<Encoded> {
+    pub(crate) fn control(&mut self, lane: Lane, now: Instant) -> Option<Encoded> {
         let packet = self.session.poll_transmit(lane)?;
+        if packet.packet() == PING {
+            self.ages.pinged = Some(self.tick(now));
+        }
         tracing::trace!(kind = "control", bytes = packet.packet().len(), "sent");
         Some(packet)
     }
@@ -407,7 +426,8 @@ impl Body {
 
     /// The session ends and every socket leaves; with `say`, each of them is told by a DISCONNECT.
     pub(crate) fn leave_all(&mut self, reason: DisconnectReason, say: bool, now: Instant) {
-        self.cause.get_or_insert(reason);
+        let cause = || Cause::of_reason(reason);
+        self.blame(reason, cause, now);
         for at in 0..self.sockets.len() {
             self.leave_slot(slot_at(at), reason, say, now);
         }
@@ -425,8 +445,35 @@ impl Body {
     fn depart(&mut self, slot: Slot, reason: DisconnectReason, now: Instant) {
         if let Occupant::Joined(joined) = std::mem::take(self.occupant(slot)) {
             tracing::debug!(namespace = short(joined.namespace.path()), %reason, "a socket left");
-            self.departing.push(joined.depart(reason, now));
+            let disconnect = match &self.end {
+                Some(end) => Disconnect { reason, ..Disconnect::clone(end) },
+                None => self.ages.end(reason, Cause::of_reason(reason), self.tick(now)),
+            };
+            self.departing.push(joined.depart(disconnect, now));
         }
+    }
+
+    /// Notes what ends the session. The first one counts.
+    pub(crate) fn blame(&mut self, reason: DisconnectReason, cause: impl FnOnce() -> Cause, now: Instant) {
+        if self.end.is_none() {
+            let now = self.tick(now);
+            let cause = if reason == DisconnectReason::PingTimeout { self.ages.ping_timeout(now) } else { cause() };
+            self.end = Some(Box::new(self.ages.end(reason, cause, now)));
+        }
+    }
+
+    /// Bytes of the client have come.
+    pub(super) fn note_heard(&mut self, now: Instant) {
+        self.ages.heard = self.tick(now);
+    }
+
+    /// Bytes were written to it.
+    pub(super) fn note_sent(&mut self, now: Instant) {
+        self.ages.sent = self.tick(now);
+    }
+
+    fn tick(&self, now: Instant) -> Tick {
+        Tick::at(now, self.core.started)
     }
 
     /// The session is over for everybody; its task may go on with handlers that still run.
@@ -434,9 +481,10 @@ impl Body {
         self.count_heard();
         drop(self.link.end());
         self.core.metrics.sessions.down();
-        let reason = self.cause.unwrap_or(DisconnectReason::ForcedClose);
-        self.core.metrics.sessions_closed.up(reason);
-        tracing::debug!(%reason, "a session ended");
+        let Some(end) = &self.end else { return };
+        self.core.metrics.sessions_closed.up(end.reason);
+        let Disconnect { reason, cause, age, idle } = &**end;
+        tracing::debug!(%reason, cause = %cause.loggable(), ?age, ?idle, "a session ended");
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod occupant;
 mod fault;
+mod ages;
 mod meters;
 pub(crate) mod body;
 mod congestion;

@@ -67,9 +67,11 @@ pub(crate) enum Framing {
 }
 
 /// The client broke the rules of the framing.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
+    #[error("{0}")]
     Websocket(ws::Error),
+    #[error("{0}")]
     Webtransport(wt::Error),
 }
 
