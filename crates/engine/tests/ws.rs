@@ -255,7 +255,10 @@ fn messages_up_to_the_limit_pass() {
     for length in [1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX] {
         let header = [&[0x82, 0x7f][..], &u64::to_be_bytes(length)].concat();
         assert_eq!(both(&header), too_large(length));
-        assert_eq!(both(&[&b"\x02\x01a\x00\x7f"[..], &length.to_be_bytes()].concat()), too_large(length.saturating_add(1)));
+        assert_eq!(
+            both(&[&b"\x02\x01a\x00\x7f"[..], &length.to_be_bytes()].concat()),
+            too_large(length.saturating_add(1))
+        );
     }
     let none = Limits { max_message: 0, ..LIMITS };
     assert_eq!(

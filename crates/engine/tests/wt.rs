@@ -93,7 +93,11 @@ fn a_length_beyond_the_limit_is_refused_by_its_header() {
     ] {
         for cut in 0..header.len() {
             let (start, end) = header.split_at(cut);
-            assert_eq!(decode(1000, [start, end]), (vec![], Some(Error::TooLarge { bytes, limit: 1000 })), "{header:x?}");
+            assert_eq!(
+                decode(1000, [start, end]),
+                (vec![], Some(Error::TooLarge { bytes, limit: 1000 })),
+                "{header:x?}"
+            );
         }
     }
     assert_eq!(decode(1000, [&[b"\x7e\x03\xe8", &[b'4'; 1000][..]].concat()[..]]).1, None);

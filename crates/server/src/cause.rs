@@ -140,7 +140,11 @@ impl fmt::Display for Cause {
             Self::Io(io::ErrorKind::UnexpectedEof) => f.write_str("the connection ended without a word"),
             Self::Io(kind) => write!(f, "the connection failed: {kind}"),
             Self::Limit { limit, actual, bound } => {
-                write!(f, "the client went beyond a limit: {}", Excess { limit: *limit, actual: *actual, bound: *bound })
+                write!(
+                    f,
+                    "the client went beyond a limit: {}",
+                    Excess { limit: *limit, actual: *actual, bound: *bound }
+                )
             }
             Self::Misuse(what) => write!(f, "the client misused polling: {what}"),
             Self::PingTimeout { heard, pinged } => {

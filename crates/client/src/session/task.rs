@@ -195,9 +195,9 @@ impl Task {
                 self.failed(error, now);
             }
             (Some(reason), true) => {
-                let error = carrier.take_failure();
+                let (error, idle) = (carrier.take_failure(), carrier.idle(now));
                 carrier.abandon(cx);
-                self.lost(reason.into(), error, now);
+                self.lost(Disconnect::of_connection(reason.into(), error.as_ref(), idle), error, now);
             }
         }
     }
@@ -250,11 +250,10 @@ impl Task {
     }
 
     /// The connection was lost.
-    fn lost(&mut self, reason: DisconnectReason, error: Option<ConnectError>, now: Instant) {
+    fn lost(&mut self, disconnect: Disconnect, error: Option<ConnectError>, now: Instant) {
         self.phase = Phase::Resting;
-        let disconnect = Disconnect::of_connection(reason, error.as_ref());
         self.count(Some(&disconnect.cause));
-        let error = ConnectError::lost(reason, disconnect.cause.clone(), error);
+        let error = ConnectError::lost(disconnect.reason, disconnect.cause.clone(), error);
         self.body.complain_unjoined(&error);
         self.body.lose(&disconnect);
         self.outage.get_or_insert(now);
@@ -272,7 +271,8 @@ impl Task {
         if let Phase::Open { carrier, .. } = std::mem::replace(&mut self.phase, Phase::Resting) {
             carrier.abandon(cx);
         }
-        self.body.lose(&Disconnect::of_connection(DisconnectReason::TransportError, Some(&error)));
+        let reason = DisconnectReason::TransportError;
+        self.body.lose(&Disconnect::of_connection(reason, Some(&error), Duration::ZERO));
         self.untried.clear();
         self.failed(error, now);
         // Its handlers were not polled yet.
@@ -389,7 +389,8 @@ impl Drop for Task {
             }
         }
         let reason = DisconnectReason::TransportClose;
-        self.body.lose(&Disconnect { reason, cause: Cause::Io(std::io::ErrorKind::ConnectionAborted) });
+        let cause = Cause::Io(std::io::ErrorKind::ConnectionAborted);
+        self.body.lose(&Disconnect { cause, ..reason.into() });
         self.body.end(&Ending::Disconnected(reason));
     }
 }

@@ -17,7 +17,7 @@ use super::fault::Fault;
 use super::meters::Meters;
 use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
 use crate::ack::Waiter;
-use crate::cause::{Cause, Disconnect};
+use crate::cause::Disconnect;
 use crate::config::Config;
 use crate::core::Core;
 use crate::error::{DisconnectReason, Refusal};
@@ -47,13 +47,13 @@ pub(crate) struct Body {
     pub(crate) core: Arc<Core>,
     pub(crate) link: Arc<Link>,
     pub(crate) session: Session,
-    connection: Connection,
+    pub(super) connection: Connection,
     pub(super) sockets: Vec<Occupant>,
     pub(super) departing: Vec<Departing>,
     pub(crate) hearing: Hearing,
     /// How the session ends: the first cause, as others may follow from it.
-    end: Option<Box<Disconnect>>,
-    ages: Ages,
+    pub(super) end: Option<Box<Disconnect>>,
+    pub(super) ages: Ages,
     /// A namespace was joined once: longer messages are taken.
     joined: bool,
     /// There if rates are bounded.
@@ -194,7 +194,7 @@ impl Body {
         self.joined
     }
 
-    fn count_heard(&mut self) {
+    pub(super) fn count_heard(&mut self) {
         if self.heard.messages > 0 {
             let Heard { messages, bytes } = std::mem::take(&mut self.heard);
             self.core.metrics.messages_received.add(messages);
@@ -249,13 +249,13 @@ impl Body {
         }
     }
 
-    fn push(&self, packet: Outgoing) {
+    pub(super) fn push(&self, packet: Outgoing) {
         if let Err(error) = self.link.push(packet, Urgency::Protocol) {
             tracing::trace!(%error, "the session is closing");
         }
     }
 
-    fn occupant(&mut self, slot: Slot) -> &mut Occupant {
+    pub(super) fn occupant(&mut self, slot: Slot) -> &mut Occupant {
         let at = usize::from(slot.0);
         if at >= self.sockets.len() {
             // Most connections have one socket for ever.
@@ -415,77 +415,6 @@ impl Body {
     pub(crate) fn has_answers_open(&self) -> bool {
         self.sockets.iter().any(|occupant| matches!(occupant, Occupant::Joined(joined) if joined.has_answers_open()))
     }
-
-    /// This side disconnects one socket.
-    pub(crate) fn leave(&mut self, slot: Slot, socket: &str, now: Instant) {
-        let here = matches!(self.occupant(slot), Occupant::Joined(joined) if joined.socket.id() == socket);
-        if here {
-            self.leave_slot(slot, DisconnectReason::ServerDisconnect, true, now);
-        }
-    }
-
-    /// The session ends and every socket leaves; with `say`, each of them is told by a DISCONNECT.
-    pub(crate) fn leave_all(&mut self, reason: DisconnectReason, say: bool, now: Instant) {
-        let cause = || Cause::of_reason(reason);
-        self.blame(reason, cause, now);
-        for at in 0..self.sockets.len() {
-            self.leave_slot(slot_at(at), reason, say, now);
-        }
-    }
-
-    fn leave_slot(&mut self, slot: Slot, reason: DisconnectReason, say: bool, now: Instant) {
-        if let Some(packet) = self.connection.disconnect(slot, now)
-            && say
-        {
-            self.push(packet);
-        }
-        self.depart(slot, reason, now);
-    }
-
-    fn depart(&mut self, slot: Slot, reason: DisconnectReason, now: Instant) {
-        if let Occupant::Joined(joined) = std::mem::take(self.occupant(slot)) {
-            tracing::debug!(namespace = short(joined.namespace.path()), %reason, "a socket left");
-            let disconnect = match &self.end {
-                Some(end) => Disconnect { reason, ..Disconnect::clone(end) },
-                None => self.ages.end(reason, Cause::of_reason(reason), self.tick(now)),
-            };
-            self.departing.push(joined.depart(disconnect, now));
-        }
-    }
-
-    /// Notes what ends the session. The first one counts.
-    pub(crate) fn blame(&mut self, reason: DisconnectReason, cause: impl FnOnce() -> Cause, now: Instant) {
-        if self.end.is_none() {
-            let now = self.tick(now);
-            let cause = if reason == DisconnectReason::PingTimeout { self.ages.ping_timeout(now) } else { cause() };
-            self.end = Some(Box::new(self.ages.end(reason, cause, now)));
-        }
-    }
-
-    /// Bytes of the client have come.
-    pub(super) fn note_heard(&mut self, now: Instant) {
-        self.ages.heard = self.tick(now);
-    }
-
-    /// Bytes were written to it.
-    pub(super) fn note_sent(&mut self, now: Instant) {
-        self.ages.sent = self.tick(now);
-    }
-
-    fn tick(&self, now: Instant) -> Tick {
-        Tick::at(now, self.core.started)
-    }
-
-    /// The session is over for everybody; its task may go on with handlers that still run.
-    pub(crate) fn retire(&mut self) {
-        self.count_heard();
-        drop(self.link.end());
-        self.core.metrics.sessions.down();
-        let Some(end) = &self.end else { return };
-        self.core.metrics.sessions_closed.up(end.reason);
-        let Disconnect { reason, cause, age, idle } = &**end;
-        tracing::debug!(%reason, cause = %cause.loggable(), ?age, ?idle, "a session ended");
-    }
 }
 
 /// Lets a client into a namespace that is not there yet, if one is made for it.
@@ -503,7 +432,7 @@ async fn on_demand(
     Ok(namespace)
 }
 
-fn slot_at(at: usize) -> Slot {
+pub(super) fn slot_at(at: usize) -> Slot {
     Slot(u16::try_from(at).unwrap_or(u16::MAX))
 }
 

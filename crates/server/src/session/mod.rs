@@ -6,6 +6,7 @@ mod fault;
 mod ages;
 mod meters;
 pub(crate) mod body;
+mod leaving;
 mod congestion;
 mod answers;
 pub(crate) mod alarm;
