@@ -137,6 +137,19 @@ impl Decoder {
         }
     }
 
+    /// Bytes that are kept for what is unfinished, with the room for more that the buffer has: at most `max_packet`. 0
+    /// between two packets.
+    #[inline]
+    pub fn unfinished(&self) -> usize {
+        self.partial.as_ref().filter(|partial| !partial.done).map_or(0, |partial| partial.body.capacity())
+    }
+
+    /// Ignores all else, and keeps nothing: for an owner that hears no more.
+    pub fn finish(&mut self) {
+        self.finished = true;
+        self.partial = None;
+    }
+
     /// Works through `input` until a packet is complete. It lies at the end of what was used, or in `partial`.
     fn step(&mut self, input: &[u8]) -> Result<(usize, Option<Announced>), Error> {
         let open = self.partial.as_ref().and_then(|partial| partial.packet);

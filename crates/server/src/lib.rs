@@ -398,6 +398,7 @@ mod recovery;
 mod config;
 mod tally;
 mod metrics;
+mod unfinished;
 mod exposition;
 mod ack;
 mod outbox;
@@ -427,6 +428,7 @@ mod tls;
 #[cfg(feature = "webtransport")]
 mod webtransport;
 mod builder;
+mod sizes;
 mod shutdown;
 mod server;
 mod serving;

@@ -58,6 +58,8 @@ pub enum Limit {
     SessionsPerAddress,
     /// Bytes of a message before a namespace was joined, and of every CONNECT.
     UnconnectedPayload,
+    /// Bytes of messages that have not come to their end, of all clients together.
+    Unfinished,
     /// Clients of WebTransport on their way to a session that have not proven their address.
     UnprovenVisitors,
     /// Clients of WebTransport on their way to a session.
@@ -92,6 +94,7 @@ impl Limit {
             Self::Sessions => "too many sessions",
             Self::SessionsPerAddress => "too many sessions from this address",
             Self::UnconnectedPayload => "message too large before a namespace was joined",
+            Self::Unfinished => "the server is receiving too much at once",
             Self::UnprovenVisitors => "too many clients on their way whose address is not proven",
             Self::Visitors => "too many clients on their way to a session",
         }
@@ -105,7 +108,8 @@ impl Limit {
             | Self::HeadBytes
             | Self::Payload
             | Self::RoomName
-            | Self::UnconnectedPayload => " bytes",
+            | Self::UnconnectedPayload
+            | Self::Unfinished => " bytes",
             Self::AttachmentTime | Self::ConnectTime | Self::DecisionTime => " ms",
             _ => "",
         }

@@ -117,6 +117,13 @@ impl Decoder {
         }
     }
 
+    /// Bytes that are kept for what is unfinished, with the room for more that the buffer has: at most `max_message`, and
+    /// an eighth more if it is compressed. 0 between two messages.
+    #[inline]
+    pub fn unfinished(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.size())
+    }
+
     /// How many frames have come since the last call that are part of a message but not its last, empty ones included: what
     /// they cost shows in no [`Item`].
     pub fn take_fragments(&mut self) -> u32 {
@@ -275,8 +282,8 @@ impl Decoder {
         item.map(Some)
     }
 
-    /// Ignores all else, and keeps nothing.
-    fn finish(&mut self) {
+    /// Ignores all else, and keeps nothing: for an owner that hears no more.
+    pub fn finish(&mut self) {
         self.finished = true;
         self.partial = None;
         self.inflater = None;

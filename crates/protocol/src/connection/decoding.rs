@@ -44,6 +44,14 @@ impl Decoding {
         }
     }
 
+    /// Bytes of messages that have made no packet yet.
+    pub(super) fn unfinished(&self) -> usize {
+        match self {
+            Self::Custom(custom) => custom.unfinished.as_ref().map_or(0, |unfinished| unfinished.bytes),
+            Self::Json | Self::Msgpack { .. } => 0,
+        }
+    }
+
     /// When the rest of a packet must be here.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {

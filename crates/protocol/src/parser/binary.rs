@@ -74,6 +74,11 @@ impl Assembly {
         self.discarded.unwrap_or(self.attachments.len()) >= self.wanted
     }
 
+    /// Bytes that are kept.
+    pub(crate) fn size(&self) -> usize {
+        if self.is_discarded() { 0 } else { self.text.len() + self.bytes }
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }

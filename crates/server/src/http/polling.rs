@@ -18,7 +18,9 @@ use crate::cause::Cause;
 use crate::compression::HttpCompression;
 use crate::config::Config;
 use crate::encoding::Encoding;
+use crate::limits::Limit;
 use crate::link::{Answer, Link, Request};
+use crate::unfinished::Share;
 
 /// A body from this size on is compressed by a thread that may be busy for long.
 const BLOCKING: usize = 64 * 1024;
@@ -183,6 +185,11 @@ where
             link.metrics.limits.up(link.payload_limit());
             return closing(empty(StatusCode::PAYLOAD_TOO_LARGE)).into();
         }
+        Ok(Err(BodyError::Shared(limit))) => {
+            posting.lost = None;
+            link.metrics.limits.up(limit);
+            return closing(Denial::overloaded(limit).response()).into();
+        }
         Ok(Err(BodyError::Broken)) => return closing(empty(StatusCode::BAD_REQUEST)).into(),
         Err(_) => {
             posting.lost = Some(Cause::Io(io::ErrorKind::TimedOut));
@@ -204,6 +211,7 @@ where
     }
     match taken.await {
         Ok(Answer::Taken) => Reply::usual("text/html", "ok"),
+        Ok(Answer::TooMuch(Limit::Unfinished)) => Denial::overloaded(Limit::Unfinished).response().into(),
         Ok(Answer::TooMuch(limit)) => Denial::too_much(limit).response().into(),
         Ok(_) => Denial::from(Code::BadRequest).response().into(),
         Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response().into(),
@@ -231,6 +239,27 @@ impl Drop for Posting<'_> {
 enum BodyError {
     TooLarge,
     Broken,
+    /// It is too much for all together.
+    Shared(Limit),
+}
+
+/// What has come of a body.
+struct Held<'a> {
+    link: &'a Link,
+    share: Share,
+}
+
+impl Held<'_> {
+    fn set(&mut self, bytes: usize) -> Result<(), BodyError> {
+        let Link { config, metrics, .. } = self.link;
+        self.share.set(bytes, config.max_unfinished, metrics).map_err(|excess| BodyError::Shared(excess.limit))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let _ = self.share.set(0, usize::MAX, &self.link.metrics);
+    }
 }
 
 /// Reads a body up to `limit` bytes; what is longer is given up at once, by its announced length if there is one.
@@ -241,6 +270,7 @@ async fn collect<B: http_body::Body>(link: &Link, body: B, limit: usize) -> Resu
     let mut body = std::pin::pin!(body);
     let mut whole = Bytes::new();
     let mut parts: Vec<u8> = Vec::new();
+    let mut held = Held { link, share: Share::default() };
     while let Some(frame) = body.frame().await {
         let Ok(mut data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         let length = data.remaining();
@@ -259,6 +289,9 @@ async fn collect<B: http_body::Body>(link: &Link, body: B, limit: usize) -> Resu
             link.note_activity();
             parts.reserve_exact(growth(parts.len(), parts.capacity(), length, limit));
             parts.extend_from_slice(&piece);
+        }
+        if !body.is_end_stream() {
+            held.set(whole.len() + parts.capacity())?;
         }
     }
     Ok(if parts.is_empty() { whole } else { parts.into() })

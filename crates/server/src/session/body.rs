@@ -27,6 +27,7 @@ use crate::link::{Link, Urgency};
 use crate::namespace::Visit;
 use crate::peer::Peer;
 use crate::registry::Registry;
+use crate::unfinished::Share;
 
 /// The packet that asks whether the client is there.
 const PING: &[u8] = b"2";
@@ -54,6 +55,8 @@ pub(crate) struct Body {
     /// How the session ends: the first cause, as others may follow from it.
     pub(super) end: Option<Box<Disconnect>>,
     pub(super) ages: Ages,
+    /// What is held of messages that have not come to their end.
+    unfinished: Share,
     /// A namespace was joined once: longer messages are taken.
     joined: bool,
     /// There if rates are bounded.
@@ -85,6 +88,7 @@ impl Body {
             departing: Vec::new(),
             hearing: Hearing::default(),
             end: None,
+            unfinished: Share::default(),
             ages: Ages::new(Tick::at(now, core.started)),
             joined: false,
             heard: Heard::default(),
@@ -206,6 +210,19 @@ impl Body {
     pub(crate) fn release(&mut self) {
         self.connection.release();
         self.count_heard();
+    }
+
+    /// So much is held of a message that has not come to its end, beside a packet that lacks attachments.
+    #[inline]
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), Fault> {
+        let kept = bytes + self.connection.unfinished();
+        let Core { config, metrics, .. } = &*self.core;
+        self.unfinished.set(kept, config.max_unfinished, metrics).map_err(Fault::Limit)
+    }
+
+    /// Nothing is held any more.
+    pub(super) fn let_go(&mut self) {
+        let _ = self.unfinished.set(0, usize::MAX, &self.core.metrics);
     }
 
     /// A client asks for a namespace, by a message of `size` bytes.

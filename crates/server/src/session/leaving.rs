@@ -75,6 +75,7 @@ impl Body {
     /// The session is over for everybody; its task may go on with handlers that still run.
     pub(crate) fn retire(&mut self) {
         self.count_heard();
+        self.let_go();
         drop(self.link.end());
         self.core.metrics.sessions.down();
         let Some(end) = &self.end else { return };

@@ -105,7 +105,9 @@ impl Task {
                 reply(answer, Answer::BadRequest);
                 return Ok(());
             }
-            result => result.map(drop),
+            // It may have been half of a packet.
+            Ok(None) => self.hold(),
+            Err(fault) => Err(fault),
         };
         let excess = result.as_ref().err().and_then(|fault| fault.excess(&self.body.link));
         reply(answer, excess.map_or(Answer::Taken, |excess| Answer::TooMuch(excess.limit)));

@@ -21,6 +21,7 @@ use super::fault::Fault;
 use crate::cause::Cause;
 use crate::core::Core;
 use crate::error::DisconnectReason;
+use crate::limits::Limit;
 use crate::link::{Answer, Command, Link, Request};
 use crate::transport::carrier::Carrier;
 use crate::transport::stream::{StreamTransport, lend_batch};
@@ -155,6 +156,7 @@ impl Task {
         self.serve(now, cx)?;
         self.read(now, cx)?;
         self.body.release();
+        self.hold()?;
         let was_congested = self.body.is_congested();
         self.body.run_sockets(now, cx);
         self.check_time(now, was_congested)?;
@@ -165,6 +167,11 @@ impl Task {
         self.finish_when_answered(now, cx);
         self.follow_session(now);
         self.write(now, cx)
+    }
+
+    /// Counts what is held of messages that have not come to their end.
+    pub(super) fn hold(&mut self) -> Result<(), Fault> {
+        self.body.hold(self.stream.as_ref().map_or(0, StreamTransport::unfinished))
     }
 
     /// The server is being closed: so is this connection, as soon as neither side waits for an answer.
@@ -304,7 +311,10 @@ impl Task {
             self.body.core.metrics.limits.up(limit);
         }
         if limit.is_some() || matches!(fault, Fault::SlowConsumer) {
-            self.farewell.get_or_insert_with(|| Box::new((ws::CloseCode::POLICY, reason.as_str())));
+            // The fault of all together is not the client's.
+            let is_shared = limit == Some(Limit::Unfinished);
+            let code = if is_shared { ws::CloseCode::TRY_AGAIN } else { ws::CloseCode::POLICY };
+            self.farewell.get_or_insert_with(|| Box::new((code, reason.as_str())));
         }
         self.body.leave_all(reason, false, now);
         self.body.session.close(fault.close_reason());

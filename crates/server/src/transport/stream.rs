@@ -136,6 +136,15 @@ impl StreamTransport {
         }
     }
 
+    /// Bytes that are kept of what is unfinished.
+    #[inline]
+    pub(crate) fn unfinished(&self) -> usize {
+        match &self.framing {
+            Framing::Websocket(websocket) => websocket.decoder.unfinished(),
+            Framing::Webtransport(stream) => stream.decoder.unfinished(),
+        }
+    }
+
     /// How many frames have come since the last call that end no message.
     pub(crate) fn take_fragments(&mut self) -> u32 {
         match &mut self.framing {
@@ -255,12 +264,15 @@ impl StreamTransport {
     /// closed with unread input would send a reset, which can destroy what is on its way. `until_sent` is dropped when
     /// everything is written.
     pub(crate) async fn close(mut self, farewell: Option<(ws::CloseCode, &'static str)>, until_sent: impl Send) {
-        let settle = match &self.framing {
-            Framing::Websocket(_) => {
+        // Nobody hears the rest of what was begun.
+        let settle = match &mut self.framing {
+            Framing::Websocket(websocket) => {
+                websocket.decoder.finish();
                 self.unsent.push_back(WebSocket::close_frame(farewell));
                 LINGER
             }
             Framing::Webtransport(stream) => {
+                stream.decoder.finish();
                 stream.set_farewell(farewell);
                 // Who broke the rules need not read.
                 if stream.is_orderly() { SETTLE } else { Duration::ZERO }
