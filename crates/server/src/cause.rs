@@ -34,7 +34,7 @@ pub struct Disconnect {
 pub enum Cause {
     /// The client left this namespace by `disconnect()`.
     ClientDisconnect,
-    /// The client closed the connection, by a close frame or by the packet CLOSE.
+    /// The client closed the connection: by a close frame, by the packet CLOSE, or by ending its stream of WebTransport.
     Closed {
         /// Of the close frame. [RFC 6455 §7.4]
         code: Option<u16>,
@@ -78,11 +78,6 @@ impl Cause {
     pub(crate) fn closed(said: Option<(ws::CloseCode, &str)>) -> Self {
         let (code, text) = said.map_or((None, ""), |(code, text)| (Some(code.0), text));
         Self::Closed { code, text: printable(text) }
-    }
-
-    /// The end of what was read.
-    pub(crate) fn of_read(end: &io::Result<usize>) -> Self {
-        Self::Io(end.as_ref().map_or_else(io::Error::kind, |_| io::ErrorKind::UnexpectedEof))
     }
 
     /// Where nothing but the reason is known.

@@ -1,5 +1,6 @@
 //! What comes by the stream: bytes → frames → packets → handlers.
 
+use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use super::task::Task;
 use crate::cause::Cause;
 use crate::limits::{Excess, Limit};
 use crate::link::Link;
+use crate::transport::carrier::Carrier;
 use crate::transport::stream::{Broken, lend_read_buffer};
 
 /// What one read counts at least, when it is decided whether others should have their turn.
@@ -51,7 +53,10 @@ impl Task {
                             stream.put_back(&buffer[used..n]);
                         }
                     }
-                    Poll::Ready(end) => self.stream_gone(reason_of(&end), || Cause::of_read(&end), now),
+                    Poll::Ready(end) => {
+                        let cause = cause_of(&end, stream.carrier());
+                        self.stream_gone(reason_of(&end), || cause, now);
+                    }
                 }
             }
             // There may be more: the others have their turn first, however much this client sends.
@@ -75,10 +80,11 @@ impl Task {
                 }
                 Poll::Ready(end) => {
                     // What it said before it went is heard; its handlers may take their time for that.
+                    let cause = cause_of(&end, stream.carrier());
                     let mut last = stream.take_ahead();
                     self.receive_bytes(&mut last, Pace::Last, now, cx)?;
                     if self.stream.is_some() {
-                        self.stream_gone(reason_of(&end), || Cause::of_read(&end), now);
+                        self.stream_gone(reason_of(&end), || cause, now);
                     }
                 }
             }
@@ -185,8 +191,17 @@ impl Task {
 }
 
 /// Why a stream ended that gave this.
-fn reason_of(end: &std::io::Result<usize>) -> CloseReason {
+fn reason_of(end: &io::Result<usize>) -> CloseReason {
     if end.is_ok() { CloseReason::TransportClose } else { CloseReason::TransportError }
+}
+
+/// What happened to such a stream. A WebSocket is closed by a frame; that of WebTransport has no other close than its end.
+fn cause_of(end: &io::Result<usize>, carrier: Carrier) -> Cause {
+    match end {
+        Ok(_) if carrier == Carrier::Webtransport => Cause::closed(None),
+        Ok(_) => Cause::Io(io::ErrorKind::UnexpectedEof),
+        Err(error) => Cause::Io(error.kind()),
+    }
 }
 
 /// The limit that a message ran into, if it was one.
