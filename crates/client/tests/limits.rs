@@ -678,6 +678,28 @@ async fn other_causes() {
     }
 }
 
+/// A proxy that gives up whatever is idle for 6 s.
+#[tokio::test(start_paused = true)]
+async fn connections_that_break_after_the_same_silence_are_told_to_be_regular() {
+    let net = Net::script(|mut wire| async move {
+        let mut hello = switching(&read_head(&mut wire).await, "");
+        hello.extend(text(common::OPEN));
+        hello.extend(text("40{\"sid\":\"id\"}"));
+        let _ = wire.write_all(&hello).await;
+        pass(seconds(6)).await;
+    });
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let builder = net.client().transports([Transport::Websocket]);
+    let builder = builder.on_disconnect(async move |client, _| _ = told.send(client.last_disconnect().unwrap()));
+    let client = builder.connect().await.unwrap();
+    for nth in 1..=6 {
+        let last = heard.recv().await.unwrap();
+        assert_eq!((tenths([last.idle]), last.is_regular), ([6.0], nth > 4));
+        assert_eq!(last.to_string().ends_with(", as before: perhaps the timeout of a proxy"), last.is_regular);
+    }
+    client.disconnect().await;
+}
+
 /// It was not heard of for `ping_interval` and `ping_timeout`, 25 s and 20 s, and had not pinged before.
 fn assert_silent(last: &Disconnect) {
     let Cause::PingTimeout { heard, pinged: None } = last.cause else { panic!("{last:?}") };

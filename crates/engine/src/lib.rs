@@ -42,6 +42,7 @@
 
 mod role;
 mod growth;
+mod rhythm;
 pub mod time;
 mod sid;
 mod error;
@@ -60,6 +61,7 @@ pub use encoded::{Encoded, TextBuffer};
 pub use error::{CloseReason, ProtocolError};
 pub use growth::growth;
 pub use packet::{Message, Packet};
+pub use rhythm::Rhythm;
 pub use role::{Revision, Role};
 pub use session::{Event, Lane, Session};
 pub use sid::Sid;

@@ -19,10 +19,12 @@ pub struct Disconnect {
     pub cause: Cause,
     /// How long the connection had lasted.
     pub age: Duration,
-    /// How long nothing had passed on it in either direction. What lies between the two ends, such as a proxy, may give
-    /// up a connection on which nothing passes: if connections break after the same time again and again, and `cause` is
-    /// [`Cause::Io`], that is its timeout, and [`ping_interval`](crate::ServerBuilder::ping_interval) must be less.
+    /// How long nothing had passed on it in either direction.
     pub idle: Duration,
+    /// It broke, after as long a silence as four of the last eight connections of this server that broke: to within half a
+    /// second, and 5 s or more. Something between the two ends, such as a proxy, gives up what is idle for so long:
+    /// [`ping_interval`](crate::ServerBuilder::ping_interval) must be less than `idle`.
+    pub is_regular: bool,
 }
 
 /// What ended a connection, or took one socket out of its namespace. `Display` says it in a sentence.
@@ -162,9 +164,10 @@ impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.reason, self.cause)?;
         match self.cause {
-            Cause::Io(_) => write!(f, ", after {:.1} s without traffic", self.idle.as_secs_f64()),
-            _ => Ok(()),
+            Cause::Io(_) => write!(f, ", after {:.1} s without traffic", self.idle.as_secs_f64())?,
+            _ => return Ok(()),
         }
+        if self.is_regular { f.write_str(", as others before: perhaps the timeout of a proxy") } else { Ok(()) }
     }
 }
 

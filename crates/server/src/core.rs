@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use parking_lot::Mutex;
+use sockeye_engine::Rhythm;
 use sockeye_protocol::{NamespacePath, OwnedArgs};
 use tokio::sync::{Notify, watch};
 
@@ -28,6 +30,8 @@ pub(crate) struct Core {
     pub(crate) registry: Arc<Registry>,
     pub(crate) table: Table<Link>,
     pub(crate) gate: Arc<Gate>,
+    /// How idle connections were that broke.
+    pub(crate) rhythm: Mutex<Rhythm>,
     /// When the server began.
     pub(crate) started: Instant,
     phase: watch::Sender<Phase>,
@@ -93,6 +97,7 @@ impl Core {
         let started = tokio::time::Instant::now().into_std();
         let core = Arc::new(Self {
             gate: Gate::new(config.gate, started),
+            rhythm: Mutex::default(),
             started,
             config,
             metrics,

@@ -243,6 +243,8 @@ impl Link {
     /// Gives the client up.
     fn overrun(&self, state: &mut State) -> EmitError {
         state.closed = true;
+        let (packets, bytes) = (state.outbox.len(), state.outbox.bytes());
+        state.commands.push(Command::Overrun { packets, bytes });
         state.outbox.clear();
         state.commands.push(Command::Close { reason: DisconnectReason::SlowConsumer, say: false });
         state.ring();
@@ -424,7 +426,10 @@ mod tests {
         assert_eq!((link.waiting(), link.metrics.slow_consumers.get()), ((0, 0), 1));
         let (mut commands, mut requests) = (Vec::new(), Vec::new());
         link.wake_up(&mut commands, &mut requests);
-        assert!(matches!(commands[..], [Command::Close { reason: DisconnectReason::SlowConsumer, .. }]));
+        assert!(matches!(
+            commands[..],
+            [Command::Overrun { .. }, Command::Close { reason: DisconnectReason::SlowConsumer, .. }]
+        ));
     }
 
     #[test]

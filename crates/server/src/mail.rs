@@ -23,6 +23,8 @@ pub(crate) enum Command {
     /// The server is being closed: the connection is closed for this reason as soon as no answer is open, and not later
     /// than `until`.
     Finish { until: Instant },
+    /// One more did not fit into the outbox, in which so much waits; to close for that follows.
+    Overrun { packets: usize, bytes: usize },
     /// One socket leaves its namespace.
     Leave { slot: Slot, socket: SmolStr },
 }

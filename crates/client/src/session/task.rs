@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
+use sockeye_engine::Rhythm;
 use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
@@ -63,6 +64,8 @@ struct Task {
     untried: Vec<Transport>,
     /// The last connection came to use WebSocket.
     knows_websocket: bool,
+    /// How idle connections were that broke.
+    rhythm: Rhythm,
     /// Those who wait for the end of what they disconnected.
     leaving: Vec<oneshot::Sender<()>>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -82,6 +85,7 @@ pub(crate) fn start(link: Arc<Link>, runtime: &Handle) {
         outage: None,
         untried: Vec::new(),
         knows_websocket: false,
+        rhythm: Rhythm::default(),
         leaving: Vec::new(),
         timer: None,
         again: false,
@@ -250,8 +254,9 @@ impl Task {
     }
 
     /// The connection was lost.
-    fn lost(&mut self, disconnect: Disconnect, error: Option<ConnectError>, now: Instant) {
+    fn lost(&mut self, mut disconnect: Disconnect, error: Option<ConnectError>, now: Instant) {
         self.phase = Phase::Resting;
+        disconnect.is_regular = matches!(disconnect.cause, Cause::Io(_)) && self.rhythm.note(disconnect.idle);
         self.count(Some(&disconnect.cause));
         let error = ConnectError::lost(disconnect.reason, disconnect.cause.clone(), error);
         self.body.complain_unjoined(&error);

@@ -30,7 +30,7 @@ impl Ages {
     /// The end of the session, or of one socket on it.
     pub(super) fn end(&self, reason: DisconnectReason, cause: Cause, now: Tick) -> Disconnect {
         let idle = self.heard.until(now).min(self.sent.until(now));
-        Disconnect { reason, cause, age: self.began.until(now), idle }
+        Disconnect { reason, cause, age: self.began.until(now), idle, is_regular: false }
     }
 
     /// The client has not answered in time.

@@ -8,8 +8,10 @@ use super::ages::Tick;
 use super::body::{Body, slot_at};
 use super::occupant::Occupant;
 use crate::cause::{Cause, Disconnect};
+use crate::config::Config;
 use crate::error::DisconnectReason;
 use crate::handlers::short;
+use crate::limits::{Excess, Limit};
 
 impl Body {
     /// This side disconnects one socket.
@@ -54,8 +56,18 @@ impl Body {
         if self.end.is_none() {
             let now = self.tick(now);
             let cause = if reason == DisconnectReason::PingTimeout { self.ages.ping_timeout(now) } else { cause() };
-            self.end = Some(Box::new(self.ages.end(reason, cause, now)));
+            let mut end = self.ages.end(reason, cause, now);
+            end.is_regular = matches!(end.cause, Cause::Io(_)) && self.core.rhythm.lock().note(end.idle);
+            self.end = Some(Box::new(end));
         }
+    }
+
+    /// The outbox was full, in which so much waits.
+    pub(super) fn overrun(&mut self, packets: usize, bytes: usize, now: Instant) {
+        let Config { outbox_packets, outbox_bytes, .. } = *self.core.config;
+        let is_many = packets >= outbox_packets;
+        let (actual, bound) = if is_many { (packets, outbox_packets) } else { (bytes, outbox_bytes) };
+        self.blame(DisconnectReason::SlowConsumer, || Excess::new(Limit::Outbox, actual, bound).into(), now);
     }
 
     /// Bytes of the client have come.
@@ -80,7 +92,7 @@ impl Body {
         self.core.metrics.sessions.down();
         let Some(end) = &self.end else { return };
         self.core.metrics.sessions_closed.up(end.reason);
-        let Disconnect { reason, cause, age, idle } = &**end;
-        tracing::debug!(%reason, cause = %cause.loggable(), ?age, ?idle, "a session ended");
+        let Disconnect { reason, cause, age, idle, is_regular } = &**end;
+        tracing::debug!(%reason, cause = %cause.loggable(), ?age, ?idle, is_regular, "a session ended");
     }
 }

@@ -305,3 +305,53 @@ async fn a_connection_that_is_replaced_says_so() {
     let last = left.lock().unwrap().remove(0);
     assert_eq!((last.reason, last.cause), (DisconnectReason::TransportClose, Cause::Replaced));
 }
+
+/// Four of eight that were as idle make the fifth no accident; what the client says is none, and what it does at once.
+#[tokio::test(start_paused = true)]
+async fn connections_that_break_after_the_same_silence_are_told_to_be_regular() {
+    let scene = scene();
+    let mut regular = Vec::new();
+    for idle in [10_000, 10_300, 7_000, 9_700, 0, 10_000, 10_100, 8_000] {
+        let (alice, _) = scene.net.join().await;
+        scene.net.advance(millis(idle)).await;
+        alice.reset();
+        let last = scene.left().await;
+        assert_eq!(tenths(last.idle), tenths(millis(idle)));
+        assert_eq!(last.to_string().ends_with(", as others before: perhaps the timeout of a proxy"), last.is_regular);
+        regular.push(last.is_regular);
+    }
+    assert_eq!(regular, [false, false, false, false, false, false, true, false]);
+    let (mut alice, _) = scene.net.join().await;
+    scene.net.advance(secs(10)).await;
+    alice.send("1").await;
+    assert!(!scene.left().await.is_regular);
+    drop(alice);
+    scene.net.assert_clean().await;
+}
+
+/// What waits when one more does not fit: bytes or packets.
+#[tokio::test(start_paused = true)]
+async fn a_slow_consumer_is_told_with_what_waited() {
+    for (bytes, packets, is_many) in [(1_000_000, 3, true), (2_500, 1_000, false)] {
+        let io = Server::builder().outbox(bytes, packets).build().unwrap();
+        let left = Arc::<Mutex<Vec<Disconnect>>>::default();
+        let seen = Arc::clone(&left);
+        io.on_disconnect(async move |socket: Socket, _| seen.lock().unwrap().push(socket.last_disconnect().unwrap()));
+        let net = Net::new(&io).with_buffer(256);
+        let bob = net.polling().await;
+        let id = bob.join().await;
+        let socket = io.get(&id).unwrap();
+        let mut waited = (0, 0);
+        while socket.emit("x", "y".repeat(1_000)).is_ok() {
+            waited = socket.queued();
+        }
+        settle().await;
+        let last = left.lock().unwrap().remove(0);
+        let (actual, bound) = if is_many { (waited.0, packets) } else { (waited.1, bytes) };
+        let (actual, bound) = (Some(actual as u64), Some(bound as u64));
+        let cause = Cause::Limit { limit: Limit::Outbox, actual, bound };
+        assert_eq!((last.reason, last.cause), (DisconnectReason::SlowConsumer, cause));
+        net.advance(secs(90)).await;
+        net.assert_clean().await;
+    }
+}
