@@ -62,7 +62,8 @@ pub enum Cause {
     PingTimeout {
         /// How long ago the last byte of it had come.
         heard: Duration,
-        /// How long ago the last ping was sent; `None`: none ever was, as no GET had asked for it.
+        /// How long ago the last ping was sent; `None`: none ever was, as no GET had asked for it, or as it is for the
+        /// client to ping (revision 3).
         pinged: Option<Duration>,
     },
     /// The client sent what cannot be understood, or what it must not send.
@@ -149,7 +150,7 @@ impl fmt::Display for Cause {
                 write!(f, "no answer to a heartbeat in time: the client was last heard {heard:.1} s ago, and ")?;
                 match pinged {
                     Some(pinged) => write!(f, "pinged {:.1} s ago", pinged.as_secs_f64()),
-                    None => f.write_str("asked for no ping"),
+                    None => f.write_str("never pinged"),
                 }
             }
             Self::Protocol(what) => write!(f, "the client broke the protocol: {what}"),
