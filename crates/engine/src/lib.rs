@@ -42,8 +42,8 @@
 
 mod role;
 mod growth;
-mod rhythm;
 pub mod time;
+mod rhythm;
 mod sid;
 mod error;
 mod config;

@@ -38,9 +38,9 @@ impl Scene {
     }
 }
 
-/// Seconds, to a tenth: timers are late by a moment.
-fn tenths(time: Duration) -> f64 {
-    (time.as_secs_f64() * 10.0).round() / 10.0
+/// Tenths of seconds: timers are late by a moment.
+fn tenths(time: Duration) -> u128 {
+    (time.as_millis() + 50) / 100
 }
 
 fn closed(code: Option<u16>, text: &str) -> Cause {
@@ -53,7 +53,7 @@ async fn websocket(wanted: Cause, act: impl AsyncFnOnce(&Scene, WebSocket) -> Op
     scene.net.advance(secs(7)).await;
     let alice = act(&scene, alice).await;
     let last = scene.left().await;
-    assert_eq!((last.cause, tenths(last.age)), (wanted, 7.0));
+    assert_eq!((last.cause, tenths(last.age)), (wanted, 70));
     drop(alice);
     scene.net.assert_clean().await;
 }
@@ -65,7 +65,7 @@ async fn polling(wanted: Cause, act: impl AsyncFnOnce(&Scene, &Polling)) {
     scene.net.advance(secs(7)).await;
     act(&scene, &bob).await;
     let last = scene.left().await;
-    assert_eq!((last.cause, tenths(last.age)), (wanted, 7.0));
+    assert_eq!((last.cause, tenths(last.age)), (wanted, 70));
     scene.net.advance(secs(90)).await;
     scene.net.assert_clean().await;
 }
@@ -202,7 +202,7 @@ async fn a_ping_timeout_tells_its_ages() {
     scene.net.advance(millis(20_100)).await;
     let last = scene.left().await;
     let Cause::PingTimeout { heard, pinged: Some(pinged) } = last.cause else { panic!("{last:?}") };
-    assert_eq!([heard, pinged, last.age, last.idle].map(tenths), [20.0, 25.0, 50.0, 20.0]);
+    assert_eq!([heard, pinged, last.age, last.idle].map(tenths), [200, 250, 500, 200]);
     assert_eq!(
         last.to_string(),
         "ping timeout: no answer to a heartbeat in time: the client was last heard 20.0 s ago, and pinged 25.0 s ago"
@@ -222,8 +222,8 @@ async fn a_ping_timeout_by_polling_tells_whether_a_ping_was_asked_for() {
         scene.net.advance(millis(45_100)).await;
         let last = scene.left().await;
         let Cause::PingTimeout { heard, pinged } = last.cause else { panic!("{last:?}") };
-        assert_eq!((tenths(heard), pinged.map(tenths)), (45.0, asks.then_some(20.0)));
-        assert_eq!(tenths(last.idle), if asks { 20.0 } else { 45.0 });
+        assert_eq!((tenths(heard), pinged.map(tenths)), (450, asks.then_some(200)));
+        assert_eq!(tenths(last.idle), if asks { 200 } else { 450 });
         if let Some(waiting) = waiting {
             waiting.expect(200, "2").await;
         }
@@ -244,7 +244,7 @@ async fn a_connection_that_breaks_tells_how_long_it_was_idle() {
     scene.net.advance(secs(9)).await;
     drop(alice);
     let last = scene.left().await;
-    assert_eq!([last.age, last.idle].map(tenths), [34.0, 9.0]);
+    assert_eq!([last.age, last.idle].map(tenths), [340, 90]);
     assert_eq!(last.to_string(), "transport close: the connection ended without a word, after 9.0 s without traffic");
     scene.net.assert_clean().await;
 }

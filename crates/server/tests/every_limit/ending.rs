@@ -372,8 +372,8 @@ pub(crate) fn assert_known(case: &Case, fate: Fate, io: &Server, reasons: &Reaso
         // Of the namespaces of one connection each is told.
         let mut reasons = reasons.lock().unwrap();
         let (actual, bound) = values(case);
-        let cause = Cause::Limit { limit, actual, bound };
-        assert!(reasons.iter().all(|last| last.reason == reason && last.cause == cause), "{what}: {reasons:?}");
+        let wanted = Cause::Limit { limit, actual, bound };
+        assert!(reasons.iter().all(|last| last.reason == reason && last.cause == wanted), "{what}: {reasons:?}");
         assert_eq!(
             reasons.len(),
             if limit == Limit::Namespaces { case.most } else { usize::from(stage == Member) },

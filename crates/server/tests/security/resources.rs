@@ -34,7 +34,7 @@ async fn ws_2331_what_many_clients_leave_unfinished_is_bounded() {
     io.on("echo", async |socket: Socket, text: String| socket.emit("echo", text));
     let net = Net::new(&io);
     // A fragment of 60,000 bytes, an empty one, and no last one. The mask is zeros.
-    let fragment = [&b"\x01\xfe\xea\x60\0\0\0\0"[..], &[b'4'; 60_000], b"\x00\x80\0\0\0\0"].concat();
+    let fragment = [&b"\x01\xfe\xea\x60\0\0\0\0"[..], &vec![b'4'; 60_000], b"\x00\x80\0\0\0\0"].concat();
     let mut crowd = Vec::new();
     for _ in 0..100 {
         let (mut client, _) = net.join().await;
