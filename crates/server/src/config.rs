@@ -92,6 +92,7 @@ pub(crate) struct Config {
     pub(crate) proxy_protocol: bool,
     pub(crate) unconnected_payload: usize,
     pub(crate) max_fragments: usize,
+    pub(crate) max_unfinished: usize,
     pub(crate) max_head: usize,
     pub(crate) max_connections: Option<usize>,
     pub(crate) request_timeout: Duration,
@@ -138,6 +139,7 @@ impl Default for Config {
             proxy_protocol: false,
             unconnected_payload: 16 * 1024,
             max_fragments: 65_536,
+            max_unfinished: 256 * 1024 * 1024,
             max_head: 16 * 1024,
             max_connections: None,
             request_timeout: Duration::from_secs(30),
@@ -195,6 +197,10 @@ impl Config {
         first(&[
             (self.engine.max_payload == 0, "max_payload is zero: no client could send anything"),
             (self.unconnected_payload == 0, "max_unconnected_payload is zero: no client could send CONNECT"),
+            (
+                self.max_unfinished < self.engine.max_payload,
+                "max_unfinished is less than max_payload: no message so long could arrive in pieces",
+            ),
             (self.max_fragments == 0, "max_fragments is zero: no WebSocket client could send anything"),
             (
                 self.max_head < 8 * 1024,

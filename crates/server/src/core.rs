@@ -4,7 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
+use parking_lot::Mutex;
+use sockeye_engine::Rhythm;
 use sockeye_protocol::{NamespacePath, OwnedArgs};
 use tokio::sync::{Notify, watch};
 
@@ -28,6 +31,10 @@ pub(crate) struct Core {
     pub(crate) registry: Arc<Registry>,
     pub(crate) table: Table<Link>,
     pub(crate) gate: Arc<Gate>,
+    /// How idle connections were that broke.
+    pub(crate) rhythm: Mutex<Rhythm>,
+    /// When the server began.
+    pub(crate) started: Instant,
     phase: watch::Sender<Phase>,
     /// WebSockets whose last bytes are being written, when their session is over already.
     farewells: Count,
@@ -88,8 +95,11 @@ impl Core {
     pub(crate) fn new(config: Config) -> Arc<Self> {
         let (config, metrics) = (Arc::new(config), Arc::new(Metrics::default()));
         let registry = Registry::new(Arc::clone(&config), Arc::clone(&metrics), Arc::clone(&config.adapter));
+        let started = tokio::time::Instant::now().into_std();
         let core = Arc::new(Self {
-            gate: Gate::new(config.gate, tokio::time::Instant::now().into_std()),
+            gate: Gate::new(config.gate, started),
+            rhythm: Mutex::default(),
+            started,
             config,
             metrics,
             registry,

@@ -24,6 +24,7 @@ impl MetricsSnapshot {
             sockets: _,
             tasks: _,
             acks: _,
+            unfinished_bytes: _,
             sessions_opened,
             requests_refused: _, // the sum of `refusals`
             upgrades,
@@ -83,6 +84,7 @@ impl MetricsSnapshot {
         page.gauge("sockets", "Sockets in namespaces.", self.sockets);
         page.gauge("tasks", "Tasks that own a session or wait for its handlers.", self.tasks);
         page.gauge("acks", "Answers that are waited for.", self.acks);
+        page.gauge("unfinished_bytes", "Bytes of messages that have not come to their end.", self.unfinished_bytes);
         page.gauge("queued_packets", "Packets that wait in outboxes.", self.queued_packets);
         page.gauge("queued_bytes", "Bytes that wait in outboxes.", self.queued_bytes);
         page.gauge("recovery_away", "Clients that may come back.", self.recovery_away);

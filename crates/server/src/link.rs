@@ -280,6 +280,8 @@ impl Link {
     /// Gives the client up.
     fn overrun(&self, state: &mut State) -> EmitError {
         state.closed = true;
+        let (packets, bytes) = (state.outbox.len(), state.outbox.bytes());
+        state.commands.push(Command::Overrun { packets, bytes });
         state.outbox.clear();
         state.commands.push(Command::Close { reason: DisconnectReason::SlowConsumer, say: false });
         state.ring();
@@ -478,7 +480,10 @@ mod tests {
         assert_eq!((link.queued(), link.metrics.slow_consumers.get()), (Queued::default(), 1));
         let (mut commands, mut requests) = (Vec::new(), Vec::new());
         link.wake_up(&mut commands, &mut requests);
-        assert!(matches!(commands[..], [Command::Close { reason: DisconnectReason::SlowConsumer, .. }]));
+        assert!(matches!(
+            commands[..],
+            [Command::Overrun { .. }, Command::Close { reason: DisconnectReason::SlowConsumer, .. }]
+        ));
     }
 
     #[test]

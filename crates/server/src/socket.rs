@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ use sockeye_protocol::{AckId, Args, NamespacePath, Outgoing, OwnedArgs, Parser};
 
 use crate::ack::{Reply, Waiter, deadline};
 use crate::broadcast;
+use crate::cause::Disconnect;
 use crate::config::WhenFull;
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
 use crate::hub::{JoinError, Member};
@@ -52,11 +53,13 @@ impl Handle for Socket {
     }
 }
 
-/// Handlers registered on one socket.
+/// What not every socket has: handlers of its own, and an end.
 #[derive(Default)]
 pub(crate) struct Own {
     pub(crate) listeners: Listeners<Socket>,
     pub(crate) disconnect: Mutex<Vec<DisconnectHandler>>,
+    /// How the socket left.
+    left: OnceLock<Box<Disconnect>>,
 }
 
 /// A handler for the end of a socket, without its types.
@@ -101,6 +104,12 @@ impl Socket {
     fn own_or_new(&self) -> &Own {
         let own = self.0.own.get_or_init(|| Box::new(Own::default()));
         own.downcast_ref().expect("only this file fills `Member::own`")
+    }
+
+    /// Notes how it leaves, before anybody can see that it has.
+    pub(crate) fn set_last_disconnect(&self, disconnect: Disconnect) {
+        // It leaves once.
+        let _ = self.own_or_new().left.set(Box::new(disconnect));
     }
 
     /// Forgets the handlers of this socket, which will not be called any more: they may hold the socket itself.
@@ -166,6 +175,24 @@ impl Socket {
     /// Whether the socket is in its namespace.
     pub fn is_connected(&self) -> bool {
         !self.0.is_gone()
+    }
+
+    /// How the socket left its namespace: the reason, what happened, and for how long there had been a connection, and
+    /// nothing on it. `None` while it is connected.
+    ///
+    /// ```
+    /// use sockeye::{Cause, Server};
+    ///
+    /// let io = Server::new();
+    /// io.on_disconnect(async |socket, reason| match socket.last_disconnect().map(|last| last.cause) {
+    ///     Some(Cause::Closed { code: Some(code), text }) => println!("closed by the client with {code}: {text}"),
+    ///     Some(Cause::Limit { limit, actual: Some(actual), bound: Some(bound) }) => println!("{limit}: {actual} of {bound}"),
+    ///     Some(Cause::PingTimeout { heard, .. }) => println!("not heard of for {heard:?}"),
+    ///     _ => println!("{reason}"),
+    /// });
+    /// ```
+    pub fn last_disconnect(&self) -> Option<Disconnect> {
+        self.own()?.left.get().map(|left| Disconnect::clone(left))
     }
 
     /// The rooms it is in, its own id first; after the disconnect, those it was in.

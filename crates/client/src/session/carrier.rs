@@ -6,10 +6,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use sockeye_engine::handshake::{Open, TransportName};
-use sockeye_engine::{
-    CloseReason, Encoded, Event, Lane, Packet, ProtocolError, Revision, Session, payload, payload_v3, ws,
-};
+use sockeye_engine::{CloseReason, Event, Lane, Packet, ProtocolError, Revision, Session, payload, payload_v3, ws};
 
+use super::ages::Ages;
 use super::end::End;
 use super::upper::Upper;
 use crate::cause::Cause;
@@ -29,13 +28,13 @@ const READS: usize = 4;
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each told by its name")]
 pub(crate) struct Carrier {
     site: Arc<Site>,
-    session: Session,
-    polling: Option<Polling>,
-    stream: Option<WebSocket>,
+    pub(super) session: Session,
+    pub(super) polling: Option<Polling>,
+    pub(super) stream: Option<WebSocket>,
     /// A WebSocket on its way, to which the session will be upgraded.
     upgrade: Option<BoxFuture<Result<WebSocket, ConnectError>>>,
     /// Longest body of a POST that the server takes.
-    max_post: usize,
+    pub(super) max_post: usize,
     is_open: bool,
     end: End,
     close_code: ws::CloseCode,
@@ -43,9 +42,10 @@ pub(crate) struct Carrier {
     /// The stream which is being read must not be kept.
     stream_refused: bool,
     /// A request was begun which was not polled yet.
-    started: bool,
+    pub(super) started: bool,
     /// Something was not read in this turn, because handlers or readers were far behind.
     is_held_up: bool,
+    pub(super) ages: Ages,
 }
 
 impl std::fmt::Debug for Carrier {
@@ -81,6 +81,7 @@ impl Carrier {
             stream_refused: false,
             started: false,
             is_held_up: false,
+            ages: Ages::new(now),
         }
     }
 
@@ -101,7 +102,7 @@ impl Carrier {
             self.session.handle_timeout(now);
         }
         self.follow(upper, now);
-        self.write_polling(upper);
+        self.write_polling(upper, now);
         self.write_stream(upper, now, cx);
         self.follow(upper, now);
     }
@@ -122,6 +123,9 @@ impl Carrier {
                     self.stream_refused = self.stream.take().is_none();
                 }
                 Event::Closed(reason) => {
+                    if reason == CloseReason::PingTimeout {
+                        self.end.blame(ConnectError::ended(self.ages.ping_timeout(now)));
+                    }
                     let is_asked = self.polling.as_ref().is_some_and(|polling| !polling.is_writable());
                     self.end.came(reason, is_asked, now);
                 }
@@ -164,8 +168,8 @@ impl Carrier {
             polling.set_sid(open.sid.as_str());
             let offered = config.upgrade && open.upgrades.contains(&TransportName::Websocket);
             if offered && config.transports.contains(&Transport::Websocket) {
-                let opening = WebSocket::open(Arc::clone(&self.site), Some(open.sid.as_str().to_owned()));
-                self.upgrade = Some(Box::pin(within(config.engine.upgrade_timeout, opening)));
+                let (site, sid) = (Arc::clone(&self.site), open.sid.as_str().to_owned());
+                self.upgrade = Some(Box::pin(WebSocket::open_for(sid, site)));
                 self.started = true;
             }
         }
@@ -191,7 +195,10 @@ impl Carrier {
             && let Poll::Ready(taken) = polling.poll_post(cx)
         {
             match taken {
-                Ok(()) => self.session.handle_post_done(now),
+                Ok(()) => {
+                    self.ages.note_heard(now);
+                    self.session.handle_post_done(now);
+                }
                 Err(error) => self.lane_failed(error, now),
             }
         }
@@ -203,7 +210,10 @@ impl Carrier {
             && let Poll::Ready(body) = polling.poll_get(cx)
         {
             match body {
-                Ok(body) => self.receive_payload(&body, upper, now, cx),
+                Ok(body) => {
+                    self.ages.note_heard(now);
+                    self.receive_payload(&body, upper, now, cx);
+                }
                 Err(error) => self.lane_failed(error, now),
             }
         }
@@ -249,6 +259,9 @@ impl Carrier {
 
     /// A packet arrived: its message goes up.
     fn receive(&mut self, lane: Lane, packet: Packet<'_>, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
+        if matches!(packet, Packet::Ping(_)) {
+            self.ages.note_pinged(now);
+        }
         match self.session.handle_packet(now, lane, packet) {
             Ok(Some(message)) => {
                 if let Err(cause) = upper.received(message, now, cx) {
@@ -277,7 +290,10 @@ impl Carrier {
                 let Some(stream) = &mut self.stream else { return };
                 match stream.poll_read(cx, buffer) {
                     Poll::Pending => return,
-                    Poll::Ready(Ok(n)) if n > 0 => self.receive_bytes(&mut buffer[..n], upper, now, cx),
+                    Poll::Ready(Ok(n)) if n > 0 => {
+                        self.ages.note_heard(now);
+                        self.receive_bytes(&mut buffer[..n], upper, now, cx);
+                    }
                     Poll::Ready(Ok(_)) => self.stream_failed(CloseReason::TransportClose, EOF.into(), now),
                     Poll::Ready(Err(error)) => self.stream_failed(CloseReason::TransportError, error, now),
                 }
@@ -348,60 +364,8 @@ impl Carrier {
         }
     }
 
-    fn stream_failed(&mut self, reason: CloseReason, error: io::Error, now: Instant) {
+    pub(super) fn stream_failed(&mut self, reason: CloseReason, error: io::Error, now: Instant) {
         self.stream_gone(reason, ConnectError::io("the WebSocket failed", error), now);
-    }
-
-    fn write_polling(&mut self, upper: &mut impl Upper) {
-        let Some(polling) = &mut self.polling else { return };
-        if self.session.poll_request() {
-            polling.get();
-            self.started = true;
-        }
-        if !polling.is_writable() {
-            return;
-        }
-        let (mut packets, mut bytes) = (Vec::new(), 0);
-        loop {
-            if self.session.peek_transmit(Lane::Polling).is_none() {
-                pull(&mut self.session, Lane::Polling, upper);
-            }
-            let Some(size) = self.session.peek_transmit(Lane::Polling) else { break };
-            // What is too large in one piece, other than CONNECT, does not come here; that is the server's to refuse.
-            bytes += 1 + size;
-            if !packets.is_empty() && bytes > self.max_post {
-                break;
-            }
-            let Some(packet) = self.session.poll_transmit(Lane::Polling) else { break };
-            packets.push(packet);
-        }
-        if !packets.is_empty() {
-            self.session.finish_post();
-            polling.post(&packets);
-            self.started = true;
-        }
-    }
-
-    fn write_stream(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
-        let Some(stream) = &mut self.stream else { return };
-        loop {
-            while !stream.is_full() {
-                let packet: Encoded = match self.session.poll_transmit(Lane::Stream) {
-                    Some(packet) => packet,
-                    None if pull(&mut self.session, Lane::Stream, upper) => continue,
-                    None => break,
-                };
-                stream.put(&packet);
-            }
-            if stream.is_flushed() {
-                return;
-            }
-            match stream.poll_write(cx) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return self.stream_failed(CloseReason::TransportError, error, now),
-            }
-        }
     }
 
     /// Ends the session from this side; what was given to it is still sent. Go on with [`Self::poll_finished`].
@@ -450,6 +414,11 @@ impl Carrier {
         self.end.take_failure()
     }
 
+    /// How long nothing has passed in either direction.
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        self.ages.idle(now)
+    }
+
     /// Whether the server's handshake has arrived.
     pub(crate) fn is_open(&self) -> bool {
         self.is_open
@@ -483,18 +452,4 @@ impl Carrier {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.end.parting().or_else(|| self.session.poll_timeout())
     }
-}
-
-/// Gives the session the next packet if `lane` can carry it now; false if there is none.
-fn pull(session: &mut Session, lane: Lane, upper: &mut impl Upper) -> bool {
-    if session.data_lane() != Some(lane) {
-        return false;
-    }
-    let Some(packet) = upper.next_packet(lane) else { return false };
-    packet.messages().cloned().for_each(|message| session.send(message));
-    true
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(ConnectError::timeout("the WebSocket")))
 }

@@ -1,8 +1,10 @@
 //! One connection at work: transports, namespaces, and the loop that drives them.
 
+mod ages;
 mod end;
 mod upper;
 mod carrier;
+mod writing;
 mod auth;
 mod delivery;
 mod shifts;

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
+use sockeye_engine::Rhythm;
 use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
@@ -63,6 +64,8 @@ struct Task {
     untried: Vec<Transport>,
     /// The last connection came to use WebSocket.
     knows_websocket: bool,
+    /// How idle connections were that broke.
+    rhythm: Rhythm,
     /// Those who wait for the end of what they disconnected.
     leaving: Vec<oneshot::Sender<()>>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -82,6 +85,7 @@ pub(crate) fn start(link: Arc<Link>, runtime: &Handle) {
         outage: None,
         untried: Vec::new(),
         knows_websocket: false,
+        rhythm: Rhythm::default(),
         leaving: Vec::new(),
         timer: None,
         again: false,
@@ -195,9 +199,9 @@ impl Task {
                 self.failed(error, now);
             }
             (Some(reason), true) => {
-                let error = carrier.take_failure();
+                let (error, idle) = (carrier.take_failure(), carrier.idle(now));
                 carrier.abandon(cx);
-                self.lost(reason.into(), error, now);
+                self.lost(Disconnect::of_connection(reason.into(), error.as_ref(), idle), error, now);
             }
         }
     }
@@ -250,11 +254,11 @@ impl Task {
     }
 
     /// The connection was lost.
-    fn lost(&mut self, reason: DisconnectReason, error: Option<ConnectError>, now: Instant) {
+    fn lost(&mut self, mut disconnect: Disconnect, error: Option<ConnectError>, now: Instant) {
         self.phase = Phase::Resting;
-        let disconnect = Disconnect::of_connection(reason, error.as_ref());
+        disconnect.is_regular = matches!(disconnect.cause, Cause::Io(_)) && self.rhythm.note(disconnect.idle);
         self.count(Some(&disconnect.cause));
-        let error = ConnectError::lost(reason, disconnect.cause.clone(), error);
+        let error = ConnectError::lost(disconnect.reason, disconnect.cause.clone(), error);
         self.body.complain_unjoined(&error);
         self.body.lose(&disconnect);
         self.outage.get_or_insert(now);
@@ -272,7 +276,8 @@ impl Task {
         if let Phase::Open { carrier, .. } = std::mem::replace(&mut self.phase, Phase::Resting) {
             carrier.abandon(cx);
         }
-        self.body.lose(&Disconnect::of_connection(DisconnectReason::TransportError, Some(&error)));
+        let reason = DisconnectReason::TransportError;
+        self.body.lose(&Disconnect::of_connection(reason, Some(&error), Duration::ZERO));
         self.untried.clear();
         self.failed(error, now);
         // Its handlers were not polled yet.
@@ -389,7 +394,8 @@ impl Drop for Task {
             }
         }
         let reason = DisconnectReason::TransportClose;
-        self.body.lose(&Disconnect { reason, cause: Cause::Io(std::io::ErrorKind::ConnectionAborted) });
+        let cause = Cause::Io(std::io::ErrorKind::ConnectionAborted);
+        self.body.lose(&Disconnect { cause, ..reason.into() });
         self.body.end(&Ending::Disconnected(reason));
     }
 }

@@ -116,6 +116,13 @@ impl WebSocket {
         Ok(Self::new(io, &site, &established, read, random))
     }
 
+    /// Opens a WebSocket for the session `sid`, in the time that an upgrade may take.
+    pub(crate) async fn open_for(sid: String, site: Arc<Site>) -> Result<Self, ConnectError> {
+        let limit = site.config.engine.upgrade_timeout;
+        let opening = tokio::time::timeout(limit, Self::open(site, Some(sid)));
+        opening.await.unwrap_or_else(|_| Err(ConnectError::timeout("the WebSocket")))
+    }
+
     fn new(io: BoxIo, site: &Site, established: &Established, early: Vec<u8>, random: Random) -> Self {
         for (name, value) in &established.headers {
             if name.eq_ignore_ascii_case("set-cookie") {

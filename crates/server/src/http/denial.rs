@@ -59,6 +59,15 @@ impl Denial {
         Self { message: Some(limit.as_str().to_owned()), ..Code::BadRequest.into() }
     }
 
+    /// What was posted is too much for all together, and was not taken.
+    pub(crate) fn overloaded(limit: Limit) -> Self {
+        Self {
+            message: Some(limit.as_str().to_owned()),
+            retry_after: Some(Duration::from_secs(1)),
+            ..Code::Busy.into()
+        }
+    }
+
     /// There are too many sessions, or they come too fast.
     pub(crate) fn busy(busy: Busy) -> Self {
         Self { message: Some(busy.limit.as_str().to_owned()), retry_after: Some(busy.wait), ..Code::Busy.into() }

@@ -3,8 +3,10 @@
 pub(crate) mod admission;
 pub(crate) mod occupant;
 mod fault;
+mod ages;
 mod meters;
 pub(crate) mod body;
+mod leaving;
 mod congestion;
 mod answers;
 pub(crate) mod alarm;

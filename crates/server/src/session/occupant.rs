@@ -13,7 +13,8 @@ use sockeye_protocol::{AckId, AckTable, Args};
 
 use super::admission;
 use crate::ack::Waiter;
-use crate::error::{AckError, DisconnectReason, Refusal};
+use crate::cause::Disconnect;
+use crate::error::{AckError, Refusal};
 use crate::handlers::{HandlerError, short};
 use crate::hub::{Hub, Member};
 use crate::limits::Limit;
@@ -235,7 +236,9 @@ impl Joined {
     }
 
     /// Takes the socket out of its namespace; what still runs on its behalf is returned.
-    pub(crate) fn depart(mut self, reason: DisconnectReason, now: Instant) -> Departing {
+    pub(crate) fn depart(mut self, disconnect: Disconnect, now: Instant) -> Departing {
+        let reason = disconnect.reason;
+        self.socket.set_last_disconnect(disconnect);
         admission::dismiss(self.hub(), self.socket.member(), reason, now);
         self.metrics().disconnects.up(reason);
         for waiter in self.acks.drain() {

@@ -10,6 +10,7 @@ mod bad_input;
 mod behind;
 mod admission;
 mod leaving;
+mod causes;
 mod rooms;
 mod acks;
 mod handlers;

@@ -347,8 +347,50 @@ async fn a_slow_consumer_is_told_and_counted() {
         let metrics = io.metrics();
         assert_eq!((metrics.limits.get(Limit::Outbox), metrics.limits.total()), (1, 1), "{way:?}");
         assert_eq!((metrics.slow_consumers, metrics.sockets), (1, 0), "{way:?}");
-        assert_eq!(*reasons.lock().unwrap(), [DisconnectReason::SlowConsumer], "{way:?}");
+        let reasons: Vec<_> = reasons.lock().unwrap().iter().map(|last| last.reason).collect();
+        assert_eq!(reasons, [DisconnectReason::SlowConsumer], "{way:?}");
         client.leave().await;
+    }
+}
+
+/// All but the last byte of a packet, in two parts: the buffer of the first must become one for all of it.
+async fn begin(client: &mut Client, length: u16) {
+    let packet = [&[0x7e][..], &length.to_be_bytes(), &vec![b'4'; usize::from(length) - 1]].concat();
+    let (first, second) = packet.split_at(packet.len() / 2 + 10);
+    for part in [first, second] {
+        drop(moving(client.peer.send.write_all(part)).await);
+        settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_all_together_leave_unfinished() {
+    const FREE: u16 = 16 * 1024;
+    for way in WAYS {
+        for (over, fits) in [(-1, true), (0, true), (1, false)] {
+            let what = format!("{over}, {way:?}");
+            let (io, reasons) = ending::server_of(builder().max_payload(80_000).max_unfinished(80_000));
+            let (mut alice, mut bob) = (Client::open(&io, way).await, Client::open(&io, way).await);
+            alice.join().await;
+            bob.join().await;
+            begin(&mut alice, FREE + 40_000).await;
+            until(|| io.metrics().unfinished_bytes == 40_000).await;
+            begin(&mut bob, (FREE + 40_000).checked_add_signed(over).unwrap()).await;
+            if fits {
+                until(|| io.metrics().unfinished_bytes == 80_000_u64.checked_add_signed(over.into()).unwrap()).await;
+            } else {
+                let words = "the server is receiving too much at once".to_owned();
+                assert_eq!(bob.closed().await, (EXCESSIVE_LOAD, words), "{what}");
+                let reasons: Vec<_> = reasons.lock().unwrap().iter().map(|last| last.reason).collect();
+                assert_eq!(reasons, [DisconnectReason::LimitExceeded(Limit::Unfinished)]);
+            }
+            assert_eq!(io.metrics().limits.get(Limit::Unfinished), u64::from(!fits), "{what}");
+            bob.peer.leave();
+            until(|| io.metrics().sessions == 1).await;
+            assert_eq!(io.metrics().unfinished_bytes, 40_000, "{what}: it is given back");
+            alice.leave().await;
+            assert_eq!(io.metrics().unfinished_bytes, 0, "{what}");
+        }
     }
 }
 
