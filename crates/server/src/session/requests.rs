@@ -43,10 +43,14 @@ impl Task {
                     }
                 }
             },
-            Request::PollGone => {
-                self.poll = None;
-                self.body.session.handle_lane_closed(now, Lane::Polling, CloseReason::TransportError);
+            Request::PollEnded => {
+                // It gets what there is. As the official server, it is not waited with: who closes a page does the same.
+                self.answer_poll();
+                if self.poll.is_some() {
+                    self.poll_gone(now);
+                }
             }
+            Request::PollGone => self.poll_gone(now),
             Request::Post { body, answer, .. } if self.body.session.is_closed() => {
                 // Nothing is heard any more; but a client that leaves as well need not be waited for.
                 let leaves = payload::Packets::new(&body).is_ok_and(|all| all.flatten().any(|p| p == Packet::Close));
@@ -69,6 +73,11 @@ impl Task {
             Request::UpgradeGone => self.upgrade_gone(),
         }
         Ok(())
+    }
+
+    fn poll_gone(&mut self, now: Instant) {
+        self.poll = None;
+        self.body.session.handle_lane_closed(now, Lane::Polling, CloseReason::TransportError);
     }
 
     /// No stream comes of an upgrade that was begun: polling goes on.

@@ -308,9 +308,7 @@ impl Task {
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.poll.is_some() {
-            self.answer_poll();
-        }
+        self.answer_poll();
         let Self { body, stream: Some(stream), .. } = self else { return Ok(()) };
         lend_batch(|batch| {
             if !stream.is_flushed() && stream.poll_unsent(cx).map_err(|_| Fault::Transport)?.is_pending() {
@@ -340,8 +338,9 @@ impl Task {
     }
 
     /// Answers the waiting GET if there is anything to say.
-    fn answer_poll(&mut self) {
-        if let Some(body) = answers::collect(&mut self.body)
+    pub(super) fn answer_poll(&mut self) {
+        if self.poll.is_some()
+            && let Some(body) = answers::collect(&mut self.body)
             && let Some(poll) = self.poll.take()
         {
             self.body.session.finish_poll();
@@ -355,9 +354,7 @@ impl Task {
             return;
         }
         self.body.leave_all(DisconnectReason::ForcedClose, false, now);
-        if self.poll.is_some() {
-            self.answer_poll();
-        }
+        self.answer_poll();
         self.poll = None;
         if let Some(stream) = self.stream.take() {
             if self.vanished {
