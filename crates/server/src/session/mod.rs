@@ -5,7 +5,7 @@ pub(crate) mod occupant;
 mod fault;
 mod meters;
 pub(crate) mod body;
-mod congestion;
+pub(crate) mod congestion;
 mod answers;
 pub(crate) mod alarm;
 pub(crate) mod task;
