@@ -32,15 +32,16 @@ enum Handlers {
 
 fn server(builder: ServerBuilder, handlers: Handlers) -> Server {
     let io = builder.build().expect("the options agree");
-    io.of_pattern("/n{number}").expect("a pattern");
-    io.on("work", async move |socket: Socket, (text, parts): (String, Vec<Bytes>)| {
+    let work = async move |socket: Socket, (text, parts): (String, Vec<Bytes>)| {
         if handlers == Handlers::Ask {
             drop(socket.emit_with_ack::<_, ()>("asked", ()).timeout(Duration::MAX).await);
         } else {
             std::future::pending::<()>().await;
         }
         drop((text, parts));
-    });
+    };
+    io.of_pattern("/n{number}").expect("a pattern").on("work", work);
+    io.on("work", work);
     io
 }
 
@@ -134,6 +135,28 @@ fn a_client_that_is_asked_nothing_takes_55_mb() {
 #[test]
 fn a_client_that_is_asked_nothing_and_not_sent_to_takes_32_mb() {
     alone(async || { agrees(held(Handlers::Stick, 4 << 20, false).await, 32) });
+}
+
+/// What a handler is at counts for nothing: it is the application's.
+#[test]
+fn each_namespace_with_a_handler_at_work_takes_11_mb_more() {
+    alone(async || {
+        let io = server(Server::builder(), Handlers::Stick);
+        let net = Net::new(&io);
+        let (mut client, _) = net.join().await;
+        let before = allocated();
+        for number in 1..=5 {
+            client.send(&format!("40/n{number}")).await;
+            client.expect(&format!("40/n{number},{{\"sid\":\"…\"}}")).await;
+            client.send(&event(MB - 10, 10).replace("[\"work", &format!("/n{number},[\"work"))).await;
+            for _ in 0..10 {
+                client.send_binary(&vec![7; MB - 10_000]).await;
+            }
+        }
+        settle().await;
+        agrees(allocated() - before, 5 * 11);
+        drop(client);
+    });
 }
 
 /// A body of one megabyte whose last byte does not come.
