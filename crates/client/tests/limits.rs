@@ -229,7 +229,8 @@ mod of_the_server {
                         continue;
                     }
                     let error = failure(builder).await;
-                    let expected = if streams(way) { closed(1009, limit.as_str()) } else { refused(413, limit.as_str()) };
+                    let expected =
+                        if streams(way) { closed(1009, limit.as_str()) } else { refused(413, limit.as_str()) };
                     assert_eq!(error.cause(), Some(&expected), "{error}");
                     assert_eq!(io.metrics().limits.get(limit), 1);
                 }

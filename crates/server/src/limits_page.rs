@@ -165,7 +165,8 @@ fn each_default_is_the_one_of_the_code() {
             compared.insert(special.map_or(*option, |(what, _)| *what));
         }
     }
-    let named: BTreeSet<_> = defaults.keys().chain(derived.keys()).copied().filter(|name| *name != "recovery").collect();
+    let named: BTreeSet<_> =
+        defaults.keys().chain(derived.keys()).copied().filter(|name| *name != "recovery").collect();
     assert_eq!(compared, named, "each has its row");
 }
 

@@ -17,7 +17,8 @@ use crate::transport::io::Io;
 /// What is said to those who are too many, as far as it can be said at once: as to those who are refused a session.
 pub(crate) fn full(limit: Limit) -> String {
     let body = format!("{{\"code\":4,\"message\":\"{limit}\"}}");
-    let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/json";
+    let head =
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/json";
     format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 

@@ -232,7 +232,15 @@ async fn forms_of_pages_that_poll_by_scripts() {
             let what = format!("{n} bytes of revision {revision}");
             let fits = n <= 1_000;
             let told = told(net.request("POST", &target, &[FORM], form)).await;
-            assert_eq!(told, if fits { Told::Nothing } else { Told::Answered(413, r#"{"code":3,"message":"message too large"}"#.to_owned()) }, "{what}");
+            assert_eq!(
+                told,
+                if fits {
+                    Told::Nothing
+                } else {
+                    Told::Answered(413, r#"{"code":3,"message":"message too large"}"#.to_owned())
+                },
+                "{what}"
+            );
             let (metrics, times) = (io.metrics(), u64::from(!fits));
             assert_eq!((metrics.limits.get(Limit::Payload), metrics.limits.total()), (times, times), "{what}");
             // The session goes on.

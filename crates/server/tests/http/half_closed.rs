@@ -118,10 +118,13 @@ async fn a_service_beside_has_a_second_for_its_answer_and_for_the_rest_of_it() {
         "late"
     };
     let pages = Router::new()
-        .route("/soon", get(async move || late(900).await).post(async move |body: Bytes| {
-            late(900).await;
-            body
-        }))
+        .route(
+            "/soon",
+            get(async move || late(900).await).post(async move |body: Bytes| {
+                late(900).await;
+                body
+            }),
+        )
         .route("/stream", get(async move || Body::from_stream(body.lock().unwrap().take().expect("asked once"))))
         .route("/never", get(async || pending::<()>().await));
     let io = Server::new();

@@ -124,17 +124,17 @@ fn agrees(held: usize, figure: usize) {
 
 #[test]
 fn a_client_that_is_asked_and_sent_to_takes_65_mb() {
-    alone(async || { agrees(held(Handlers::Ask, 16 << 20, true).await, 65) });
+    alone(async || agrees(held(Handlers::Ask, 16 << 20, true).await, 65));
 }
 
 #[test]
 fn a_client_that_is_asked_nothing_takes_55_mb() {
-    alone(async || { agrees(held(Handlers::Stick, 4 << 20, true).await, 55) });
+    alone(async || agrees(held(Handlers::Stick, 4 << 20, true).await, 55));
 }
 
 #[test]
 fn a_client_that_is_asked_nothing_and_not_sent_to_takes_32_mb() {
-    alone(async || { agrees(held(Handlers::Stick, 4 << 20, false).await, 32) });
+    alone(async || agrees(held(Handlers::Stick, 4 << 20, false).await, 32));
 }
 
 /// What a handler is at counts for nothing: it is the application's.

@@ -175,10 +175,10 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
         parts.extensions.insert(handover);
         taker
     });
-    let polled = polled(core, &parts);
+    let awaited = awaited(core, &parts);
     let request = Request::from_parts(parts, Incoming(wire));
     let answer = answer(Arc::clone(core), request, speaker.address, speaker.secured);
-    let mut response = unless_gone(wire, pin!(answer), polled.as_deref()).await?;
+    let mut response = unless_gone(wire, pin!(answer), awaited.as_deref()).await?;
     let poller = response.extensions_mut().remove().map(|Poller(link)| link);
     let may_go_on = keep_alive && !is_last(&response) && wire.lock().skip_body() && !core.is_stopping();
     if taker.is_some() && !may_go_on {
@@ -240,11 +240,11 @@ fn poll_answer(
 
 /// What `answer` becomes; `None` if the client goes away before. Whoever says nothing more may still listen, and is
 /// answered: what is asked of Socket.IO takes no longer than a client may, but for a GET that waits for packets of the
-/// session `polled`, which is told.
+/// session `awaited`, which is told.
 async fn unless_gone<T>(
     wire: &Mutex<Wire>,
     mut answer: Pin<&mut impl Future<Output = T>>,
-    mut polled: Option<&Link>,
+    mut awaited: Option<&Link>,
 ) -> Option<T> {
     poll_fn(|cx| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
@@ -255,7 +255,7 @@ async fn unless_gone<T>(
             return Poll::Ready(None);
         }
         if gone.is_ready()
-            && let Some(link) = polled.take()
+            && let Some(link) = awaited.take()
         {
             // If the session is over, the answer says so.
             drop(link.request(link::Request::PollEnded));
@@ -266,7 +266,7 @@ async fn unless_gone<T>(
 }
 
 /// The session whose packets a request waits for, if that is what it does.
-fn polled(core: &Core, parts: &http::request::Parts) -> Option<Arc<Link>> {
+fn awaited(core: &Core, parts: &http::request::Parts) -> Option<Arc<Link>> {
     let query = Query::parse(parts.uri.query().filter(|_| parts.method == Method::GET)?);
     session(core, query.sid.as_deref()?, query.revision()).ok()
 }
