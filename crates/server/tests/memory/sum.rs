@@ -18,8 +18,8 @@ const NAMESPACES: usize = 256;
 /// As much `auth` as CONNECT of a further namespace has room for.
 const AUTH: usize = 16 * 1024 - 40;
 
-/// As many short packets as fit in the outbox.
-const PACKETS: u32 = 148_000;
+/// Packets and bytes of `outbox`.
+const OUTBOX: (usize, usize) = (262_144, 16 << 20);
 
 /// What the application does with what the client says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,8 +104,9 @@ async fn held(handlers: Handlers, most: usize, is_sent_to: bool) -> usize {
     if is_sent_to {
         let socket = io.get(&id).expect("it has joined");
         // Short ones take the most: beside each there is its place in the queue.
-        for number in 0..PACKETS {
-            socket.emit("e", number).expect("there is room");
+        let room = |(packets, bytes)| packets < OUTBOX.0 - 1 && bytes < OUTBOX.1 - 200;
+        while room(socket.queued()) {
+            socket.emit("e", ()).expect("there is room");
         }
     }
     settle().await;
