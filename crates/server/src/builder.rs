@@ -332,7 +332,7 @@ impl ServerBuilder {
     /// Byte streams that are open at a time, TLS and WebSockets among them, where [`Server::listen`](crate::Server::listen)
     /// or a sibling of it serves them; those of a framework count by
     /// [`Server::count_connection`](crate::Server::count_connection). Default: no bound but the file descriptors. One more
-    /// is closed at once, with a 503 if that can be written without waiting, and counted as
+    /// is closed at once, with a 503 that says so if it can be written without waiting, and counted as
     /// [`Limit::Connections`](crate::Limit::Connections).
     ///
     /// A client that polls has up to two, and its browser may keep more open: less than twice the clients you expect

@@ -102,11 +102,11 @@ pub(crate) struct Config {
 }
 
 /// What the server keeps of a client that has joined no namespace, unless the application lets it say more than that.
-const STRANGER: usize = 16 * 1024;
+pub(crate) const STRANGER: usize = 16 * 1024;
 /// So much of it is the session itself, with what was read ahead and the last CONNECT that waits for a decision.
-const SESSION: usize = 5 * 1024;
+pub(crate) const SESSION: usize = 5 * 1024;
 /// The least that is left for messages: with a head that leaves less, no session is opened.
-const LEAST_ROOM: usize = 1024;
+pub(crate) const LEAST_ROOM: usize = 1024;
 
 impl Default for Config {
     fn default() -> Self {

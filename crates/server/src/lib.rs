@@ -437,6 +437,8 @@ mod verbs;
 mod guides;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+#[cfg(test)]
+mod limits_page;
 
 pub use ack::{Replies, Reply};
 pub use builder::ServerBuilder;

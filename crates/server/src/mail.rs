@@ -43,6 +43,8 @@ impl Command {
 pub(crate) enum Request {
     /// A GET waits for packets.
     Poll(oneshot::Sender<Answer>),
+    /// The client of the waiting GET says nothing more, and may have gone.
+    PollEnded,
     /// The client of the waiting GET went away.
     PollGone,
     /// The body of a POST; `binary` is its content type. `begun`: it is the rest of one.

@@ -6,7 +6,8 @@ use crate::builder::ServerBuilder;
 
 impl ServerBuilder {
     /// Longest message accepted from a client, in bytes, on every transport (`maxHttpBufferSize` of JS). Default
-    /// 1,000,000. A client that sends more is disconnected; a polling body beyond it is answered by 413.
+    /// 1,000,000. A client that sends more is disconnected; a polling body beyond it is answered by 413, and the
+    /// session goes on.
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.engine.max_payload = bytes;
         self

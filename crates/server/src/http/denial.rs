@@ -54,6 +54,11 @@ impl Denial {
         Self { message: Some(refusal.message.clone()), ..Code::Forbidden.into() }
     }
 
+    /// A body is too large: nothing of it was taken, and the session goes on.
+    pub(crate) fn too_large(limit: Limit) -> Self {
+        Self { status: Some(StatusCode::PAYLOAD_TOO_LARGE), ..Self::too_much(limit) }
+    }
+
     /// What was posted ran into a limit, and the session has ended.
     pub(crate) fn too_much(limit: Limit) -> Self {
         Self { message: Some(limit.as_str().to_owned()), ..Code::BadRequest.into() }

@@ -182,8 +182,9 @@ where
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
             posting.lost = None;
-            link.metrics.limits.up(link.payload_limit());
-            return closing(empty(StatusCode::PAYLOAD_TOO_LARGE)).into();
+            let limit = link.payload_limit();
+            link.metrics.limits.up(limit);
+            return closing(Denial::too_large(limit).response()).into();
         }
         Ok(Err(BodyError::Shared(limit))) => {
             posting.lost = None;

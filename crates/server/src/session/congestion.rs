@@ -4,9 +4,9 @@ use super::body::Body;
 use super::occupant::{Load, Occupant};
 
 /// Bytes of CONNECTs that may wait for decisions before a namespace was joined.
-const UNDECIDED: usize = 2 * 1024;
+pub(crate) const UNDECIDED: usize = 2 * 1024;
 /// How many times as many events may wait for handlers while an answer of the client is waited for.
-const ASKING: usize = 4;
+pub(crate) const ASKING: usize = 4;
 
 impl Body {
     /// Whether handlers, or checks of `authorize`, are so far behind that no more should be read.

@@ -7,7 +7,7 @@ mod ages;
 mod meters;
 pub(crate) mod body;
 mod leaving;
-mod congestion;
+pub(crate) mod congestion;
 mod answers;
 pub(crate) mod alarm;
 pub(crate) mod task;

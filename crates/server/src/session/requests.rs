@@ -48,11 +48,14 @@ impl Task {
                     }
                 }
             },
-            Request::PollGone => {
-                self.poll = None;
-                let cause = || Cause::Io(io::ErrorKind::ConnectionAborted);
-                self.lane_gone(Lane::Polling, CloseReason::TransportError, cause, now);
+            Request::PollEnded => {
+                // It gets what there is. As the official server, it is not waited with: who closes a page does the same.
+                self.answer_poll(now);
+                if self.poll.is_some() {
+                    self.poll_gone(now);
+                }
             }
+            Request::PollGone => self.poll_gone(now),
             Request::Post { body, answer, .. } if self.body.session.is_closed() => {
                 // Nothing is heard any more; but a client that leaves as well need not be waited for.
                 let leaves = payload::Packets::new(&body).is_ok_and(|all| all.flatten().any(|p| p == Packet::Close));
@@ -75,6 +78,12 @@ impl Task {
             Request::UpgradeGone => self.upgrade_gone(),
         }
         Ok(())
+    }
+
+    fn poll_gone(&mut self, now: Instant) {
+        self.poll = None;
+        let cause = || Cause::Io(io::ErrorKind::ConnectionAborted);
+        self.lane_gone(Lane::Polling, CloseReason::TransportError, cause, now);
     }
 
     /// No stream comes of an upgrade that was begun: polling goes on.

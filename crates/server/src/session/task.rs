@@ -335,9 +335,7 @@ impl Task {
     }
 
     fn write(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.poll.is_some() {
-            self.answer_poll(now);
-        }
+        self.answer_poll(now);
         let Self { body, stream: Some(stream), .. } = self else { return Ok(()) };
         let failed = |error: io::Error| Fault::io(error.kind());
         lend_batch(|batch| {
@@ -369,8 +367,9 @@ impl Task {
     }
 
     /// Answers the waiting GET if there is anything to say.
-    fn answer_poll(&mut self, now: Instant) {
-        if let Some(body) = answers::collect(&mut self.body, now)
+    pub(super) fn answer_poll(&mut self, now: Instant) {
+        if self.poll.is_some()
+            && let Some(body) = answers::collect(&mut self.body, now)
             && let Some(poll) = self.poll.take()
         {
             self.body.note_sent(now);
@@ -385,9 +384,7 @@ impl Task {
             return;
         }
         self.body.leave_all(DisconnectReason::ForcedClose, false, now);
-        if self.poll.is_some() {
-            self.answer_poll(now);
-        }
+        self.answer_poll(now);
         self.poll = None;
         if let Some(stream) = self.stream.take() {
             if self.vanished {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use sockeye::{Cause, Disconnect, DisconnectReason, Limit, Recovery};
+use sockeye::{Cause, Disconnect, DisconnectReason, Limit, Queued, Recovery};
 
 use crate::common::*;
 use crate::polling::slow_body;
@@ -341,13 +341,13 @@ async fn a_slow_consumer_is_told_with_what_waited() {
         let bob = net.polling().await;
         let id = bob.join().await;
         let socket = io.get(&id).unwrap();
-        let mut waited = (0, 0);
+        let mut waited = Queued::default();
         while socket.emit("x", "y".repeat(1_000)).is_ok() {
             waited = socket.queued();
         }
         settle().await;
         let last = left.lock().unwrap().remove(0);
-        let (actual, bound) = if is_many { (waited.0, packets) } else { (waited.1, bytes) };
+        let (actual, bound) = if is_many { (waited.packets, packets) } else { (waited.bytes, bytes) };
         let (actual, bound) = (Some(actual as u64), Some(bound as u64));
         let cause = Cause::Limit { limit: Limit::Outbox, actual, bound };
         assert_eq!((last.reason, last.cause), (DisconnectReason::SlowConsumer, cause));

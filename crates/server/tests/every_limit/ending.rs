@@ -400,9 +400,9 @@ fn last(socket: &Socket) -> Disconnect {
 fn expected(case: &Case, transport: Transport) -> Told {
     let words = case.limit.as_str();
     match (transport, case.answer) {
-        (Transport::Polling, Some(Answer::TooLarge)) => Told::Answered(413, String::new()),
-        (Transport::Polling, Some(Answer::Said)) => {
-            Told::Answered(400, format!("{{\"code\":3,\"message\":\"{words}\"}}"))
+        (Transport::Polling, Some(answer @ (Answer::TooLarge | Answer::Said))) => {
+            let status = if answer == Answer::TooLarge { 413 } else { 400 };
+            Told::Answered(status, format!("{{\"code\":3,\"message\":\"{words}\"}}"))
         }
         (Transport::Polling, _) => Told::Nothing,
         _ => Told::Closed(Some(case.code), words.to_owned()),

@@ -7,4 +7,5 @@ mod held;
 mod http2;
 mod messages;
 mod silence;
+mod sum;
 mod strangers;

@@ -57,7 +57,7 @@ fn server() -> Server {
 /// CVE-2020-36049: what was put together from pieces took many times its size.
 #[test]
 fn a_packet_at_the_limit_takes_three_times_its_size() {
-    alone(async {
+    alone(async || {
         let net = Net::new(&server());
         let text = packet(LIMIT);
         for (way, wire) in [("whole", frame(0x81, text.as_bytes())), ("pieces", pieces(0x81, text.as_bytes(), 16))] {
@@ -77,7 +77,7 @@ fn a_packet_at_the_limit_takes_three_times_its_size() {
 /// The same with attachments: ten of nearly a megabyte.
 #[test]
 fn attachments_at_the_limit_take_three_times_their_size() {
-    alone(async {
+    alone(async || {
         let net = Net::new(&server());
         let (mut alice, _) = net.join().await;
         let placeholders: Vec<_> = (0..10).map(|n| format!("{{\"_placeholder\":true,\"num\":{n}}}")).collect();
@@ -97,7 +97,7 @@ fn attachments_at_the_limit_take_three_times_their_size() {
 /// One that is too long is refused before anything of it is kept.
 #[test]
 fn a_packet_beyond_the_limit_takes_nothing() {
-    alone(async {
+    alone(async || {
         let net = Net::new(&server());
         let (mut alice, _) = net.join().await;
         let wire = frame(0x81, packet(LIMIT + 1).as_bytes());
@@ -149,7 +149,7 @@ impl Poller {
 
 #[test]
 fn a_polling_body_at_the_limit_takes_three_times_its_size() {
-    alone(async {
+    alone(async || {
         let io = server();
         let text = packet(LIMIT);
         let length = format!("Content-Length: {LIMIT}\r\n");
@@ -174,7 +174,7 @@ fn a_polling_body_at_the_limit_takes_three_times_its_size() {
 
 #[test]
 fn a_polling_body_beyond_the_limit_takes_no_more_than_one_at_it() {
-    alone(async {
+    alone(async || {
         let io = server();
         let chunk = [&b"2710\r\n"[..], &[b'4'; 10_000], b"\r\n"].concat();
         let endless = chunk.repeat(1_000);
@@ -205,7 +205,7 @@ fn bomb() -> Vec<u8> {
 /// CVE-2026-1526 and others: what is inflated had no limit.
 #[test]
 fn inflating_stops_at_the_limit() {
-    alone(async {
+    alone(async || {
         for limit in [100_000, LIMIT] {
             for context in [false, true] {
                 // The message as it comes is within the limit, what it says is not.
