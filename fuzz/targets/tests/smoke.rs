@@ -57,5 +57,9 @@ smoke!(
     connection,
     session,
     http1,
-    server
+    server,
+    proxy,
+    jsonp,
+    client_http,
+    client
 );
