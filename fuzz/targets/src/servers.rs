@@ -207,7 +207,7 @@ async fn frames(net: &Net, mut input: Input<'_>, also: Also) {
 async fn polling(net: &Net, mut input: Input<'_>, also: Also) {
     let target = format!("/socket.io/?transport=polling&{}", also.query());
     let open = net.request("GET", &target, &[], "").answer().await;
-    let target = format!("{target}&sid={}", sid(open.text()));
+    let target = format!("{target}&sid={}", sid(&String::from_utf8_lossy(&open.body)));
     while !input.is_empty() {
         let body = input.chunk();
         let body = if also.has_jsonp() { [b"d=", body].concat() } else { body.to_vec() };
