@@ -20,11 +20,12 @@ pub(crate) const CLIENT_HTTP: Target = Target {
     // The first byte: polling, or a WebSocket, direct, by HTTP CONNECT, by SOCKS5; then the size of pieces. Answers, each
     // with its length before it: of a proxy if there is one, then of the server, of which the last is what is left.
     seeds: &[
-        b"\x00\x05\xa5HTTP/1.1 200 OK\r\nContent-Length: 90\r\nSet-Cookie: a=b; Path=/; Max-Age=1\r\n\r\n0{\"sid\":\"abc\",\"upgrades\":[],\"pingInterval\":25000,\"pingTimeout\":20000,\"maxPayload\":1000000}\x28HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\x34HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n40{\"sid\":\"ij\"}",
+        b"\x00\x05\xa5HTTP/1.1 200 OK\r\nContent-Length: 90\r\nSet-Cookie: a=b; Path=/; Max-Age=1\r\n\r\n0{\"sid\":\"abc\",\"upgrades\":[],\"pingInterval\":25000,\"pingTimeout\":20000,\"maxPayload\":1000000}\x28HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\x35HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n40{\"sid\":\"ij\"}",
         b"\x00\x07\xffHTTP/1.1 503 Busy\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nX: y\r\n\r\n",
         b"\x00\x03\xffHTTP/1.1 400 Bad Request\r\nContent-Length: 38\r\n\r\n{\"code\":1,\"message\":\"Session unknown\"}",
         b"\x00\x03\xffHTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n97:0{\"sid\":\"x\"}",
-        b"\x01\x09HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n\x81\x5a0{\"sid\":\"abc\",\"upgrades\":[],\"pingInterval\":25000,\"pingTimeout\":20000,\"maxPayload\":1000000}\x81\x0d40{\"sid\":\"ij\"}",
+        b"\x01\x09HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n\x81\x5a0{\"sid\":\"abc\",\"upgrades\":[],\"pingInterval\":25000,\"pingTimeout\":20000,\"maxPayload\":1000000}\x81\x0e40{\"sid\":\"ij\"}",
+        b"\x01\x02HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
         b"\x01\x04HTTP/1.1 429 Slow Down\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\nContent-Length: 5\r\n\r\nlater",
         b"\x02\x02\x27HTTP/1.1 200 Connection Established\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n",
         b"\x02\x02\x19HTTP/1.1 407 No\r\nX: y\r\n\r\n",
@@ -39,20 +40,20 @@ pub(crate) const CLIENT: Target = Target {
     name: "client",
     run: client,
     // The first byte: polling, a WebSocket, both; and what the client does beside. Then first bytes of frames with their
-    // payloads, or polling bodies; time passes where a first byte is 7.
+    // payloads, or polling bodies, of which one of no bytes comes late; time passes where a first byte is 7.
     seeds: &[
-        b"\x00\x0e40{\"sid\":\"ij\"}\x0e42[\"echo\",\"x\"]\x0543[1]\x012",
+        b"\x00\x0e40{\"sid\":\"ij\"}\x0e42[\"echo\",\"x\"]\x06430[1]\x012",
         b"\x00\x0e40{\"sid\":\"ij\"}\x30451-[\"echo\",{\"_placeholder\":true,\"num\":0}]\x1ebYWI=\x0241",
-        b"\x01\x81\x0e40{\"sid\":\"ij\"}\x81\x0e42[\"echo\",\"x\"]\x81\x1342[\"typed\",\"x\",[1]]\x81\x0543[1]\x81\x0e421[\"ask\",[7]]\x81\x012\x88\x02\x03\xe8",
+        b"\x01\x81\x0e40{\"sid\":\"ij\"}\x81\x0e42[\"echo\",\"x\"]\x81\x1342[\"typed\",\"x\",[1]]\x81\x06430[1]\x81\x0e421[\"ask\",[7]]\x81\x012\x88\x02\x03\xe8",
         b"\x01\x81\x0e40{\"sid\":\"ij\"}\x81\x2a451-[\"echo\",{\"_placeholder\":true,\"num\":0}]\x82\x02ab\x07\x2d\x81\x0241",
         b"\x01\x81\x1e40{\"sid\":\"ij\",\"pid\":\"private\"}\x81\x1442[\"echo\",\"x\",\"off\"]\x88\x00\x81\x1e40{\"sid\":\"jk\",\"pid\":\"private\"}",
-        b"\x02\x81\x063probe\x0e40{\"sid\":\"ij\"}\x016\x81\x0e42[\"echo\",\"x\"]",
+        b"\x02\x0e40{\"sid\":\"ij\"}\x00\x81\x063probe\x81\x0e42[\"echo\",\"x\"]",
         b"\x01\x81\x1744{\"message\":\"refused\"}\x81\x1540/admin,{\"sid\":\"kl\"}",
-        b"\x05\x81\x0240\x81\x0e42[\"echo\",\"x\"]\x82\x04\x04abc\x81\x013",
-        b"\x04\x042:40\x1115:42[\"echo\",\"x\"]\x01x",
+        b"\x05\x81\x0240\x81\x0e42[\"echo\",\"x\"]\x81\x2a451-[\"echo\",{\"_placeholder\":true,\"num\":0}]\x82\x04\x04abc\x81\x013",
+        b"\x04\x042:40\x1114:42[\"echo\",\"x\"]",
         b"\x09\x82\x1a\x83\xa4type\x00\xa4data\x81\xa3sid\xa2ij\xa3nsp\xa1/\x82\x19\x83\xa4type\x02\xa4data\x92\xa4echo\x01\xa3nsp\xa1/",
-        b"\x11\x81\x0e40{\"sid\":\"ij\"}\xc1\x0a\x32\x31\x8a\x56\x4a\x4d\xce\xc8\x57\x02\x00\x41\x04\x32\x31\x8a\x56\x80\x00",
-        b"\x21\x81\x0e40{\"sid\":\"ij\"}\x07\x05\x81\x0443[]\x81\x0e42[\"echo\",\"x\"]\x07\xff",
+        b"\x11\x81\x0e40{\"sid\":\"ij\"}\xc1\x10\x32\x31\x8a\x56\x4a\x4d\xce\xc8\x57\xd2\x51\xaa\x50\x8a\x05\x00\xc1\x10\x32\x31\x8a\x56\x4a\x4d\xce\xc8\x57\xd2\x51\xaa\x50\x8a\x05\x00",
+        b"\x21\x81\x0e40{\"sid\":\"ij\"}\x07\x05\x81\x05430[]\x81\x0e42[\"echo\",\"x\"]\x07\xff",
     ],
     mutations: 60,
 };
@@ -283,6 +284,15 @@ impl Script {
         left.drain(..length).collect()
     }
 
+    /// What a GET is answered with; if there is nothing to say, it waits.
+    async fn poll(&self) -> Vec<u8> {
+        let body = self.chunk();
+        if body.is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        body
+    }
+
     async fn serve(self, mut far: DuplexStream) {
         while !self.is_over() {
             let request = head(&mut far).await;
@@ -298,11 +308,14 @@ impl Script {
             if let Some(length) = length {
                 drop(far.read_exact(&mut vec![0; length]).await);
             }
-            let body = match line.starts_with("POST") {
-                true => b"ok".to_vec(),
-                false if line.contains("sid=") => self.chunk(),
-                false if self.also.is_old() => format!("{}:{OPEN}", OPEN.len()).into_bytes(),
-                false => OPEN.into(),
+            let body = if line.starts_with("POST") {
+                b"ok".to_vec()
+            } else if line.contains("sid=") {
+                self.poll().await
+            } else if self.also.is_old() {
+                format!("{}:{OPEN}", OPEN.len()).into_bytes()
+            } else {
+                OPEN.into()
             };
             let kind =
                 if self.also.is_old() && body.first().is_some_and(|first| *first < 2) { "octet-stream" } else { "x" };
