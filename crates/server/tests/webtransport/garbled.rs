@@ -1,0 +1,129 @@
+//! Packets that mean nothing, and packets of which only a part does: the endpoint lives, and serves who comes next.
+
+use std::net::SocketAddr;
+use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use wtransport::quinn::VarInt;
+
+use crate::mangled::{Level, config, endpoint};
+use crate::peer::{Site, builder};
+
+/// How many clients seal what they should not, for each part of a connection.
+const CLIENTS: u64 = 64;
+const DATAGRAMS: usize = 5_000;
+/// A client whose handshake leads nowhere is not waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same numbers for the same seed. Its steps are those of xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 8).unwrap() % bound.max(1)
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.below(256)).unwrap()
+    }
+
+    fn garble(&mut self, bytes: &mut [u8]) {
+        match self.below(4) {
+            0 => bytes.iter_mut().for_each(|byte| *byte = self.byte()),
+            1 => {
+                let at = self.below(bytes.len());
+                bytes[at..].iter_mut().for_each(|byte| *byte = self.byte());
+            }
+            _ => {
+                for _ in 0..=self.below(6) {
+                    let at = self.below(bytes.len());
+                    bytes[at] = self.byte();
+                }
+            }
+        }
+    }
+}
+
+/// Connects, and says a little on a stream and in a datagram; from `level` on, packets are garbled.
+async fn garbling(address: SocketAddr, level: Level, seed: u64) {
+    let mut random = Random::new(seed);
+    let mut honest = random.below(4);
+    let config = config(move |at, frames| {
+        if at == level {
+            // What comes after the first packets is reached through honest ones.
+            match honest.checked_sub(1) {
+                Some(rest) if level == Level::Data => honest = rest,
+                _ => random.garble(frames),
+            }
+        }
+    });
+    let endpoint = endpoint();
+    let connecting = endpoint.connect_with(config, address, "localhost").unwrap();
+    if let Ok(Ok(connection)) = timeout(PATIENCE, connecting).await {
+        for _ in 0..8 {
+            if let Ok((mut send, _receive)) = connection.open_bi().await {
+                let _ = send.write_all(b"hello").await;
+            }
+            let _ = connection.send_datagram(vec![1; 100].into());
+            tokio::task::yield_now().await;
+        }
+        connection.close(VarInt::from_u32(7), b"bye");
+    }
+    endpoint.wait_idle().await;
+}
+
+/// Datagrams of all lengths, many of which look like the beginning of a connection, or like one that goes on.
+async fn noise(address: SocketAddr) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut random = Random::new(7);
+    for number in 0..DATAGRAMS {
+        let length = if number % 2 == 0 { 1200 } else { random.below(1472) };
+        let mut datagram: Vec<u8> = (0..length).map(|_| random.byte()).collect();
+        if let Some(head) = datagram.first_chunk_mut::<6>() {
+            // A long header of version 1, one of a version that nobody knows, or none.
+            match number % 4 {
+                0 => *head = [0xc0 | (head[0] & 0x3f), 0, 0, 0, 1, 8],
+                1 => *head = [0x80 | head[0], 0x1a, 0x2a, 0x3a, 0x4a, 20],
+                _ => {}
+            }
+        }
+        let _ = socket.send_to(&datagram, address).await;
+    }
+}
+
+#[tokio::test]
+async fn rustsec_2026_0037_garbled_packets_harm_nobody_else() {
+    let panics = Arc::new(AtomicUsize::new(0));
+    let shown = panic::take_hook();
+    let counted = Arc::clone(&panics);
+    panic::set_hook(Box::new(move |info| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        shown(info);
+    }));
+    let site = Site::new(builder().build().unwrap()).await;
+    let mut clients = JoinSet::new();
+    for level in [Level::Initial, Level::Handshake, Level::Data] {
+        for seed in 1..=CLIENTS {
+            clients.spawn(garbling(site.address, level, seed));
+        }
+    }
+    noise(site.address).await;
+    clients.join_all().await;
+    let mut peer = site.socket().await;
+    peer.say("2").await;
+    peer.leave();
+    site.emptied().await;
+    assert_eq!(panics.load(Ordering::SeqCst), 0, "something panicked");
+}
