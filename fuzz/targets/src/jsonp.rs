@@ -39,7 +39,9 @@ fn jsonp(data: &[u8]) {
         let digits: Vec<u8> = index.iter().copied().filter(u8::is_ascii_digit).collect();
         if is_form {
             let posted = exchange(&scripts, body).await;
-            posted.iter().for_each(|answer| drop(payload(answer, &digits)));
+            for answer in &posted {
+                let _ = payload(answer, &digits);
+            }
             return;
         }
         let body = text(body);
