@@ -35,11 +35,6 @@ pub(crate) fn config(mangle: impl FnMut(Level, &mut [u8]) + Send + 'static) -> q
     quinn::ClientConfig::new(Arc::new(Mangled { honest, mangle: Arc::new(Mutex::new(Box::new(mangle))) }))
 }
 
-/// One that does not resolve names, on a port of its own.
-pub(crate) fn endpoint() -> quinn::Endpoint {
-    quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap()
-}
-
 struct Mangled {
     honest: Arc<QuicClientConfig>,
     mangle: Shared,
