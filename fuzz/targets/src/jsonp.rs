@@ -16,13 +16,13 @@ pub(crate) const JSONP: Target = Target {
     run: jsonp,
     // The first byte: revision, and whether the body is a form as it is; then the index of the function, and the body.
     seeds: &[
-        b"\x00\x0102[\"echo\",\"hello\"]",
-        b"\x00\x032a;2[\"echo\",\"</script><!-- \xe2\x80\xa8\xe2\x80\xa9\",\"\\n\\\\n\\\\\\n\"]\x1e3x",
-        b"\x00\x01142[\"echo\",\"a b+c%20&d=e\"]\x1e451-[\"echo\",{\"_placeholder\":true,\"num\":0}]\x1ebYWI=",
-        b"\x01\x01013:42[\"echo\",1]\x31:3",
-        b"\x01\x01023:42[\"echo\",\"\\u2028\xc3\xa9\n\"]",
+        b"\x00\x01042[\"echo\",\"hello\"]",
+        b"\x00\x032a;42[\"echo\",\"</script><!-- \xe2\x80\xa8\xe2\x80\xa9 \xc3\xa9\",\"\\n\\\\n\\\\\\n\"]\x1e3x",
+        b"\x00\x021142[\"echo\",\"a b+c%20&d=e;\"]\x1e451-[\"echo\",{\"_placeholder\":true,\"num\":0}]\x1ebYWI=",
+        b"\x01\x01012:42[\"echo\",1]1:3",
+        b"\x01\x01021:42[\"echo\",\"\\u2028\xe2\x80\xa9\xc3\xa9\"]",
         b"\x02\x010d=42%5B%22echo%22%2C%22%C3%A9+%5Cn%22%5D&x=y",
-        b"\x03\x010x=1&d=%31%33%3A42[%22echo%22,1]",
+        b"\x03\x010x=1&d=%31%32%3A42[%22echo%22,1]",
     ],
     mutations: 200,
 };
