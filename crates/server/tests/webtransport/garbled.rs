@@ -9,7 +9,7 @@ use sockeye::{Raw, Socket};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use wtransport::quinn::{Endpoint, VarInt};
+use wtransport::quinn::{ConnectionError, Endpoint, TransportErrorCode, VarInt};
 
 use crate::mangled::{Level, config};
 use crate::peer::{Site, builder, soon};
@@ -67,8 +67,9 @@ impl Random {
     }
 }
 
-/// Connects, and says a little on a stream and in a datagram; from `level` on, packets are garbled.
-async fn garbling(address: SocketAddr, level: Level, seed: u64) {
+/// Connects, and says a little on a stream and in a datagram; packets of `level` are garbled. By which code the server ended
+/// it during the handshake, if it did.
+async fn garbling(address: SocketAddr, level: Level, seed: u64) -> Option<TransportErrorCode> {
     let mut random = Random::new(seed);
     let mut honest = random.below(4);
     let config = config(move |at, frames| {
@@ -85,7 +86,12 @@ async fn garbling(address: SocketAddr, level: Level, seed: u64) {
     });
     let endpoint = Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
     let connecting = endpoint.connect_with(config, address, "localhost").unwrap();
-    if let Ok(Ok(connection)) = timeout(PATIENCE, connecting).await {
+    let connected = timeout(PATIENCE, connecting).await;
+    let refused = match &connected {
+        Ok(Err(ConnectionError::ConnectionClosed(close))) => Some(close.error_code),
+        _ => None,
+    };
+    if let Ok(Ok(connection)) = connected {
         for _ in 0..8 {
             if let Ok((mut send, _receive)) = connection.open_bi().await {
                 let _ = send.write_all(b"hello").await;
@@ -96,6 +102,7 @@ async fn garbling(address: SocketAddr, level: Level, seed: u64) {
         connection.close(VarInt::from_u32(7), b"bye");
     }
     endpoint.wait_idle().await;
+    refused
 }
 
 /// Datagrams of all lengths, many of which look like the beginning of a connection, or like one that goes on.
@@ -175,7 +182,9 @@ async fn rustsec_2026_0037_garbled_packets_harm_nobody_else() {
         }
     }
     noise(site.address).await;
-    clients.join_all().await;
+    let refused = clients.join_all().await;
+    let parameters = refused.contains(&Some(TransportErrorCode::TRANSPORT_PARAMETER_ERROR));
+    assert!(parameters, "nobody got as far as to be refused for its parameters: {refused:?}");
     let mut peer = site.socket().await;
     peer.say("2").await;
     peer.leave();
