@@ -40,14 +40,14 @@ pub(crate) const CLIENT: Target = Target {
     name: "client",
     run: client,
     // The first byte: polling, a WebSocket, both; and what the client does beside. Then first bytes of frames with their
-    // payloads, or polling bodies, of which one of no bytes comes late; time passes where a first byte is 7.
+    // payloads, or polling bodies, of which one of no bytes is NOOP, and late; time passes where a first byte is 7.
     seeds: &[
         b"\x00\x0e40{\"sid\":\"ij\"}\x0e42[\"echo\",\"x\"]\x06430[1]\x012",
         b"\x00\x0e40{\"sid\":\"ij\"}\x30451-[\"echo\",{\"_placeholder\":true,\"num\":0}]\x1ebYWI=\x0241",
         b"\x01\x81\x0e40{\"sid\":\"ij\"}\x81\x0e42[\"echo\",\"x\"]\x81\x1342[\"typed\",\"x\",[1]]\x81\x06430[1]\x81\x0e421[\"ask\",[7]]\x81\x012\x88\x02\x03\xe8",
         b"\x01\x81\x0e40{\"sid\":\"ij\"}\x81\x2a451-[\"echo\",{\"_placeholder\":true,\"num\":0}]\x82\x02ab\x07\x2d\x81\x0241",
         b"\x01\x81\x1e40{\"sid\":\"ij\",\"pid\":\"private\"}\x81\x1442[\"echo\",\"x\",\"off\"]\x88\x00\x81\x1e40{\"sid\":\"jk\",\"pid\":\"private\"}",
-        b"\x02\x0e40{\"sid\":\"ij\"}\x00\x81\x063probe\x81\x0e42[\"echo\",\"x\"]",
+        b"\x02\x81\x063probe\x00\x07\x02\x81\x0e40{\"sid\":\"ij\"}\x81\x0e42[\"echo\",\"x\"]\x81\x012",
         b"\x01\x81\x1744{\"message\":\"refused\"}\x81\x1540/admin,{\"sid\":\"kl\"}",
         b"\x05\x81\x0240\x81\x0e42[\"echo\",\"x\"]\x81\x2a451-[\"echo\",{\"_placeholder\":true,\"num\":0}]\x82\x04\x04abc\x81\x013",
         b"\x04\x042:40\x1114:42[\"echo\",\"x\"]",
@@ -284,13 +284,14 @@ impl Script {
         left.drain(..length).collect()
     }
 
-    /// What a GET is answered with; if there is nothing to say, it waits.
+    /// What a GET is answered with; if there is nothing to say, with NOOP, later.
     async fn poll(&self) -> Vec<u8> {
         let body = self.chunk();
-        if body.is_empty() {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        if !body.is_empty() {
+            return body;
         }
-        body
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if self.also.is_old() { b"1:6".into() } else { b"6".into() }
     }
 
     async fn serve(self, mut far: DuplexStream) {
