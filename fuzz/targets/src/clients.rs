@@ -89,6 +89,9 @@ fn client_http(data: &[u8]) {
     assert!(choice == 0 || whole == pieces, "{whole} became {pieces} in pieces of {size}");
 }
 
+/// What is said to the requests, one after the other.
+type Answers = Arc<Mutex<std::vec::IntoIter<Vec<u8>>>>;
+
 /// What comes of one attempt.
 fn outcome(choice: u8, mut input: Input<'_>, size: usize) -> String {
     let proxy = match choice {
@@ -102,26 +105,12 @@ fn outcome(choice: u8, mut input: Input<'_>, size: usize) -> String {
         0 => std::iter::from_fn(|| (!input.is_empty()).then(|| input.chunk().to_vec())).collect(),
         _ => vec![input.rest().to_vec()],
     };
-    let answers = Arc::new(Mutex::new(answers.into_iter()));
+    let answers: Answers = Arc::new(Mutex::new(answers.into_iter()));
     let way = if choice == 0 { Transport::Polling } else { Transport::Websocket };
     paused().block_on(async move {
         let builder = Client::builder("http://server.test").dial_with(move |_, _| {
             let (near, far) = tokio::io::duplex(64 * 1024);
-            let (first, answers) = (first.clone(), Arc::clone(&answers));
-            tokio::spawn(async move {
-                let mut far = far;
-                if choice == 2 {
-                    head(&mut far).await;
-                }
-                say(&mut far, &first, size).await;
-                loop {
-                    let request = head(&mut far).await;
-                    let answer = answers.lock().expect("nothing panics").next();
-                    let Some(answer) = answer.filter(|_| !request.is_empty()) else { break };
-                    say(&mut far, &accepting(&answer, &request), size).await;
-                }
-                finish(far).await;
-            });
+            tokio::spawn(answering(far, choice == 2, first.clone(), Arc::clone(&answers), size));
             async { Ok(near) }
         });
         let mut builder = builder.transports([way]).max_payload(10_000).reconnect(Reconnect::never());
@@ -142,7 +131,22 @@ fn outcome(choice: u8, mut input: Input<'_>, size: usize) -> String {
     })
 }
 
-/// The head of a request, or what there is of it.
+/// The other end of a stream: of a proxy first, which hears before it answers if it `listens`, then of the server.
+async fn answering(mut far: DuplexStream, listens: bool, first: Vec<u8>, answers: Answers, size: usize) {
+    if listens {
+        head(&mut far).await;
+    }
+    say(&mut far, &first, size).await;
+    loop {
+        let request = head(&mut far).await;
+        let answer = answers.lock().expect("nothing panics").next();
+        let Some(answer) = answer.filter(|_| !request.is_empty()) else { break };
+        say(&mut far, &accepting(&answer, &request), size).await;
+    }
+    finish(far).await;
+}
+
+/// The head of a request; nothing if it does not end.
 async fn head(far: &mut DuplexStream) -> Vec<u8> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
