@@ -3,8 +3,10 @@
 #![cfg(feature = "webtransport")]
 
 mod clock;
+mod mangled;
 mod peer;
 mod deadlines;
+mod garbled;
 mod gates;
 mod hostile;
 mod sessions;

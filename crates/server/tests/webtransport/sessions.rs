@@ -125,15 +125,15 @@ async fn broadcasts_reach_every_transport() {
     assert_eq!(site.http("GET", &query, "").await.1, format!("{text}\u{1e}bAQI="));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn heartbeats_go_both_ways() {
-    let io = builder().ping_interval(Duration::from_millis(20)).build().unwrap();
-    let site = Site::new(io).await;
-    let mut peer = site.peer().await;
-    peer.join().await;
+    let _still = Still::new();
+    let site = Site::new(builder().build().unwrap()).await;
+    let mut peer = moving(site.socket()).await;
     for _ in 0..3 {
-        assert_eq!(peer.hear().await, "2");
-        peer.say("3").await;
+        advance(Duration::from_secs(25)).await;
+        assert_eq!(moving(peer.hear()).await, "2");
+        moving(peer.say("3")).await;
     }
 }
 
