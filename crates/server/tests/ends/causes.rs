@@ -130,7 +130,11 @@ const CAUSES: &[Cause] = &[
     }),
     Cause("attachments too late", all("attachments did not arrive in time"), |_, client| {
         Box::pin(async {
-            client.say(&announced(1)).await;
+            // All but one, of as many bytes as may be.
+            client.say(&announced(10)).await;
+            for _ in 0..9 {
+                client.attach(733).await;
+            }
             for _ in 0..3 {
                 pass(20).await;
                 client.say("3").await;

@@ -22,3 +22,4 @@ mod strangers;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_deadlines;
+mod tricks;

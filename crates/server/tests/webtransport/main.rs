@@ -7,5 +7,6 @@ mod peer;
 mod deadlines;
 mod gates;
 mod hostile;
+mod migration;
 mod sessions;
 mod upgrades;
