@@ -109,7 +109,8 @@ pub trait Adapter: std::fmt::Debug + Send + Sync + 'static {
         true
     }
 
-    /// Says farewell to the other servers.
+    /// Says farewell to the other servers. Given up when the grace of [`Server::close`](crate::Server::close) is over, but
+    /// polled once in any case.
     fn close(&self) -> AdapterFuture<'_, ()>;
 }
 

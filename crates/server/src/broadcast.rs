@@ -293,7 +293,7 @@ pub(crate) fn join(hub: &Hub, selection: &Selection, flags: &Flags, rooms: &[Smo
 }
 
 pub(crate) fn leave(hub: &Hub, selection: &Selection, flags: &Flags, rooms: &[SmolStr]) -> Result<(), ClusterError> {
-    for member in hub.select(selection) {
+    for member in hub.select_all(selection, |log| log.take_away(selection, rooms)) {
         for room in rooms {
             hub.leave(&member, room);
         }
@@ -302,7 +302,7 @@ pub(crate) fn leave(hub: &Hub, selection: &Selection, flags: &Flags, rooms: &[Sm
 }
 
 pub(crate) fn disconnect(hub: &Hub, selection: &Selection, flags: &Flags, close: bool) -> Result<(), ClusterError> {
-    for member in hub.select(selection) {
+    for member in hub.select_all(selection, |log| log.forsake(selection)) {
         disconnect_one(&member, close);
     }
     tell(hub, selection, flags, Command::Disconnect { close })

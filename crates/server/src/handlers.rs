@@ -49,10 +49,13 @@ impl Handlers {
         Arc::clone(&self.hooks.read())
     }
 
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Hooks)) {
+    /// What `change` takes out it returns: it is code of the application also when it is dropped, and that happens when
+    /// the lock is released.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Hooks) -> T) -> T {
         let mut hooks = self.hooks.write();
-        change(Arc::make_mut(&mut hooks));
+        let output = change(Arc::make_mut(&mut hooks));
         self.filters.store(!hooks.filter.is_empty(), Ordering::Release);
+        output
     }
 
     /// Whether events must pass a filter: asked for every event.
@@ -138,7 +141,7 @@ impl Handlers {
     }
 
     pub(crate) fn on_error(&self, hook: impl Fn(&Socket, HandlerError) + Send + Sync + 'static) {
-        self.change(|hooks| hooks.error = Some(Arc::new(hook)));
+        drop(self.change(|hooks| hooks.error.replace(Arc::new(hook))));
     }
 
     pub(crate) fn filter<F, Fut>(&self, check: F)

@@ -380,6 +380,19 @@ impl Hub {
         members
     }
 
+    /// The same, and `away` for the log in the same moment: who is about to come back must be found in one of the two.
+    pub(crate) fn select_all(
+        &self,
+        selection: &Selection,
+        away: impl FnOnce(&mut State<Weak<Member>>),
+    ) -> Vec<Arc<Member>> {
+        let mut log = self.log.as_ref().map(Log::lock);
+        if let Some(state) = &mut log {
+            away(state);
+        }
+        self.select(selection)
+    }
+
     fn for_each_in(&self, room: &SmolStr, mut f: impl FnMut(&Arc<Member>)) {
         let own = self.members.get(room);
         let shard = self.rooms.of(room).read();

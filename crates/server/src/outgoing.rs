@@ -37,7 +37,9 @@ impl Outgoing {
     /// Forgets who is told: they may hold the socket itself.
     pub(crate) fn forget(&self) {
         if let Some(hooks) = self.0.get() {
-            hooks.lock().clear();
+            // They are dropped when the lock is released: that is code of the application.
+            let gone = std::mem::take(&mut *hooks.lock());
+            drop(gone);
         }
     }
 }

@@ -15,6 +15,7 @@ use parking_lot::{Mutex, MutexGuard};
 use smol_str::{SmolStr, format_smolstr};
 use sockeye_protocol::Outgoing;
 
+use crate::adapter::Selection;
 pub use crate::recovery_options::Recovery;
 pub(crate) use crate::recovery_session::{Aim, Claim, Session};
 use crate::spare;
@@ -238,6 +239,20 @@ impl<T> State<T> {
         self.prune(now, options);
     }
 
+    /// Those of a selection who are away leave rooms as those who are there do: what is sent there from now on is not for
+    /// them.
+    pub(crate) fn take_away(&mut self, selection: &Selection, rooms: &[SmolStr]) {
+        let (first, next) = (self.first, self.next());
+        for (_, session) in self.away.values_mut().filter(|(_, session)| session.is_in(selection)) {
+            rooms.iter().for_each(|room| session.stays.leave(room, first, next));
+        }
+    }
+
+    /// Those of a selection who are away do not come back.
+    pub(crate) fn forsake(&mut self, selection: &Selection) {
+        self.away.retain(|_, (_, session)| !session.is_in(selection));
+    }
+
     /// The session of who comes back with this private id: it is given out once.
     pub(crate) fn claim(&mut self, pid: &str, now: Instant, options: &Recovery) -> Option<Session> {
         self.prune(now, options);
@@ -285,7 +300,6 @@ mod tests {
     use sockeye_engine::Encoded;
 
     use super::*;
-    use crate::adapter::Selection;
 
     fn log() -> (Recovery, State<()>) {
         let options = Recovery::default().window(Duration::from_secs(10)).max_packets(4).max_sessions(2);

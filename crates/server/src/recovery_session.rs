@@ -40,6 +40,12 @@ pub(crate) enum Aim {
 }
 
 impl Session {
+    /// Whether it was in a selection when it left, less what has been taken from it since.
+    pub(crate) fn is_in(&self, selection: &Selection) -> bool {
+        let is_in = |room: &SmolStr| *room == self.id || self.stays.rooms().any(|other| other == room);
+        (selection.rooms.is_empty() || selection.rooms.iter().any(is_in)) && !selection.except.iter().any(is_in)
+    }
+
     /// Whether an event was meant for it; `rooms` are those of `stays`.
     pub(crate) fn is_meant(&self, rooms: &ByRoom<'_>, aim: &Aim, number: u64) -> bool {
         let selection = match aim {

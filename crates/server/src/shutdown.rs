@@ -30,8 +30,11 @@ pub(crate) async fn close(core: Arc<Core>, grace: Duration) {
     }
     core.stop();
     drop(timeout_at(deadline.min(Instant::now() + LAST_ANSWERS), core.disconnected()).await);
-    if let Err(error) = core.config.adapter.close().await {
-        tracing::warn!(%error, "the other servers were not told of the end");
+    // It has a chance in any case, and no more time than anything else.
+    match timeout_at(deadline, core.config.adapter.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the other servers were not told of the end"),
+        Err(_) => tracing::warn!("the other servers were not told of the end in time"),
     }
     core.closed();
 }

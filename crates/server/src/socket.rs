@@ -116,7 +116,9 @@ impl Socket {
     pub(crate) fn forget_own(&self) {
         if let Some(own) = self.own() {
             own.listeners.clear();
-            own.disconnect.lock().clear();
+            // Under the lock nothing of the application is dropped: it may register something.
+            let gone = std::mem::take(&mut *own.disconnect.lock());
+            drop(gone);
         }
         self.0.outgoing.forget();
     }

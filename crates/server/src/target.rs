@@ -142,7 +142,7 @@ impl Target {
         broadcast::join(&self.hub, &self.selection, &self.flags, &rooms.into_rooms())
     }
 
-    /// Lets all of them leave rooms.
+    /// Lets all of them leave rooms; those too who are away and may come back by recovery.
     ///
     /// # Errors
     /// When the other servers cannot be told.
@@ -150,7 +150,7 @@ impl Target {
         broadcast::leave(&self.hub, &self.selection, &self.flags, &rooms.into_rooms())
     }
 
-    /// Disconnects all of them from the namespace.
+    /// Disconnects all of them from the namespace; those who are away do not come back by recovery.
     ///
     /// # Errors
     /// When the other servers cannot be told.

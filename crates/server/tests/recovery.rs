@@ -360,3 +360,143 @@ async fn what_was_in_an_answer_that_nobody_took_comes_again() {
     client.expect_nothing().await;
     client.close().await;
 }
+
+/// What the application took from a room, it took from those who are away too: otherwise they would come back into it.
+#[tokio::test(start_paused = true)]
+async fn a_room_that_was_taken_meanwhile_does_not_come_back() {
+    let (io, net) = server(Recovery::default());
+    let (_, other, _) = join(&net).await;
+    for whom in ["red", "the id", "everybody"] {
+        let (client, sid, pid, offset) = join_and_see(&io, &net).await;
+        client.reset();
+        net.advance(Duration::from_millis(10)).await;
+        io.to("red").emit("before", 2).unwrap();
+        match whom {
+            "the id" => io.to(&sid).leave("red").unwrap(),
+            "red" => io.to("red").except(&other).leave(["red", "blue"]).unwrap(),
+            _ => io.local().leave("red").unwrap(),
+        }
+        io.to("red").emit("secret", 3).unwrap();
+        io.to(&sid).emit("own", 4).unwrap();
+        let mut client = come_back(&net, &sid, &pid, Some(&offset)).await;
+        client.expect(r#"42["before",2,"…"]"#).await;
+        client.expect(r#"42["own",4,"…"]"#).await;
+        io.to("red").emit("secret", 5).unwrap();
+        client.expect_nothing().await;
+        assert_eq!(io.get(&sid).unwrap().rooms(), [sid.as_str()], "{whom}");
+    }
+}
+
+/// The other one is not meant.
+#[tokio::test(start_paused = true)]
+async fn who_was_disconnected_meanwhile_does_not_come_back() {
+    let (io, net) = server(Recovery::default());
+    for close in [false, true] {
+        let (client, sid, pid) = join(&net).await;
+        let (spared, other, other_pid) = join(&net).await;
+        client.reset();
+        spared.reset();
+        net.advance(Duration::from_millis(10)).await;
+        let target = io.to("red").except(&other);
+        if close {
+            target.disconnect_and_close().unwrap()
+        } else {
+            target.disconnect().unwrap()
+        }
+        let mut client = net.websocket().await;
+        client.send(&format!("40{}", json!({ "pid": pid }))).await;
+        let ids = client.expect(r#"40{"sid":"…","pid":"…"}"#).await;
+        assert!(ids[0] != sid && ids[1] != pid, "a new socket");
+        drop(come_back(&net, &other, &other_pid, None).await);
+    }
+}
+
+/// It is freed when the last has left; a client that comes back finds one of the same name, and begins anew there.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_was_freed_meanwhile_is_told_and_no_silent_gap() {
+    let (io, net) = server(Recovery::default());
+    let rooms = io.of_pattern("/room-{id}").unwrap();
+    rooms.on_connect(async |socket: Socket| socket.emit("recovered", socket.recovered()));
+    let mut client = net.websocket().await;
+    client.send("40/room-1,").await;
+    let ids = client.expect(r#"40/room-1,{"sid":"…","pid":"…"}"#).await;
+    client.expect(r#"42/room-1,["recovered",false,"…"]"#).await;
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    assert!(rooms.namespaces().is_empty());
+    let mut client = net.websocket().await;
+    client.send(&format!("40/room-1,{}", json!({ "pid": ids[1] }))).await;
+    let again = client.expect(r#"40/room-1,{"sid":"…","pid":"…"}"#).await;
+    assert!(ids[0] != again[0] && ids[1] != again[1], "a new socket");
+    client.expect(r#"42/room-1,["recovered",false,"…"]"#).await;
+}
+
+/// What the server sends, when it comes.
+async fn next(client: &mut WebSocket) -> String {
+    loop {
+        match client.next().await {
+            Some(sockeye_testing::Frame::Text(text)) => return text,
+            Some(other) => panic!("{other:?}"),
+            None => tokio::task::yield_now().await,
+        }
+    }
+}
+
+const SENDERS: usize = 4;
+const EVENTS: usize = 2_500;
+
+/// A client that is cut again and again, until it has got everything: what each sender has sent comes in its order, once.
+async fn flapping(net: Net, apart: usize) {
+    let (mut sid, mut pid, mut offset) = (String::new(), String::new(), String::new());
+    let mut counts = [0; SENDERS];
+    let (mut seen, mut cuts) = (0, 0);
+    while counts != [EVENTS; SENDERS] {
+        let mut client = net.open("/socket.io/?EIO=4&transport=websocket", &[]).await;
+        assert!(next(&mut client).await.starts_with("0{"));
+        client.send(&format!("40{}", json!({ "pid": pid, "offset": offset }))).await;
+        let joined = next(&mut client).await;
+        let ids: serde_json::Value = serde_json::from_str(&joined[2..]).expect("an answer to CONNECT");
+        assert!(sid.is_empty() || ids["sid"] == sid.as_str(), "recovered after {cuts} cuts");
+        (sid, pid) = (ids["sid"].as_str().unwrap().into(), ids["pid"].as_str().unwrap().into());
+        for _ in 0..apart {
+            let text = next(&mut client).await;
+            let (name, sender, n, at): (String, usize, usize, String) = serde_json::from_str(&text[2..]).unwrap();
+            assert_eq!((name.as_str(), n), ("n", counts[sender]), "of sender {sender}, after {cuts} cuts");
+            assert!(at.len() > offset.len() || at > offset, "{at} after {offset}");
+            counts[sender] += 1;
+            offset = at;
+            seen += 1;
+            if counts == [EVENTS; SENDERS] {
+                break;
+            }
+        }
+        client.reset();
+        cuts += 1;
+    }
+    assert!(seen == SENDERS * EVENTS && cuts > 10, "{seen} events, {cuts} cuts");
+}
+
+/// On several threads, while others send as fast as they can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn broadcasts_that_run_meanwhile_leave_no_gap_and_nothing_twice() {
+    let (io, net) = server(Recovery::default());
+    let clients: Vec<_> = [211, 499, 733].map(|apart| tokio::spawn(flapping(net.clone(), apart))).into();
+    // All of them are there before the first event.
+    while io.to("red").fetch_sockets().await.unwrap().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|sender| {
+            let io = io.clone();
+            tokio::spawn(async move {
+                for n in 0..EVENTS {
+                    io.to("red").emit("n", (sender, n)).unwrap();
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for task in senders.into_iter().chain(clients) {
+        tokio::time::timeout(Duration::from_mins(2), task).await.expect("it ends").unwrap();
+    }
+}

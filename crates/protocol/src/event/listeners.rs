@@ -46,8 +46,13 @@ enum Place {
 
 impl<H> Default for Listeners<H> {
     fn default() -> Self {
-        let table = Table { named: HashMap::new(), any: Vec::new(), unhandled: Vec::new() };
-        Self(Arc::new(Shared { version: AtomicU64::new(0), table: RwLock::new(Arc::new(table)) }))
+        Self(Arc::new(Shared { version: AtomicU64::new(0), table: RwLock::default() }))
+    }
+}
+
+impl<H> Default for Table<H> {
+    fn default() -> Self {
+        Self { named: HashMap::new(), any: Vec::new(), unhandled: Vec::new() }
     }
 }
 
@@ -96,18 +101,12 @@ impl<H: 'static> Listeners<H> {
 
     /// Removes all handlers for `name`.
     pub fn remove_named(&self, name: &str) {
-        self.change(|table| {
-            table.named.remove(name);
-        });
+        drop(self.change(|table| table.named.remove(name)));
     }
 
     /// Removes all handlers.
     pub fn clear(&self) {
-        self.change(|table| {
-            table.named.clear();
-            table.any.clear();
-            table.unhandled.clear();
-        });
+        drop(self.change(std::mem::take));
     }
 
     /// The table as it is now.
@@ -131,16 +130,19 @@ impl<H: 'static> Listeners<H> {
         Listener { control: Arc::new(Control { shared, entry, place }) }
     }
 
-    fn change(&self, edit: impl FnOnce(&mut Table<H>)) {
-        self.0.change(edit);
+    fn change<T>(&self, edit: impl FnOnce(&mut Table<H>) -> T) -> T {
+        self.0.change(edit)
     }
 }
 
 impl<H> Shared<H> {
-    fn change(&self, edit: impl FnOnce(&mut Table<H>)) {
+    /// What `edit` takes out it returns: a handler is code of the application also when it is dropped, and that happens
+    /// when the lock is released.
+    fn change<T>(&self, edit: impl FnOnce(&mut Table<H>) -> T) -> T {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        edit(Arc::make_mut(&mut table));
+        let output = edit(Arc::make_mut(&mut table));
         self.version.fetch_add(1, Ordering::Release);
+        output
     }
 }
 

@@ -1,5 +1,9 @@
 //! `close`: who is told, what is waited for, and what is cut.
 
+use sockeye::adapter::{Adapter, AdapterFuture, Command, Selection};
+use sockeye::parser::{NamespacePath, OwnedArgs};
+use sockeye::{ClusterError, SocketInfo};
+
 use crate::common::*;
 use crate::polling::slow_body;
 
@@ -105,6 +109,61 @@ async fn a_handler_that_is_stuck_is_cut_after_the_grace() {
     assert!(closing.is_finished());
     assert_eq!(log.take(), ["server shutting down"]);
     net.assert_clean().await;
+}
+
+/// A broker that does not answer; how often it was said farewell to.
+#[derive(Debug, Default)]
+struct Stuck(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Adapter for Stuck {
+    fn publish(&self, _: &NamespacePath, _: &Selection, _: Command<'_>) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
+    fn fetch_sockets<'a>(
+        &'a self,
+        _: &'a NamespacePath,
+        _: &'a Selection,
+        _: Duration,
+    ) -> AdapterFuture<'a, Vec<SocketInfo>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn server_side_emit<'a>(
+        &'a self,
+        _: &'a NamespacePath,
+        _: &'a str,
+        _: &'a OwnedArgs,
+        _: Option<Duration>,
+    ) -> AdapterFuture<'a, Vec<OwnedArgs>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn close(&self) -> AdapterFuture<'_, ()> {
+        Box::pin(async {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            std::future::pending().await
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_is_stuck_does_not_hold_the_server() {
+    for (grace, early) in [(5_000, 4_900), (0, 0)] {
+        let broker = Stuck::default();
+        let farewells = std::sync::Arc::clone(&broker.0);
+        let io = Server::builder().adapter(broker).build().unwrap();
+        let net = Net::new(&io);
+        let (alice, _) = net.join().await;
+        drop(alice);
+        let closing = closing(&io, millis(grace)).await;
+        net.advance(millis(early)).await;
+        assert_eq!(closing.is_finished(), grace == 0);
+        net.advance(millis(200)).await;
+        assert!(closing.is_finished(), "{grace}");
+        assert_eq!(farewells.load(std::sync::atomic::Ordering::SeqCst), 1);
+        net.assert_clean().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,7 +32,7 @@ struct Case {
     is_stranger: bool,
     /// The most that is allowed.
     most: usize,
-    packets: fn(n: usize) -> Vec<Packet>,
+    packets: fn(n: usize, Transport) -> Vec<Packet>,
     /// The close code of a stream.
     code: u16,
     /// What a POST is answered with. After 413 the session goes on.
@@ -45,7 +45,7 @@ const CASES: &[Case] = &[
         server: |builder| builder.max_payload(1_000),
         is_stranger: false,
         most: 1_000,
-        packets: |n| vec![Packet::Text(format!("42[\"x\",\"{}\"]", "y".repeat(n - 10)))],
+        packets: |n, _| vec![Packet::Text(format!("42[\"x\",\"{}\"]", "y".repeat(n - 10)))],
         code: 1009,
         status: 413,
     },
@@ -54,7 +54,7 @@ const CASES: &[Case] = &[
         server: |builder| builder.max_unconnected_payload(9_000),
         is_stranger: true,
         most: 9_000,
-        packets: |n| vec![Packet::Text(format!("40/nowhere?{}", "y".repeat(n - 11)))],
+        packets: |n, _| vec![Packet::Text(format!("40/nowhere?{}", "y".repeat(n - 11)))],
         code: 1009,
         status: 413,
     },
@@ -63,7 +63,7 @@ const CASES: &[Case] = &[
         server: |builder| builder.max_attachments(3),
         is_stranger: false,
         most: 3,
-        packets: |n| {
+        packets: |n, _| {
             let place = |num| format!(",{{\"_placeholder\":true,\"num\":{num}}}");
             let header = format!("45{n}-[\"x\"{}]", (0..n).map(place).collect::<String>());
             std::iter::once(Packet::Text(header)).chain((0..n).map(|_| Packet::Attachment)).collect()
@@ -76,7 +76,7 @@ const CASES: &[Case] = &[
         server: |builder| builder,
         is_stranger: false,
         most: 128,
-        packets: |n| vec![Packet::Text(format!("42[\"x\",{}{}]", "[".repeat(n - 1), "]".repeat(n - 1)))],
+        packets: |n, _| vec![Packet::Text(format!("42[\"x\",{}{}]", "[".repeat(n - 1), "]".repeat(n - 1)))],
         code: 1008,
         status: 400,
     },
@@ -85,7 +85,58 @@ const CASES: &[Case] = &[
         server: |builder| builder.max_depth(5),
         is_stranger: false,
         most: 5,
-        packets: |n| vec![Packet::Text(format!("42[\"x\",{}1{}]", "{\"a\":".repeat(n - 1), "}".repeat(n - 1)))],
+        packets: |n, _| vec![Packet::Text(format!("42[\"x\",{}1{}]", "{\"a\":".repeat(n - 1), "}".repeat(n - 1)))],
+        code: 1008,
+        status: 400,
+    },
+    Case {
+        limit: Limit::Namespaces,
+        server: |builder| builder.max_namespaces(3),
+        is_stranger: false,
+        most: 3,
+        // It is in `/` by connecting.
+        packets: |n, _| (1..n).map(|n| Packet::Text(format!("40/room-{n}"))).collect(),
+        code: 1008,
+        status: 400,
+    },
+    Case {
+        limit: Limit::EventsPerSecond,
+        server: |builder| builder.event_rate(1, 5),
+        is_stranger: false,
+        most: 5,
+        packets: |n, _| (0..n).map(|_| Packet::Text("42[\"x\"]".into())).collect(),
+        code: 1008,
+        status: 400,
+    },
+    Case {
+        limit: Limit::EventsPerSecond,
+        server: |builder| builder.event_rate(1, 5),
+        is_stranger: false,
+        most: 5,
+        // The first may be a heartbeat: it is the client who pings.
+        packets: |n, _| (0..=n).map(|_| Packet::Text("2".into())).collect(),
+        code: 1008,
+        status: 400,
+    },
+    Case {
+        limit: Limit::EventsPerSecond,
+        server: |builder| builder.event_rate(1, 5),
+        is_stranger: true,
+        most: 5,
+        packets: |n, _| (0..n).map(|n| Packet::Text(format!("40/nowhere-{n}"))).collect(),
+        code: 1008,
+        status: 400,
+    },
+    Case {
+        limit: Limit::BytesPerSecond,
+        server: |builder| builder.byte_rate(1, 500),
+        is_stranger: false,
+        most: 500,
+        packets: |n, transport| {
+            // Its length in a body, or the header of its frame.
+            let beside = if transport == Transport::Polling { 4 } else { 8 };
+            vec![Packet::Text(format!("42[\"x\",\"{}\"]", "y".repeat(n - beside - 10)))]
+        },
         code: 1008,
         status: 400,
     },
@@ -193,7 +244,7 @@ async fn play(case: &Case, transport: Transport, n: usize) {
     // A body is counted as a whole, with the length in it.
     let is_whole = transport == Transport::Polling && case.status == 413;
     let head = (1..n).find(|head| (n - head).to_string().len() + 1 == *head).filter(|_| is_whole).unwrap_or(0);
-    let told = client.send_all((case.packets)(n - head)).await;
+    let told = client.send_all((case.packets)(n - head, transport)).await;
     let exceeded = n > case.most;
     assert_eq!(told, if exceeded { expected(case, transport) } else { Told::Nothing }, "{what}");
     let lives = !exceeded || is_whole;
@@ -204,8 +255,12 @@ async fn play(case: &Case, transport: Transport, n: usize) {
     assert_eq!((metrics.limits.get(limit), metrics.limits.total()), (times, times), "{what}");
     assert_eq!(metrics.sessions, u64::from(lives), "{what}");
     let known = if lives || case.is_stranger { vec![] } else { vec![DisconnectReason::LimitExceeded(limit)] };
-    let reasons: Vec<_> = reasons.lock().unwrap().drain(..).map(|last| last.reason).collect();
-    assert_eq!(reasons, known, "{what}");
+    // In each of its namespaces.
+    let mut told: Vec<_> = reasons.lock().unwrap().drain(..).map(|last| last.reason).collect();
+    told.dedup();
+    assert_eq!(told, known, "{what}");
+    // Until there are bytes to leave by.
+    net.advance(std::time::Duration::from_secs(9)).await;
     client.leave().await;
     net.assert_clean().await;
 }

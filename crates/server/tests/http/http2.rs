@@ -24,7 +24,7 @@ impl Client {
         Self(sender)
     }
 
-    async fn open(io: &Server) -> Self {
+    pub(crate) async fn open(io: &Server) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let server = io.clone();
         tokio::spawn(async move { server.serve_stream(theirs, None).await });
@@ -35,6 +35,11 @@ impl Client {
         let request = Request::builder().method(method).uri(uri).version(Version::HTTP_2);
         let request = request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap();
         self.0.clone().send_request(request).await.unwrap()
+    }
+
+    /// A request of any kind; `None` if it was not answered, or not even sent.
+    pub(crate) async fn ask(&self, request: Request<Full<Bytes>>) -> Option<Response<Incoming>> {
+        self.0.clone().send_request(request).await.ok()
     }
 
     pub(crate) async fn text(&self, method: &str, uri: &str, body: &'static str) -> String {

@@ -23,3 +23,4 @@ mod strangers;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_deadlines;
+mod tricks;

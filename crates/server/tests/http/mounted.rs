@@ -105,7 +105,7 @@ fn a_folder_without_client_is_refused() {
 
 /// The application around which the layer is laid.
 #[derive(Clone)]
-struct Application;
+pub(crate) struct Application;
 
 impl<B> Service<Request<B>> for Application {
     type Response = Response<Full<Bytes>>;

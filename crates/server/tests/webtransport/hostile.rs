@@ -176,3 +176,46 @@ async fn further_streams_are_not_heard() {
     assert_eq!(peer.hear().await, "430[5]");
     assert_eq!(site.io.metrics().sessions_opened, 1);
 }
+
+/// Of each kind so many.
+const FAILED: usize = 90;
+
+/// engine.io f86b95fd: what was begun for a client stayed when it failed.
+#[tokio::test]
+async fn a_thousand_handshakes_that_fail_leave_nothing() {
+    let io = builder().origins(["https://a.example"]).build().unwrap();
+    let site = Site::new(io).await;
+    let hello =
+        |sid: &str| [&[u8::try_from(sid.len() + 10).unwrap()], format!("0{{\"sid\":\"{sid}\"}}").as_bytes()].concat();
+    let first: [&[u8]; 6] = [b"\x00", b"\x0242", b"\x050null", b"\x82b!", &hello("unknown"), &hello("__proto__")];
+    // What everybody's first connection leaves: threads that resolve, caches.
+    site.peer().await.leave();
+    site.emptied().await;
+    let tasks = tokio::runtime::Handle::current().metrics();
+    let before = tasks.num_alive_tasks();
+    for _ in 0..FAILED {
+        for bytes in first {
+            let mut peer = site.stream().await;
+            peer.write(bytes).await;
+            assert_eq!(peer.closed().await.0, REQUEST_REJECTED);
+        }
+        assert!(site.ask("/elsewhere/", None).await.is_err());
+        assert!(site.ask("/socket.io/", Some("https://evil.example")).await.is_err());
+        site.quic().await.close(0_u32.into(), b"");
+        drop(site.session().await);
+        site.stream().await.leave();
+        let mut torn = site.stream().await;
+        torn.write(b"\x0f0{").await;
+        torn.send.reset(0_u32.into()).unwrap();
+        drop(torn);
+    }
+    soon(async {
+        while tasks.num_alive_tasks() > before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    site.emptied().await;
+    assert_eq!(site.io.metrics().sessions_opened, 1);
+    soon(site.io.close(Duration::from_secs(30))).await;
+}

@@ -9,6 +9,7 @@ mod deadlines;
 mod garbled;
 mod gates;
 mod hostile;
+mod migration;
 mod sessions;
 mod slow_readers;
 mod upgrades;

@@ -74,7 +74,7 @@ impl Site {
         soon(endpoint.connect_with(config, self.address, "localhost").unwrap()).await.unwrap()
     }
 
-    fn client(&self) -> ClientConfig {
+    pub(crate) fn client(&self) -> ClientConfig {
         let config = ClientConfig::builder().with_bind_address("127.0.0.1:0".parse().unwrap());
         let mut config = config.with_server_certificate_hashes([Sha256Digest::new(self.hash)]).build();
         if let Some(window) = self.window {
@@ -224,7 +224,7 @@ impl Peer {
         Some(String::from_utf8(packet).unwrap())
     }
 
-    async fn take(&mut self, bytes: usize) -> Vec<u8> {
+    pub(crate) async fn take(&mut self, bytes: usize) -> Vec<u8> {
         let mut read = [0; 4096];
         while self.buffer.len() < bytes {
             let n = soon(self.receive.read(&mut read)).await.unwrap().expect("more of the stream");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use sockeye::{Server, Socket, Transport};
+use sockeye_testing::{Frame, Net};
 
 use crate::clock::{Still, moving};
 use crate::peer::{NO_ERROR, Peer, REQUEST_REJECTED, Site, builder, soon};
@@ -149,5 +150,82 @@ async fn only_what_is_there_is_offered() {
         let site = Site::new(Server::builder().transports(transports).build().unwrap()).await;
         let (_, open) = site.polling().await;
         assert!(open.contains(&format!("\"upgrades\":{offered}")), "{transports:?}: {open}");
+    }
+}
+
+const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
+
+/// One by WebSocket and one by WebTransport: the first is the one, the second is closed, and the session goes on.
+#[tokio::test]
+async fn two_upgrades_by_different_transports_are_one() {
+    let site = Site::new(builder().build().unwrap()).await;
+    let net = Net::new(&site.io);
+    let (ann, bob) = (net.polling().await, net.polling().await);
+    ann.join().await;
+    bob.join().await;
+    let mut stream = ann.upgrade().await;
+    stream.send("2probe").await;
+    stream.expect("3probe").await;
+    let mut peer = asking(&site, bob.sid()).await;
+    peer.say("2probe").await;
+    assert_eq!(peer.hear().await, "3probe");
+    // While both are under way, and when both are done.
+    for is_done in [false, true] {
+        for sid in [ann.sid(), bob.sid()] {
+            net.open(&format!("{WEBSOCKET}&sid={sid}"), &[]).await.expect_closed(None).await;
+            assert_eq!(asking(&site, sid).await.closed().await, (REQUEST_REJECTED, "Bad request".into()));
+        }
+        if !is_done {
+            stream.send("5").await;
+            peer.say("5").await;
+            soon(async {
+                while site.io.metrics().upgrades < 2 {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
+        site.io.emit("both", is_done).unwrap();
+        let event = format!("42[\"both\",{is_done}]");
+        assert_eq!(peer.hear().await, event);
+        stream.expect(&event).await;
+    }
+    peer.leave();
+    stream.close().await;
+    site.emptied().await;
+}
+
+/// It is not known which comes first: one of them is the one, all the same.
+#[tokio::test]
+async fn two_upgrades_in_the_same_moment_are_one() {
+    let site = Site::new(builder().build().unwrap()).await;
+    let net = Net::new(&site.io);
+    for round in 0..40 {
+        let ann = net.polling().await;
+        let id = ann.join().await;
+        let mut peer = site.stream().await;
+        peer.say(&format!("0{{\"sid\":\"{}\"}}", ann.sid())).await;
+        for _ in 0..round * 5 {
+            tokio::task::yield_now().await;
+        }
+        let mut stream = net.open(&format!("{WEBSOCKET}&sid={}", ann.sid()), &[]).await;
+        stream.send("2probe").await;
+        if stream.next().await == Some(Frame::Text("3probe".into())) {
+            assert_eq!(peer.closed().await.0, REQUEST_REJECTED);
+            stream.send("5").await;
+            site.io.to(&id).emit("here", 1).unwrap();
+            stream.expect("42[\"here\",1]").await;
+            stream.close().await;
+        } else {
+            peer.say("2probe").await;
+            assert_eq!(peer.hear().await, "3probe");
+            peer.say("5").await;
+            peer.say("40/nowhere,").await;
+            assert!(peer.hear().await.starts_with("44/nowhere,"));
+            site.io.to(&id).emit("here", 1).unwrap();
+            assert_eq!(peer.hear().await, "42[\"here\",1]");
+            peer.leave();
+        }
+        site.emptied().await;
     }
 }
