@@ -1,8 +1,10 @@
 //! One connection at work: transports, namespaces, and the loop that drives them.
 
 mod end;
+mod doubt;
 mod upper;
 mod carrier;
+mod reading;
 mod auth;
 mod delivery;
 mod shifts;

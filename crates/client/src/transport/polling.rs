@@ -44,6 +44,16 @@ impl Polling {
         self.post.send(self.target(), Some(body));
     }
 
+    /// Asks whether the session is still there, by a packet which means nothing to a server that did not ask for it: PONG,
+    /// or in revision 3 the PING which is the client's to send. The answer to the POST is the answer.
+    pub(crate) fn check(&mut self) {
+        let body = match self.site.config.revision {
+            Revision::V3 => "1:2",
+            Revision::V4 => "3",
+        };
+        self.post.send(self.target(), Some(body.into()));
+    }
+
     /// Whether a POST may be sent.
     pub(crate) fn is_writable(&self) -> bool {
         !self.post.is_busy()
