@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use sockeye_engine::handshake::{Open, TransportName};
-use sockeye_engine::{CloseReason, Encoded, Event, Lane, Session, ws};
+use sockeye_engine::{CloseReason, Encoded, Event, Lane, Revision, Session, ws};
 
 use super::doubt::Doubt;
 use super::end::End;
@@ -14,6 +14,7 @@ use crate::cause::Cause;
 use crate::config::Transport;
 use crate::dial::BoxFuture;
 use crate::error::ConnectError;
+use crate::time::after;
 use crate::transport::Site;
 use crate::transport::polling::Polling;
 use crate::transport::websocket::WebSocket;
@@ -35,6 +36,10 @@ pub(crate) struct Carrier {
     pub(super) is_open: bool,
     pub(super) end: End,
     pub(super) doubt: Doubt,
+    /// Of the server.
+    ping_timeout: Duration,
+    /// Nothing was heard for almost as long as a server waits.
+    is_late: bool,
     pub(super) close_code: ws::CloseCode,
     upgraded: bool,
     /// The stream which is being read must not be kept.
@@ -74,6 +79,8 @@ impl Carrier {
             is_open: false,
             end: End::default(),
             doubt: Doubt::default(),
+            ping_timeout: Duration::ZERO,
+            is_late: false,
             close_code: ws::CloseCode::NORMAL,
             upgraded: false,
             stream_refused: false,
@@ -88,6 +95,7 @@ impl Carrier {
         if self.end.parting().is_some() {
             return self.part(now, cx);
         }
+        self.note_lateness(now);
         self.poll_upgrade(now, cx);
         self.read_polling(upper, now, cx);
         self.read_stream(upper, now, cx);
@@ -105,6 +113,22 @@ impl Carrier {
         self.follow(upper, now);
     }
 
+    /// Doubts when this side has been stopped for so long that the server may have given it up: the ping which is about to
+    /// be read may be an old one. A quarter of `ping_timeout` is for the way of the packets by which both count.
+    fn note_lateness(&mut self, now: Instant) {
+        let given_up = self.session.poll_timeout().map(|due| match self.session.revision() {
+            // What is due is a ping of this side; only its answer has a limit.
+            Revision::V3 => after(due, self.ping_timeout),
+            Revision::V4 => due,
+        });
+        let is_late = given_up.is_some_and(|given_up| after(now, self.ping_timeout / 4) >= given_up);
+        // Once, and not again when the server has answered.
+        if is_late && !self.is_late {
+            self.doubt();
+        }
+        self.is_late = is_late;
+    }
+
     /// Asks the server whether it is still there, if that is in doubt; without an answer it is not.
     fn ask(&mut self, upper: &impl Upper, now: Instant) {
         if upper.is_congested() {
@@ -115,7 +139,7 @@ impl Carrier {
         let lane = self.session.data_lane().filter(|_| self.doubt.is_new());
         match (lane, &mut self.stream, &mut self.polling) {
             (Some(Lane::Stream), Some(stream), _) => stream.ping(CHECK),
-            // One that is under way is answered too.
+            // One is under way: if its answer does not come, this one's would not either.
             (Some(Lane::Polling), _, Some(polling)) if polling.is_writable() => {
                 polling.check();
                 self.started = true;
@@ -181,6 +205,7 @@ impl Carrier {
 
     fn opened(&mut self, open: &Open, upper: &mut impl Upper, now: Instant) {
         self.is_open = true;
+        self.ping_timeout = open.ping_timeout;
         self.max_post = open.max_payload.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let config = &self.site.config;
         if let Some(polling) = &mut self.polling {

@@ -25,7 +25,12 @@ impl Carrier {
         {
             match taken {
                 Ok(()) => {
-                    self.doubt.settle();
+                    if polling.is_checked() {
+                        self.doubt.settle();
+                    } else {
+                        // It was asked for something before there was doubt, and may have answered then.
+                        self.doubt.renew();
+                    }
                     self.session.handle_post_done(now);
                 }
                 Err(error) => self.lane_failed(error, now),

@@ -18,11 +18,14 @@ pub(crate) struct Polling {
     sid: Option<String>,
     get: Lane,
     post: Lane,
+    /// The last POST was that of [`Self::check`].
+    is_checked: bool,
 }
 
 impl Polling {
     pub(crate) fn new(site: Arc<Site>) -> Self {
-        Self { get: Lane::new(Arc::clone(&site)), post: Lane::new(Arc::clone(&site)), site, sid: None }
+        let (get, post) = (Lane::new(Arc::clone(&site)), Lane::new(Arc::clone(&site)));
+        Self { get, post, site, sid: None, is_checked: false }
     }
 
     /// The server has told the session's id.
@@ -36,6 +39,7 @@ impl Polling {
     }
 
     pub(crate) fn post(&mut self, packets: &[Encoded]) {
+        self.is_checked = false;
         let mut body = Vec::new();
         match self.site.config.revision {
             Revision::V3 => _ = payload_v3::encode(&mut body, packets, false),
@@ -51,7 +55,13 @@ impl Polling {
             Revision::V3 => "1:2",
             Revision::V4 => "3",
         };
+        self.is_checked = true;
         self.post.send(self.target(), Some(body.into()));
+    }
+
+    /// Whether the last POST was a check.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.is_checked
     }
 
     /// Whether a POST may be sent.
