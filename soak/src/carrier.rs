@@ -91,12 +91,12 @@ pub(crate) enum Step {
 
 impl Polling {
     async fn open(target: &Target) -> io::Result<Self> {
-        let mut polls = Wire::connect(target.route).await?;
+        let mut polls = Wire::connect(&target.route).await?;
         polls.write(http::get(None).as_bytes()).await?;
         let open = http::body(&mut polls).await?;
         let sid = open.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"')).map(|(sid, _)| sid);
         let sid = sid.ok_or_else(|| io::Error::other(format!("not OPEN: {open}")))?.to_owned();
-        let posts = Wire::connect(target.route).await?;
+        let posts = Wire::connect(&target.route).await?;
         Ok(Self { sid, polls, posts, polled: false, ready: VecDeque::new() })
     }
 

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::carrier::{Carrier, Step};
+use crate::ending::Ending;
 use crate::load::Load;
 use crate::packet::Packet;
 use crate::random::Random;
 use crate::rooms::Rooms;
+use crate::side::{PATH, Side};
 use crate::stream::{Stream, Target, Transport};
 use crate::wire::Route;
 
@@ -30,37 +32,38 @@ pub(crate) struct Client {
     number: u64,
     life: u64,
     acked: (u64, u64),
+    /// By what the server knows it again, if its last life was cut short.
+    past: Option<Past>,
     dice: Random,
     load: Arc<Load>,
 }
 
-/// How a life ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// All answers are waited for, then it says goodbye.
-    Orderly,
-    /// A FIN, whatever is under way.
-    Fin,
-    /// A RST.
-    Reset,
-    /// The connections stay open, and nothing is read or written any more.
-    Silence,
-    /// It never joins a namespace.
-    Stranger,
-    /// It goes in the middle of an upgrade.
-    HalfUpgrade(Step),
+/// What a client comes back to, if it is in time.
+#[derive(Debug)]
+struct Past {
+    pid: String,
+    /// The last event that arrived; nothing may be missing behind it.
+    offset: String,
+    rooms: Rooms,
 }
 
 impl Client {
     pub(crate) fn new(number: u64, load: Arc<Load>) -> Self {
-        Self { number, life: load.lives, acked: (0, 0), dice: Random::new(load.seed ^ load.lives, number), load }
+        Self {
+            number,
+            life: load.lives,
+            acked: (0, 0),
+            past: None,
+            dice: Random::new(load.seed ^ load.lives, number),
+            load,
+        }
     }
 
     /// Lives until the load is to stop.
     pub(crate) async fn run(mut self) {
         while !self.load.is_over() {
             self.life += 1;
-            let ending = self.choose_ending();
+            let ending = Ending::choose(&mut self.dice);
             self.load.seen.lives.up();
             // That the server cuts those who sleep or stall is no fault; what it does to the others is counted.
             match self.live(ending).await {
@@ -84,20 +87,6 @@ impl Client {
         }
     }
 
-    fn choose_ending(&mut self) -> Ending {
-        match self.dice.below(24) {
-            0..9 => Ending::Orderly,
-            9..12 => Ending::Fin,
-            12..15 => Ending::Reset,
-            15 | 16 => Ending::Silence,
-            17 | 18 => Ending::Stranger,
-            19 => Ending::HalfUpgrade(Step::Asked),
-            20 => Ending::HalfUpgrade(Step::Probed),
-            21 => Ending::HalfUpgrade(Step::Answered),
-            _ => Ending::HalfUpgrade(Step::Done),
-        }
-    }
-
     async fn live(&mut self, ending: Ending) -> io::Result<()> {
         if ending == Ending::Stranger {
             let _stranger = self.open(&TRANSPORTS).await?;
@@ -105,15 +94,16 @@ impl Client {
             return Ok(());
         }
         let mut session = self.join(&TRANSPORTS).await?;
-        let steps = 1 + self.dice.below(20);
-        let result = session.act(&mut self.dice, steps, &self.load).await;
+        let result = self.act(&mut session, ending).await;
         self.acked = (self.life, session.acked);
+        self.past = match ending {
+            Ending::Dropped { .. } | Ending::Orderly => None,
+            _ => session.past(),
+        };
         result?;
         match ending {
+            Ending::Dropped { .. } => Ok(()),
             Ending::Orderly => {
-                let result = session.settle().await;
-                self.acked = (self.life, session.acked);
-                result?;
                 session.carrier.send(&[Packet::text("41")]).await?;
                 session.carrier.close().await
             }
@@ -135,9 +125,25 @@ impl Client {
         }
     }
 
+    /// What a life is made of, up to its end.
+    async fn act(&mut self, session: &mut Session, ending: Ending) -> io::Result<()> {
+        let steps = 1 + self.dice.below(20);
+        session.act(&mut self.dice, steps, &self.load).await?;
+        match ending {
+            Ending::Dropped { whole } => session.be_dropped(whole).await,
+            Ending::Orderly => session.settle().await,
+            _ => Ok(()),
+        }
+    }
+
     /// Opens a session by one of `transports`.
     async fn open(&mut self, transports: &[Transport]) -> io::Result<(Target, Carrier)> {
-        let route = Route { server: self.load.server, source: self.dice.next(), narrow: self.dice.below(8) == 0 };
+        let (source, narrow) = (self.dice.next(), self.dice.below(8) == 0);
+        let (server, veil) = match self.dice.below(5) {
+            0 => (self.load.tls, Some(Arc::clone(&self.load.veil))),
+            _ => (self.load.server, None),
+        };
+        let route = Route { server, source, narrow, veil };
         let target = Target { route, quic: Arc::clone(&self.load.quic) };
         let carrier = Carrier::open(&target, self.dice.one_of(transports)).await?;
         Ok((target, carrier))
@@ -147,14 +153,26 @@ impl Client {
     async fn join(&mut self, transports: &[Transport]) -> io::Result<Session> {
         let (target, mut carrier) = timeout(ANSWER, self.open(transports)).await??;
         let (client, group, life, acked) = (self.number, self.load.group, self.life, self.acked);
-        let who = json!({ "client": client, "group": group, "life": life, "acked": acked });
+        let mut who = json!({ "client": client, "group": group, "life": life, "acked": acked });
+        let past = self.past.take();
+        if let Some(past) = &past {
+            who["pid"] = past.pid.as_str().into();
+            if !past.offset.is_empty() {
+                who["offset"] = past.offset.as_str().into();
+            }
+        }
+        let (expected, offset, rooms) = past.map_or_else(Default::default, |past| (past.pid, past.offset, past.rooms));
         carrier.send(&[Packet::text(format!("40{who}"))]).await?;
         let mut session = Session {
             name: format!("client {client}, life {life}"),
             carrier,
             target,
             ready: VecDeque::new(),
-            rooms: Rooms::default(),
+            rooms,
+            side: Side::default(),
+            expected,
+            pid: None,
+            offset,
             asked: HashMap::new(),
             asks: 0,
             puts: 0,
@@ -189,6 +207,11 @@ struct Session {
     /// Came by polling while the transport was changed.
     ready: VecDeque<Packet>,
     rooms: Rooms,
+    side: Side,
+    /// The name under which the server may know it, and the one by which it will.
+    expected: String,
+    pid: Option<String>,
+    offset: String,
     asked: HashMap<u64, Asked>,
     asks: u64,
     puts: u64,
@@ -207,7 +230,7 @@ impl Session {
                 break;
             }
             let room = dice.below(load.rooms);
-            match dice.below(20) {
+            match dice.below(24) {
                 0..8 => self.put().await?,
                 8 | 9 => self.join(room).await?,
                 10 => self.leave(room).await?,
@@ -223,6 +246,11 @@ impl Session {
                 16 | 17 => {
                     let size = dice.below(3_000);
                     self.send_blob(dice.bytes(size)).await?;
+                }
+                20..24 => {
+                    if let Some(text) = self.side.speak(dice) {
+                        self.carrier.send(&[Packet::text(text)]).await?;
+                    }
                 }
                 18 => sleep(Duration::from_millis(dice.below(2_000))).await,
                 _ => {}
@@ -268,7 +296,41 @@ impl Session {
         for room in self.rooms.all() {
             self.leave(room).await?;
         }
-        self.until("answers", |session| session.asked.is_empty()).await
+        self.until("answers", |session| session.asked.is_empty() && session.side.is_settled()).await
+    }
+
+    /// Asks the server to drop this client, with events before and behind it. Nothing but the end may follow.
+    async fn be_dropped(&mut self, whole: bool) -> io::Result<()> {
+        for _ in 0..3 {
+            self.put().await?;
+        }
+        self.carrier.send(&[Packet::text(format!("42[\"drop me\",{whole}]"))]).await?;
+        let end = Instant::now() + ANSWER;
+        let mut puts = 3;
+        loop {
+            if puts > 0 && self.put().await.is_err() {
+                break;
+            }
+            puts -= i32::from(puts > 0);
+            match tokio::time::timeout_at(end, self.receive()).await {
+                Ok(Ok(packet)) if packet == Packet::text("41") => break,
+                Ok(Ok(packet)) => self.handle(packet).await?,
+                Ok(Err(_)) => break,
+                Err(_) => return Err(self.fault("it was not dropped")),
+            }
+        }
+        self.load.seen.dropped.up();
+        Ok(())
+    }
+
+    /// What the next life can come back to.
+    fn past(&mut self) -> Option<Past> {
+        let pid = self.pid.take()?;
+        let leaving = |asked: &Asked| if let Asked::Leave(room) = asked { Some(*room) } else { None };
+        self.rooms.cut(&self.asked.values().filter_map(leaving).collect::<Vec<_>>());
+        let (offset, rooms) = (std::mem::take(&mut self.offset), std::mem::take(&mut self.rooms));
+        // Without a number the server counts from the moment at which it let this one in.
+        Some(Past { pid, offset, rooms })
     }
 
     fn ask(&mut self, asked: Asked) -> u64 {
@@ -335,10 +397,14 @@ impl Session {
             b"2" => self.carrier.send(&[Packet::text("3")]).await,
             b"6" => Ok(()),
             b"1" | b"41" => Err(io::ErrorKind::UnexpectedEof.into()),
-            [b'4', b'0', ..] if !self.joined => {
-                self.joined = true;
-                Ok(())
-            }
+            [b'4', kind, ..] if text[2..].starts_with(PATH) => match self.side.hear(*kind, &text[2 + PATH.len()..]) {
+                Ok(is_answer) => {
+                    (0..u64::from(is_answer)).for_each(|_| self.load.seen.echoes.up());
+                    Ok(())
+                }
+                Err(error) => Err(self.fault(&error)),
+            },
+            [b'4', b'0', ..] if !self.joined => self.handle_connect(&text[2..]),
             [b'4', kind @ (b'2' | b'3' | b'6'), ..] => {
                 let rest = text.get(2..).unwrap_or_default();
                 let rest = if *kind == b'6' { rest.strip_prefix("1-").unwrap_or("?") } else { rest };
@@ -354,7 +420,23 @@ impl Session {
         }
     }
 
+    /// It is let in; what it missed may have come before.
+    fn handle_connect(&mut self, json: &str) -> io::Result<()> {
+        self.joined = true;
+        let told: Value = serde_json::from_str(json).map_err(|_| self.fault(json))?;
+        self.pid = told["pid"].as_str().map(str::to_owned);
+        if self.pid.as_deref() == Some(&self.expected) {
+            self.load.seen.recovered.up();
+        } else {
+            (self.rooms, self.offset) = (Rooms::default(), String::new());
+        }
+        Ok(())
+    }
+
     async fn handle_event(&mut self, id: Option<u64>, arguments: &Value) -> io::Result<()> {
+        if let (None, Some(offset)) = (id, arguments[4].as_str()) {
+            offset.clone_into(&mut self.offset);
+        }
         match (arguments[0].as_str(), arguments[1].as_u64(), arguments[2].as_u64(), id) {
             (Some("said"), Some(room), Some(number), None) => {
                 self.load.seen.said.up();

@@ -40,7 +40,7 @@ impl Stream {
             visit.write(&[Packet::Text(hello)]).await?;
             return Ok(Self::Webtransport(Box::new(visit)));
         }
-        let mut wire = Wire::connect(target.route).await?;
+        let mut wire = Wire::connect(&target.route).await?;
         wire.write(http::websocket(sid).as_bytes()).await?;
         Ok(Self::Websocket(wire))
     }

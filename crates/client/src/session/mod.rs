@@ -2,8 +2,10 @@
 
 mod ages;
 mod end;
+mod doubt;
 mod upper;
 mod carrier;
+mod reading;
 mod writing;
 mod auth;
 mod delivery;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use sockeye_engine::{CloseReason, Encoded, Lane, Session};
 
 use super::carrier::Carrier;
+use super::doubt::Doubt;
 use super::upper::Upper;
 
 impl Carrier {
@@ -22,7 +23,7 @@ impl Carrier {
         let (mut packets, mut bytes) = (Vec::new(), 0);
         loop {
             if self.session.peek_transmit(Lane::Polling).is_none() {
-                pull(&mut self.session, Lane::Polling, upper);
+                pull(&mut self.session, self.doubt, Lane::Polling, upper);
             }
             let Some(size) = self.session.peek_transmit(Lane::Polling) else { break };
             // What is too large in one piece, other than CONNECT, does not come here; that is the server's to refuse.
@@ -47,7 +48,7 @@ impl Carrier {
             while !stream.is_full() {
                 let packet: Encoded = match self.session.poll_transmit(Lane::Stream) {
                     Some(packet) => packet,
-                    None if pull(&mut self.session, Lane::Stream, upper) => continue,
+                    None if pull(&mut self.session, self.doubt, Lane::Stream, upper) => continue,
                     None => break,
                 };
                 stream.put(&packet);
@@ -65,8 +66,9 @@ impl Carrier {
 }
 
 /// Gives the session the next packet if `lane` can carry it now; false if there is none.
-fn pull(session: &mut Session, lane: Lane, upper: &mut impl Upper) -> bool {
-    if session.data_lane() != Some(lane) {
+fn pull(session: &mut Session, doubt: Doubt, lane: Lane, upper: &mut impl Upper) -> bool {
+    // What is given to a connection which turns out to be dead is lost.
+    if doubt.is_any() || session.data_lane() != Some(lane) {
         return false;
     }
     let Some(packet) = upper.next_packet(lane) else { return false };

@@ -200,6 +200,11 @@ impl WebSocket {
         }
     }
 
+    /// Sends a ping of the WebSocket, of at most 125 bytes.
+    pub(crate) fn ping(&mut self, payload: &[u8]) {
+        let _ = ws::encode_ping(&mut self.unsent, payload, Some(self.random.bytes()));
+    }
+
     /// Says that this is the end.
     pub(crate) fn say_close(&mut self, code: ws::CloseCode) {
         if self.closing == Closing::Open {
