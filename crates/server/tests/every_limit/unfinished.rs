@@ -228,8 +228,8 @@ async fn a_body_that_the_own_accept_loop_reads() {
         }
         assert_eq!(io.metrics().limits.get(Limit::Unfinished), u64::from(!fits));
         if fits {
-            let held = usize::try_from(io.metrics().unfinished_bytes).unwrap();
-            assert!((others + 55_000 - FREE..=MOST).contains(&held), "{held}");
+            let kept = usize::try_from(io.metrics().unfinished_bytes).unwrap();
+            assert!((others + 55_000 - FREE..=MOST).contains(&kept), "{kept}");
             drop(pipe);
         } else {
             let mut answer = String::new();
