@@ -17,10 +17,10 @@ impl ServerBuilder {
     /// come of a message, of long-polling what has come of a body, and packets whose attachments are still to come. Default
     /// 256 MiB, or [`max_payload`](Self::max_payload) if that is more; not less than `max_payload`.
     ///
-    /// Each client may hold 16 KiB that do not count, so what is short never suffers. The client by which it becomes too
-    /// much is disconnected with code 1013, or its body answered by 503; that is counted as
-    /// [`Limit::Unfinished`](crate::Limit::Unfinished), and how much there is now as
-    /// [`unfinished_bytes`](crate::MetricsSnapshot::unfinished_bytes).
+    /// What counts is the room of the buffers, which is up to twice what has come. Each client may hold 16 KiB that do not
+    /// count, so what is short never suffers. The client by which it becomes too much is disconnected with code 1013, or
+    /// its body answered by 503; that is counted as [`Limit::Unfinished`](crate::Limit::Unfinished), and how much there is
+    /// now as [`unfinished_bytes`](crate::MetricsSnapshot::unfinished_bytes).
     ///
     /// Too small and long messages of honest clients fail when many send at once; too large and many hostile clients that
     /// never finish use up the memory.

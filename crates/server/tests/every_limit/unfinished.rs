@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::Request;
 use sockeye::{Cause, Disconnect, DisconnectReason, Limit, Server};
 use sockeye_testing::{Exchange, Net, Polling, WebSocket, settle};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::client::{Client, Piece, TRANSPORTS, Told, Transport};
@@ -202,5 +203,47 @@ async fn packets_that_lack_attachments() {
             assert_eq!(io.metrics().unfinished_bytes, 0, "{what}");
             net.assert_clean().await;
         }
+    }
+}
+
+/// The own accept loop reads by itself, and passes on what has come.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_the_own_accept_loop_reads() {
+    for (others, fits) in [(20_000, true), (45_000, false)] {
+        let (io, net, _) = server();
+        let alice = net.polling().await;
+        alice.join().await;
+        let mut witness = member(&net, Transport::Websocket).await;
+        witness.send_bytes(&frame(0x81, &vec![b'4'; FREE + others], 1)).await;
+        settle().await;
+        let (mut pipe, end) = tokio::io::duplex(1 << 20);
+        let serving = tokio::spawn({
+            let io = io.clone();
+            async move { io.serve_stream(end, None).await }
+        });
+        let head = format!("POST {} HTTP/1.1\r\nHost: sockeye.test\r\nContent-Length: 60000\r\n\r\n", alice.target());
+        for part in [head.as_bytes(), &vec![b'4'; 55_000]] {
+            pipe.write_all(part).await.unwrap();
+            settle().await;
+        }
+        assert_eq!(io.metrics().limits.get(Limit::Unfinished), u64::from(!fits));
+        if fits {
+            let kept = usize::try_from(io.metrics().unfinished_bytes).unwrap();
+            assert!((others + 55_000 - FREE..=MOST).contains(&kept), "{kept}");
+            drop(pipe);
+        } else {
+            let mut answer = String::new();
+            pipe.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && answer.contains(WORDS), "{answer}");
+        }
+        settle().await;
+        assert_eq!(io.metrics().unfinished_bytes, others as u64, "it is given back");
+        serving.await.unwrap();
+        assert_eq!(io.metrics().sessions, 1 + u64::from(!fits), "what was refused does no harm, what was cut off does");
+        drop(witness);
+        if !fits {
+            alice.close().await;
+        }
+        net.assert_clean().await;
     }
 }

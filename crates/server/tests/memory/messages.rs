@@ -8,7 +8,7 @@ use sockeye::{Deflate, Server, Socket};
 use sockeye_testing::{Frame, Net, settle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use crate::counting::{alone, peak};
+use crate::counting::{allocated, alone, peak};
 
 /// `max_payload`.
 const LIMIT: usize = 1_000_000;
@@ -236,5 +236,29 @@ fn inflating_stops_at_the_limit() {
                 net.assert_clean().await;
             }
         }
+    });
+}
+
+/// What was said of a message when its connection is closed goes at once, and not when the client has gone.
+#[test]
+fn an_unfinished_message_is_freed_when_its_connection_is_closed() {
+    alone(async {
+        let io = server();
+        let net = Net::new(&io);
+        let (mut alice, _) = net.join().await;
+        let before = allocated();
+        let message = frame(0x82, &vec![0; LIMIT]);
+        alice.send_bytes(&message[..LIMIT]).await;
+        settle().await;
+        drop(message);
+        let held = allocated() - before;
+        assert!((LIMIT..LIMIT + 200_000).contains(&held), "{held}");
+        io.of("/").local().disconnect_and_close().unwrap();
+        settle().await;
+        let left = allocated().saturating_sub(before);
+        assert!(left < 200_000, "{left}: it is closing, and waits for the client to go");
+        assert_eq!((io.metrics().unfinished_bytes, alice.is_ended()), (0, false));
+        drop(alice);
+        net.assert_clean().await;
     });
 }
