@@ -100,7 +100,7 @@ impl Client {
             Ending::Dropped { .. } | Ending::Orderly => None,
             _ => session.past(),
         };
-        result?;
+        let _half = result?;
         match ending {
             Ending::Dropped { .. } => Ok(()),
             Ending::Orderly => {
@@ -115,9 +115,7 @@ impl Client {
                 self.load.pause(self.load.profile.silence()).await;
                 Ok(())
             }
-            Ending::HalfUpgrade(step) => {
-                let to = if self.dice.below(4) == 0 { Transport::Webtransport } else { Transport::Websocket };
-                let _half = session.upgrade(to, step).await?;
+            Ending::HalfUpgrade(_) => {
                 sleep(Duration::from_millis(self.dice.below(300))).await;
                 Ok(())
             }
@@ -125,15 +123,20 @@ impl Client {
         }
     }
 
-    /// What a life is made of, up to its end.
-    async fn act(&mut self, session: &mut Session, ending: Ending) -> io::Result<()> {
+    /// What a life is made of, up to its end; a stream to which it was about to be upgraded.
+    async fn act(&mut self, session: &mut Session, ending: Ending) -> io::Result<Option<Stream>> {
         let steps = 1 + self.dice.below(20);
         session.act(&mut self.dice, steps, &self.load).await?;
         match ending {
-            Ending::Dropped { whole } => session.be_dropped(whole).await,
-            Ending::Orderly => session.settle().await,
-            _ => Ok(()),
+            Ending::Dropped { whole } => session.be_dropped(whole).await?,
+            Ending::Orderly => session.settle().await?,
+            Ending::HalfUpgrade(step) => {
+                let to = if self.dice.below(4) == 0 { Transport::Webtransport } else { Transport::Websocket };
+                return session.upgrade(to, step).await;
+            }
+            _ => {}
         }
+        Ok(None)
     }
 
     /// Opens a session by one of `transports`.
