@@ -114,7 +114,8 @@ mod tests {
         assert_eq!(alive.read().await, event(r#"42["after"]"#));
         assert_eq!(dead.0.read_u8().await.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
         assert_eq!(client.dropped(), 1);
-        assert_eq!(client.last_disconnect().unwrap().to_string(), "ping timeout: no heartbeat of the server in time");
+        let told = "ping timeout: no heartbeat in time: the server was last heard 5.0 s ago";
+        assert_eq!(client.last_disconnect().unwrap().to_string(), told);
     }
 
     #[tokio::test(start_paused = true)]

@@ -106,6 +106,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("max_sessions", none(gate.sessions.is_none())),
         ("max_sessions_per_address", none(gate.sessions_per_address.is_none())),
         ("max_unconnected_payload", size(config.unconnected_payload)),
+        ("max_unfinished", size(config.max_unfinished)),
         ("max_waiting_events", or(config.max_waiting_events, config.max_waiting_bytes)),
         ("outbox", or(config.outbox_packets, config.outbox_bytes)),
         ("ping_interval", time(engine.ping_interval)),

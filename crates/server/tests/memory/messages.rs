@@ -242,7 +242,7 @@ fn inflating_stops_at_the_limit() {
 /// What was said of a message when its connection is closed goes at once, and not when the client has gone.
 #[test]
 fn an_unfinished_message_is_freed_when_its_connection_is_closed() {
-    alone(async {
+    alone(async || {
         let io = server();
         let net = Net::new(&io);
         let (mut alice, _) = net.join().await;
