@@ -5,6 +5,7 @@
 mod clock;
 mod peer;
 mod deadlines;
+mod flood;
 mod gates;
 mod hostile;
 mod migration;
