@@ -244,7 +244,9 @@ impl<T> State<T> {
     pub(crate) fn take_away(&mut self, selection: &Selection, rooms: &[SmolStr]) {
         let (first, next) = (self.first, self.next());
         for (_, session) in self.away.values_mut().filter(|(_, session)| session.is_in(selection)) {
-            rooms.iter().for_each(|room| session.stays.leave(room, first, next));
+            for room in rooms {
+                session.stays.leave(room, first, next);
+            }
         }
     }
 

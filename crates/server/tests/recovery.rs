@@ -399,9 +399,9 @@ async fn who_was_disconnected_meanwhile_does_not_come_back() {
         net.advance(Duration::from_millis(10)).await;
         let target = io.to("red").except(&other);
         if close {
-            target.disconnect_and_close().unwrap()
+            target.disconnect_and_close().unwrap();
         } else {
-            target.disconnect().unwrap()
+            target.disconnect().unwrap();
         }
         let mut client = net.websocket().await;
         client.send(&format!("40{}", json!({ "pid": pid }))).await;
