@@ -239,6 +239,14 @@ impl<T> State<T> {
         self.prune(now, options);
     }
 
+    /// The same for one who has gone meanwhile, and may come back.
+    pub(crate) fn left_away(&mut self, pid: &str, room: &str) {
+        let (first, next) = (self.first, self.next());
+        if let Some((_, session)) = self.away.get_mut(pid) {
+            session.stays.leave(room, first, next);
+        }
+    }
+
     /// Those of a selection who are away leave rooms as those who are there do: what is sent there from now on is not for
     /// them.
     pub(crate) fn take_away(&mut self, selection: &Selection, rooms: &[SmolStr]) {
