@@ -300,6 +300,9 @@ impl Hub {
         let mut log = self.log_of(member);
         let mut rooms = member.rooms.lock();
         if member.is_gone() {
+            if let Some((state, pid)) = &mut log {
+                state.left_away(pid, room);
+            }
             return;
         }
         if let Some(at) = rooms.iter().position(|other| other == room) {

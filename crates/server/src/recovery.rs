@@ -239,12 +239,22 @@ impl<T> State<T> {
         self.prune(now, options);
     }
 
+    /// The same for one who has gone meanwhile, and may come back.
+    pub(crate) fn left_away(&mut self, pid: &str, room: &str) {
+        let (first, next) = (self.first, self.next());
+        if let Some((_, session)) = self.away.get_mut(pid) {
+            session.stays.leave(room, first, next);
+        }
+    }
+
     /// Those of a selection who are away leave rooms as those who are there do: what is sent there from now on is not for
     /// them.
     pub(crate) fn take_away(&mut self, selection: &Selection, rooms: &[SmolStr]) {
         let (first, next) = (self.first, self.next());
         for (_, session) in self.away.values_mut().filter(|(_, session)| session.is_in(selection)) {
-            rooms.iter().for_each(|room| session.stays.leave(room, first, next));
+            for room in rooms {
+                session.stays.leave(room, first, next);
+            }
         }
     }
 

@@ -54,7 +54,7 @@ impl Server {
     /// Ends the server: opens no more sessions (503), disconnects every socket (`server shutting down`; clients come back
     /// by themselves when there is a server again), writes what was emitted before, waits for handlers to end. A socket
     /// leaves when no answer is open, neither one that the client waits for nor one of the client, but not later than in the
-    /// last quarter of the grace; no new events are heard meanwhile. What is not done after `grace` is cut off. At last [`Self::listen`] and its like return.
+    /// last quarter of the grace; no new events are heard meanwhile. What is not done after `grace` is cut off; a handler that blocks its thread, which cannot be, is left alone a second later. At last [`Self::listen`] and its like return.
     ///
     /// Sockets are not disconnected all at once, because their clients will not come back all at once then: at most 500
     /// in a second while that takes no more than half of the grace, else as fast as half of the grace demands. 100

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::core::Core;
 use crate::link::{Command, Link};
@@ -26,7 +26,10 @@ pub(crate) async fn close(core: Arc<Core>, grace: Duration) {
     tell(&core.table.all(), grace / 2, deadline - grace / 4).await;
     if timeout_at(deadline, core.drained()).await.is_err() {
         core.table.all().iter().for_each(|link| link.abort());
-        core.tasks_ended().await;
+        // A handler that blocks its thread cannot be cut off, and is not waited for.
+        if timeout(LAST_ANSWERS, core.tasks_ended()).await.is_err() {
+            tracing::error!("a handler blocks its thread; the server ends without it");
+        }
     }
     core.stop();
     drop(timeout_at(deadline.min(Instant::now() + LAST_ANSWERS), core.disconnected()).await);

@@ -387,6 +387,28 @@ async fn a_room_that_was_taken_meanwhile_does_not_come_back() {
     }
 }
 
+/// Who lets a socket leave does not know that its connection has just broken.
+#[tokio::test(start_paused = true)]
+async fn a_room_that_was_left_by_a_handle_meanwhile_does_not_come_back() {
+    let (io, net) = server(Recovery::default());
+    let (client, sid, pid, offset) = join_and_see(&io, &net).await;
+    let socket = io.get(&sid).unwrap();
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    assert!(!socket.is_connected());
+    io.to("red").emit("before", 2).unwrap();
+    socket.leave("red");
+    io.to("red").emit("secret", 3).unwrap();
+    let mut client = come_back(&net, &sid, &pid, Some(&offset)).await;
+    client.expect(r#"42["before",2,"…"]"#).await;
+    client.expect_nothing().await;
+    // Now there is another, of which this handle knows nothing.
+    io.get(&sid).unwrap().join("red");
+    socket.leave("red");
+    io.to("red").emit("welcome", 4).unwrap();
+    client.expect(r#"42["welcome",4,"…"]"#).await;
+}
+
 /// The other one is not meant.
 #[tokio::test(start_paused = true)]
 async fn who_was_disconnected_meanwhile_does_not_come_back() {
@@ -399,9 +421,9 @@ async fn who_was_disconnected_meanwhile_does_not_come_back() {
         net.advance(Duration::from_millis(10)).await;
         let target = io.to("red").except(&other);
         if close {
-            target.disconnect_and_close().unwrap()
+            target.disconnect_and_close().unwrap();
         } else {
-            target.disconnect().unwrap()
+            target.disconnect().unwrap();
         }
         let mut client = net.websocket().await;
         client.send(&format!("40{}", json!({ "pid": pid }))).await;

@@ -11,4 +11,6 @@ mod talker;
 #[cfg(target_os = "linux")]
 mod liveness;
 #[cfg(target_os = "linux")]
+mod stopping;
+#[cfg(target_os = "linux")]
 mod network;

@@ -199,7 +199,9 @@ impl Dropped {
     }
 
     /// Whoever captures it has to name it.
-    fn keep(&self) {}
+    fn keep(&self) {
+        ignore(self.0.socket.id());
+    }
 }
 
 macro_rules! calls {
@@ -658,12 +660,7 @@ mod webtransport {
     async fn play(kind: Kind, call: Call) {
         let (io, called) = stage(kind, call, Setting { transport: Transport::Webtransport, ..PLAIN });
         let site = Site::new(io.clone()).await;
-        ignore(http(&io, "GET", "transport=none", "").await);
-        // Hooks that only requests have.
-        if let Some(open) = http(&io, "GET", "transport=polling", "").await {
-            let query = format!("transport=polling&sid={}", open.split('"').nth(3).unwrap());
-            ignore(http(&io, "POST", &query, "1").await);
-        }
+        poll(&io).await;
         let mut peers = Vec::new();
         for (joins, events) in ROLES {
             if !io.is_ready() {
@@ -687,6 +684,15 @@ mod webtransport {
         pass(4).await;
         assert!(called.load(Ordering::Relaxed), "the handler is reached");
         Net::new(&io).assert_clean().await;
+    }
+
+    /// What reaches the hooks that only requests have.
+    async fn poll(io: &Server) {
+        ignore(http(io, "GET", "transport=none", "").await);
+        if let Some(open) = http(io, "GET", "transport=polling", "").await {
+            let query = format!("transport=polling&sid={}", open.split('"').nth(3).unwrap());
+            ignore(http(io, "POST", &query, "1").await);
+        }
     }
 
     /// Lets so many seconds pass, each of them at once.

@@ -27,7 +27,7 @@ enum Client {
     Gone,
 }
 
-/// Binary, of this kind.
+/// What comes before the length of a packet of this kind.
 const BINARY: u8 = 0x80;
 
 impl Client {
@@ -74,7 +74,7 @@ impl Client {
 async fn write(peer: &mut Peer, kind: u8, packet: &[u8]) {
     let header = match packet.len() {
         short @ ..126 => vec![kind | u8::try_from(short).unwrap()],
-        long => [&[kind | 126][..], &u16::try_from(long).unwrap().to_be_bytes()].concat(),
+        long => [&[kind | 0x7e][..], &u16::try_from(long).unwrap().to_be_bytes()].concat(),
     };
     // It may be closed by now.
     drop(soon(peer.send.write_all(&[&header, packet].concat())).await);

@@ -35,6 +35,11 @@ pub(crate) fn allocated() -> usize {
     ALLOCATOR.allocated()
 }
 
+/// Bytes allocated since the beginning, freed or not: a measure of work that no clock disturbs.
+pub(crate) fn allocated_in_all() -> usize {
+    ALLOCATOR.total_allocated()
+}
+
 /// Runs `work`: its output, and how many bytes it had allocated at a time, at most.
 pub(crate) async fn peak<F: Future>(work: F) -> (F::Output, usize) {
     // The allocator's highest mark cannot be put back. What is missing to it is held meanwhile, and never touched.

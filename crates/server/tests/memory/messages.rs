@@ -1,5 +1,7 @@
 //! Messages at their limits, and beyond.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use sockeye::{Deflate, Server, Socket};
 use sockeye_testing::{Frame, Net, settle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use crate::counting::{allocated, alone, peak};
+use crate::counting::{allocated, allocated_in_all, alone, peak};
 
 /// `max_payload`.
 const LIMIT: usize = 1_000_000;
@@ -145,6 +147,42 @@ impl Poller {
         let length = self.pipe.read(&mut told).await.expect("an answer");
         String::from_utf8_lossy(&told[..length]).into_owned()
     }
+}
+
+/// CVE-2020-36048: what is cheap to send must not be dear to read. Twice as many packets are twice as much work.
+#[test]
+fn a_body_of_many_packets_takes_work_in_proportion() {
+    alone(async || {
+        let io = server();
+        let heard = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&heard);
+        io.on("x", async move |_: Socket, (): ()| {
+            count.fetch_add(1, Ordering::Relaxed);
+            // Some must wait for their turn.
+            tokio::task::yield_now().await;
+        });
+        for (packet, is_event) in [("6", false), ("2", false), ("42[\"x\"]", true), ("43999[]", false)] {
+            let mut took = Vec::new();
+            for bytes in [LIMIT / 4, LIMIT / 2, LIMIT] {
+                let count = (bytes + 1) / (packet.len() + 1);
+                let body = vec![packet; count].join("\u{1e}");
+                let mut poller = Poller::join(&io).await;
+                let post = poller.request("POST", &format!("Content-Length: {}\r\n", body.len()), body.as_bytes());
+                heard.store(0, Ordering::Relaxed);
+                let before = allocated_in_all();
+                assert!(poller.exchange(&post).await.ends_with("ok"), "{packet}");
+                while heard.load(Ordering::Relaxed) < if is_event { count } else { 0 } {
+                    settle().await;
+                }
+                took.push(allocated_in_all() - before);
+            }
+            for pair in took.windows(2) {
+                assert!(pair[1] < pair[0] * 5 / 2, "{packet}: {took:?} bytes for once, twice and four times as many");
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        Net::new(&io).assert_clean().await;
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use sockeye_engine::ws;
 use sockeye_testing::settle;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use crate::counting::{allocated, alone};
+use crate::counting::{allocated, allocated_in_all, alone};
 
 /// What a stranger may take, on each connection.
 const MOST: usize = 16 * 1024;
@@ -122,6 +122,26 @@ fn half_a_head_takes_its_own_length() {
         });
         let taken = taken.await - CONNECTION;
         assert!(taken <= MOST, "{taken} bytes");
+    });
+}
+
+/// CVE-2023-43669: what came already is not copied for each byte that comes.
+#[test]
+fn a_head_that_comes_byte_by_byte_takes_work_in_proportion() {
+    alone(async || {
+        let io = server();
+        let mut took = Vec::new();
+        for length in [MOST / 4, MOST / 2, MOST] {
+            let head = format!("{POLLING}X: {}", "p".repeat(length - POLLING.len() - 10));
+            let mut pipe = open(&io);
+            let before = allocated_in_all();
+            for byte in head.as_bytes() {
+                say(&mut pipe, &[*byte]).await;
+            }
+            took.push(allocated_in_all() - before);
+        }
+        let is_linear = took.windows(2).all(|pair| pair[1] < pair[0] * 5 / 2);
+        assert!(is_linear && took[2] < 50 * MOST, "{took:?} bytes for a quarter, a half and all of {MOST}");
     });
 }
 

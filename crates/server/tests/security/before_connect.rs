@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use socket2::SockRef;
 use sockeye::{Cookie, Refusal, SameSite, Server};
 use sockeye_testing::{Frame, Net};
@@ -324,6 +325,19 @@ async fn cve_2023_43669_a_header_that_never_ends_is_cut_off() {
         sockeye_testing::settle().await;
     }
     assert!(ended, "{sent} bytes of one header were taken");
+    raw.leave().await;
+    // Byte by byte, with the first that is too much:
+    let mut raw = Raw::open(&io);
+    raw.write(UPGRADE.as_bytes()).await;
+    raw.write(b"X-Long: ").await;
+    let mut sent = UPGRADE.len() + 8;
+    let mut told = [0; 12];
+    while raw.pipe.read_exact(&mut told).now_or_never().is_none_or(|read| read.is_err()) {
+        assert!(sent < 1 << 24, "all of it was taken");
+        raw.write(b"x").await;
+        sent += 1;
+    }
+    assert_eq!((sent, &told), (16 * 1024 + 1, b"HTTP/1.1 431"));
     raw.leave().await;
     // By the time it takes:
     let mut raw = Raw::open(&io);

@@ -7,6 +7,7 @@ mod mangled;
 mod peer;
 mod deadlines;
 mod garbled;
+mod flood;
 mod gates;
 mod hostile;
 mod migration;

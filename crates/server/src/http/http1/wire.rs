@@ -374,3 +374,37 @@ fn copied(ahead: &[u8], room: usize) -> BytesMut {
     copy.extend_from_slice(ahead);
     copy
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often a head is looked at that comes byte by byte, and whether it is found.
+    fn looks(text: &str) -> (usize, bool) {
+        let mut wire = Wire::new(Box::new(tokio::io::empty()), Bytes::new(), Duration::MAX);
+        let mut looks = 0;
+        for byte in text.as_bytes() {
+            wire.ahead = joined(std::mem::take(&mut wire.ahead), &[*byte], 1);
+            if wire.may_hold_head(100_000) {
+                looks += 1;
+                match head::take(&mut wire.ahead, 100_000, &|_| None) {
+                    Ok(None) => wire.searched = wire.ahead.len(),
+                    Ok(Some(_)) | Err(_) => return (looks, true),
+                }
+            }
+        }
+        (looks, false)
+    }
+
+    /// CVE-2023-43669: a client that sends byte by byte had all of it read again each time.
+    #[test]
+    fn a_head_that_comes_byte_by_byte_is_read_twice() {
+        for length in [10, 1_000, 50_000] {
+            let head = format!("\r\n\nGET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(length));
+            assert_eq!(looks(&head), (2, true), "the first byte, and the last");
+            let lines = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(length.min(90)));
+            assert_eq!(looks(&lines).0, 2);
+            assert_eq!(looks(head.trim_end()), (1, false), "without an end");
+        }
+    }
+}
