@@ -8,8 +8,7 @@ use crate::workspace::Workspace;
 /// Small and quick: what must be true is the same.
 const SMOKE: [&str; 9] = ["run", "--clients", "200", "--heartbeat", "1", "--warm-up", "2", "--seconds", "6"];
 /// With an odd seed nobody comes back, and nothing is kept for those who were killed.
-const SMOKE_WAVES: [&str; 9] =
-    ["waves", "--waves", "5", "--clients", "500", "--heartbeat", "1", "--seed", "1"];
+const SMOKE_WAVES: [&str; 9] = ["waves", "--waves", "5", "--clients", "500", "--heartbeat", "1", "--seed", "1"];
 /// Seconds of a run if nothing is said.
 const MINUTE: u64 = 60;
 
