@@ -90,7 +90,6 @@ impl Client {
         };
         let _half = result?;
         match ending {
-            Ending::Dropped { .. } => Ok(()),
             Ending::Orderly => {
                 session.carrier.send(&[Packet::text("41")]).await?;
                 session.carrier.close().await
@@ -107,7 +106,7 @@ impl Client {
                 sleep(Duration::from_millis(self.dice.below(300))).await;
                 Ok(())
             }
-            Ending::Fin | Ending::Stranger => Ok(()),
+            Ending::Dropped { .. } | Ending::Fin | Ending::Stranger => Ok(()),
         }
     }
 

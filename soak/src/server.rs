@@ -208,10 +208,12 @@ fn listen(io: &Server, book: &Arc<Book>) {
         number
     });
     io.on_with_ack("blob", async |_, blob: Bytes| blob);
-    io.on("drop me", async |socket, whole: bool| {
-        // An answer that comes too late for it is no fault.
-        let _ = if whole { socket.disconnect_and_close() } else { socket.disconnect() };
-    });
+    io.on(
+        "drop me",
+        async |socket, whole: bool| {
+            if whole { socket.disconnect_and_close() } else { socket.disconnect() }
+        },
+    );
     io.of("/side").on_with_ack("echo", async |_, number: u64| number);
     listen_rooms(io, book);
     listen_questions(io, book);

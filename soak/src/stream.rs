@@ -78,7 +78,7 @@ impl Stream {
             match packet {
                 Packet::Text(text) => frame::encode(&mut out, Opcode::Text, text.as_bytes()),
                 Packet::Binary(bytes) if old => {
-                    frame::encode(&mut out, Opcode::Binary, &[&[MESSAGE], &bytes[..]].concat())
+                    frame::encode(&mut out, Opcode::Binary, &[&[MESSAGE], &bytes[..]].concat());
                 }
                 Packet::Binary(bytes) => frame::encode(&mut out, Opcode::Binary, bytes),
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Far, Net, OPEN, WAYS, Wire, answer_all, pass, read_head, response, seconds, settle, switching, text};
 use sockeye::Server;
-use sockeye_client::{Cause, Client, DisconnectReason, Reconnect, State, Transport};
+use sockeye_client::{Cause, DisconnectReason, Reconnect, State, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -20,10 +20,6 @@ fn server() -> (Server, mpsc::UnboundedReceiver<u32>) {
         let _ = told.send(n);
     });
     (io, heard)
-}
-
-async fn connected(client: &Client) {
-    client.watch().until(State::is_connected).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
