@@ -99,7 +99,8 @@ impl Stream {
             match frame::decode(&mut wire.unread)? {
                 // Who asked for base64 in bodies gets it here too.
                 Some((Opcode::Text, payload)) if old && payload.starts_with(b"b4") => {
-                    return STANDARD.decode(&payload[2..]).map(Packet::Binary).map_err(io::Error::other);
+                    let bytes = STANDARD.decode(&payload[2..]).map_err(|error| io::Error::other(error.to_string()))?;
+                    return Ok(Packet::Binary(bytes));
                 }
                 Some((Opcode::Text, payload)) => {
                     return String::from_utf8(payload).map(Packet::Text).map_err(io::Error::other);
