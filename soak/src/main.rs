@@ -5,7 +5,7 @@
 //! sockeye-soak waves [--waves 50]   [--clients 5000] [--seed N] [--heartbeat 5]
 //! ```
 //!
-//! `run`: clients connect by polling, WebSocket or WebTransport, a fifth of those by TCP by TLS, upgrade, join another
+//! `run`: clients of both revisions connect by polling, WebSocket or WebTransport, a fifth of those by TCP by TLS, upgrade, join another
 //! namespace, ask and answer, talk in rooms, do not read for a while, and go: in order, by FIN, by RST, in silence, half way
 //! through a handshake or an upgrade, or because the server drops them amid their traffic; every tenth sleeps (SIGSTOP) now
 //! and then. With an even seed they come back to what they missed (connection state recovery). Meanwhile each checks that what it was told was told once and in order, and that nothing is missing that was
@@ -34,6 +34,7 @@ mod ending;
 mod rooms;
 mod side;
 mod load;
+mod session;
 mod client;
 mod crowd;
 mod options;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
 use serde::Deserialize;
 use sockeye::{AckError, BoxError, EmitError, Recovery, Refusal, SelfSigned, Server, Socket, Transport};
@@ -33,6 +33,7 @@ pub(crate) async fn run(profile: Profile, rooms: usize, recovery: bool) -> Resul
         builder = builder.recovery(Recovery::default().window(AWAY));
     }
     let io = builder
+        .allow_eio3(true)
         .transports(&[Transport::Polling, Transport::Websocket, Transport::Webtransport])
         .ping_interval(profile.ping_interval)
         .ping_timeout(profile.ping_timeout)
@@ -179,8 +180,9 @@ impl Book {
 }
 
 fn listen(io: &Server, book: &Arc<Book>) {
-    io.authorize(async |peer, who: Who| {
-        peer.extensions().insert(who);
+    io.authorize(async |peer, who: Option<Who>| {
+        let who = who.or_else(|| asked_for(&peer.query("who")?));
+        peer.extensions().insert(who.ok_or_else(|| Refusal::new("it does not say who it is"))?);
         Ok::<(), Refusal>(())
     });
     let at = Arc::clone(book);
@@ -206,10 +208,12 @@ fn listen(io: &Server, book: &Arc<Book>) {
         number
     });
     io.on_with_ack("blob", async |_, blob: Bytes| blob);
-    io.on("drop me", async |socket, whole: bool| {
-        // An answer that comes too late for it is no fault.
-        let _ = if whole { socket.disconnect_and_close() } else { socket.disconnect() };
-    });
+    io.on(
+        "drop me",
+        async |socket, whole: bool| {
+            if whole { socket.disconnect_and_close() } else { socket.disconnect() }
+        },
+    );
     io.of("/side").on_with_ack("echo", async |_, number: u64| number);
     listen_rooms(io, book);
     listen_questions(io, book);
@@ -245,6 +249,11 @@ fn listen_questions(io: &Server, book: &Arc<Book>) {
             at.settle(number, answer);
         }
     });
+}
+
+/// What a client of revision 3 says of itself in its query.
+fn asked_for(who: &str) -> Option<Who> {
+    serde_json::from_slice(&URL_SAFE.decode(who).ok()?).ok()
 }
 
 /// What the client of a socket said of itself; it is not let in without.

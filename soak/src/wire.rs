@@ -23,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) narrow: bool,
     /// By TLS.
     pub(crate) veil: Option<Arc<Veil>>,
+    /// What is asked for beside the transport: the revision, and of clients of revision 3 who they are.
+    pub(crate) query: String,
 }
 
 /// The connection, and what was read from it and not yet used.
