@@ -300,7 +300,7 @@ impl ServerBuilder {
     /// Events of one connection, in all its namespaces, that may wait until handlers have caught up: number (default
     /// 1,024) and bytes of names and arguments (default 4 MiB). Beyond that nothing more is read from the client until
     /// they have. While an answer of the client is waited for, four times as many may wait: the answer may stand behind
-    /// them.
+    /// them. What handlers are at counts as well, in bytes, but for the socket that has most of it in hand.
     pub fn max_waiting_events(mut self, events: usize, bytes: usize) -> Self {
         self.config.max_waiting_events = events;
         self.config.max_waiting_bytes = bytes;

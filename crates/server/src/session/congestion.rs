@@ -32,9 +32,11 @@ impl Body {
         for departing in &self.departing {
             load += departing.load();
         }
+        // One socket at a time may be at events of any size, or none that is larger than the bound could be handled.
+        let bytes = load.bytes.saturating_add(load.in_hand - load.most_in_hand);
         let is_behind = |times| {
             load.events >= config.max_waiting_events.saturating_mul(times)
-                || load.bytes >= config.max_waiting_bytes.saturating_mul(times)
+                || bytes >= config.max_waiting_bytes.saturating_mul(times)
         };
         // A handler may wait for its own client, whose answer stands behind these events: only reading on gets there.
         let handlers_are_behind = is_behind(1) && (is_behind(ASKING) || !self.is_asking());
