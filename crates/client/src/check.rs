@@ -90,7 +90,7 @@ mod tests {
         (ws::Opcode::Text, text.to_owned())
     }
 
-    async fn client() -> (Client, mpsc::UnboundedReceiver<DuplexStream>) {
+    fn client() -> (Client, mpsc::UnboundedReceiver<DuplexStream>) {
         let (told, dialed) = mpsc::unbounded_channel();
         let client = Client::builder("http://server.test").transports([Transport::Websocket]).dial_with(move |_, _| {
             let (near, far) = tokio::io::duplex(64 * 1024);
@@ -102,7 +102,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_emitted_after_sleep_was_lost_in_a_dead_connection() {
-        let (client, mut dialed) = client().await;
+        let (client, mut dialed) = client();
         let mut dead = Wire::accept(dialed.recv().await.unwrap()).await;
         client.emit("before", ()).unwrap();
         assert_eq!(dead.read().await, event(r#"42["before"]"#));
@@ -119,7 +119,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_was_set_ends_no_connection() {
-        let (client, mut dialed) = client().await;
+        let (client, mut dialed) = client();
         let mut wire = Wire::accept(dialed.recv().await.unwrap()).await;
         for n in 0..3 {
             time::sleep(std::time::Duration::from_hours(1));
