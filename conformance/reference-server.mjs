@@ -167,6 +167,7 @@ function handle(namespace) {
     for (const event of ['number-a', 'number-b', 'number-c']) {
       on(event, (n) => numbers.push(n));
     }
+    on('state', (text) => socket.emit('state', text)); // it has nothing that replaces what waits
     on('recovered', (ack) => ack({ recovered: socket.recovered, rooms: ownRooms(socket), name: socket.data.name ?? null }));
     on('numbers', (ack) => ack(numbers));
     on('size', (text, ack) => ack(text.length));

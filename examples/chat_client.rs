@@ -161,9 +161,10 @@ fn chat(
             ready.send_replace(true);
             Ok::<_, BoxError>(())
         })
-        .on_disconnect(async move |_, reason| {
+        .on_disconnect(async move |client, reason| {
             lost.send_replace(false);
-            println!("* disconnected: {reason}");
+            let why = client.last_disconnect().map_or_else(|| reason.to_string(), |last| last.to_string());
+            println!("* disconnected: {why}");
         })
         .on_connect_error(async |_, error| println!("* {error}"))
 }

@@ -207,6 +207,26 @@ function recovery(tests) {
     assert.equal(socket.recovered, true);
   }, server);
 
+  tests.eachTransport('recovery: state of which only the newest matters says nothing of how far one has come', async (context) => {
+    const [socket, sender] = [await context.connected('/', options), await context.connected()];
+    const first = next(socket, 'tick');
+    sender.emit('aim', {}, 'tick').emit('fire', 'first');
+    await first;
+    const state = next(socket, 'state');
+    socket.emit('state', 'text at the end');
+    assert.equal((await state)[0], 'text at the end');
+    const seen = [];
+    socket.on('tick', (value) => seen.push(value));
+    const back = next(socket, 'connect');
+    await cut(socket);
+    sender.emit('fire', 'missed');
+    await back;
+    assert.equal(socket.recovered, true);
+    sender.emit('fire', 'last');
+    await until(() => seen.includes('last'));
+    assert.deepEqual(seen, ['missed', 'last']);
+  }, server);
+
   tests.add('recovery: who comes too late is new', async (context) => {
     const socket = await context.connected('/', { ...options, reconnectionDelay: 700, reconnectionDelayMax: 800, randomizationFactor: 0 });
     const sender = await context.connected();

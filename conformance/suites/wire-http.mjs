@@ -157,7 +157,8 @@ export default function wireHttp(tests) {
     const exact = `42["echo","${'x'.repeat(1_000 - around)}"]`;
     assert.deepEqual([(await polling.post(exact)).status, (await polling.get()).body], [200, exact]);
     const over = await polling.post(`42["echo","${'x'.repeat(1_001 - around)}"]`);
-    assert.deepEqual([over.status, over.body], [413, '']);
+    const told = server.isReference ? '' : '{"code":3,"message":"message too large"}';
+    assert.deepEqual([over.status, over.body], [413, told]);
     await polling.post('42["echo","still here"]');
     assert.equal((await polling.get()).body, '42["echo","still here"]');
     await polling.post('1');
@@ -240,6 +241,27 @@ export default function wireHttp(tests) {
     poll.catch(() => {});
     await pause(50);
     poll.abort();
+    await until(async () => (await server.stats()).sessions === 0, 'the session to end', 2_000);
+  });
+
+  tests.add('whoever ends its side of a connection is answered, but for a poll that waits', async ({ server }) => {
+    const last = (path, head = '', body = '') => new Promise((resolve, reject) => {
+      const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+      let text = '';
+      socket.on('data', (data) => { text += data; });
+      socket.on('error', reject);
+      socket.on('end', () => { socket.end(); resolve(text); });
+      socket.end(`${body ? 'POST' : 'GET'} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\n${head}\r\n${body}`);
+    });
+    const say = (path, body) => last(path, `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n`, body);
+    const open = '/socket.io/?EIO=4&transport=polling';
+    const path = `${open}&sid=${/"sid":"([^"]+)"/.exec(await last(open))[1]}`;
+    assert.match(await say(path, '40'), /^HTTP\/1.1 200 [^]*ok/);
+    assert.match(await last(path), /^HTTP\/1.1 200 [^]*40\{"sid":/);
+    assert.match(await say(path, '42["echo","half"]'), /^HTTP\/1.1 200 [^]*ok/);
+    assert.match(await last(path), /^HTTP\/1.1 200 [^]*42\["echo","half"\]/);
+    const told = await last(path);
+    assert.match(told, server.isReference ? /^$/ : /^HTTP\/1.1 400 [^]*\{"code":1,"message":"Session ID unknown"\}/);
     await until(async () => (await server.stats()).sessions === 0, 'the session to end', 2_000);
   });
 

@@ -225,7 +225,11 @@ async fn delivery_to_a_client_that_does_not_read() {
         let call = call(&io, &socket, api);
         settle().await;
         let queued = !matches!(api, Volatile | VolatileRoom);
-        assert_eq!((socket.queued().0, io.metrics().dropped_volatile), if queued { (1, 0) } else { (0, 1) }, "{api:?}");
+        assert_eq!(
+            (socket.queued().packets, io.metrics().dropped_volatile),
+            if queued { (1, 0) } else { (0, 1) },
+            "{api:?}"
+        );
         let messages = client.received().await;
         assert!(messages[0].starts_with("42[\"long\""), "{api:?}");
         if queued {
@@ -246,7 +250,7 @@ async fn full(policy: WhenFull, way: Way) -> (Server, Net, Client, Socket) {
     for n in 0..2 {
         socket.emit("n", n).unwrap();
     }
-    assert_eq!(socket.queued().0, 2);
+    assert_eq!(socket.queued().packets, 2);
     (io, net, client, socket)
 }
 
@@ -412,7 +416,7 @@ async fn delivery_to_a_client_that_is_away() {
         let rows = [
             (One, "Closed"),
             (Room, "Ok"),
-            (Volatile, "Ok"),
+            (Volatile, "Closed"),
             (VolatileRoom, "Ok"),
             (Ask, "Err(Emit(Closed))"),
             (AskRoom, "[]"),
@@ -442,7 +446,7 @@ async fn delivery_to_a_client_that_has_gone() {
         let rows = [
             (One, "Closed"),
             (Room, "Ok"),
-            (Volatile, "Ok"),
+            (Volatile, "Closed"),
             (VolatileRoom, "Ok"),
             (Ask, "Err(Emit(Closed))"),
             (AskRoom, "[]"),

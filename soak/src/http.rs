@@ -9,23 +9,23 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A poll, or the request for a session if there is no `sid` yet.
-pub(crate) fn get(sid: Option<&str>) -> String {
-    format!("GET {} HTTP/1.1\r\nHost: soak\r\n\r\n", path("polling", sid))
+pub(crate) fn get(query: &str, sid: Option<&str>) -> String {
+    format!("GET {} HTTP/1.1\r\nHost: soak\r\n\r\n", path(query, "polling", sid))
 }
 
 /// Packets from the client.
-pub(crate) fn post(sid: &str, body: &str) -> String {
-    let path = path("polling", Some(sid));
+pub(crate) fn post(query: &str, sid: &str, body: &str) -> String {
+    let path = path(query, "polling", Some(sid));
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nHost: soak\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
 /// Opens a WebSocket: for a new session, or as an upgrade.
-pub(crate) fn websocket(sid: Option<&str>) -> String {
+pub(crate) fn websocket(query: &str, sid: Option<&str>) -> String {
     format!(
         "GET {} HTTP/1.1\r\nHost: soak\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: {KEY}\r\n\r\n",
-        path("websocket", sid)
+        path(query, "websocket", sid)
     )
 }
 
@@ -64,9 +64,9 @@ async fn head(wire: &mut Wire) -> io::Result<(String, usize)> {
     }
 }
 
-fn path(transport: &str, sid: Option<&str>) -> String {
+fn path(query: &str, transport: &str, sid: Option<&str>) -> String {
     let sid = sid.map(|sid| format!("&sid={sid}")).unwrap_or_default();
-    format!("/socket.io/?EIO=4&transport={transport}{sid}")
+    format!("/socket.io/?{query}&transport={transport}{sid}")
 }
 
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {

@@ -13,10 +13,14 @@ use tokio::time::timeout;
 use crate::faults::Faults;
 use crate::profile::Profile;
 use crate::quic::Quic;
+use crate::veil::Veil;
 
 /// Where to, how, and what came of it.
 pub(crate) struct Load {
     pub(crate) server: SocketAddr,
+    /// Where it speaks TLS, and how.
+    pub(crate) tls: SocketAddr,
+    pub(crate) veil: Arc<Veil>,
     pub(crate) quic: Arc<Quic>,
     pub(crate) profile: Profile,
     pub(crate) seed: u64,
@@ -40,6 +44,10 @@ pub(crate) struct Seen {
     pub(crate) acked: Count,
     pub(crate) said: Count,
     pub(crate) answers: Count,
+    /// Answers in the other namespace; lives that came back to what they missed; those that the server ended.
+    pub(crate) echoes: Count,
+    pub(crate) recovered: Count,
+    pub(crate) dropped: Count,
     /// Lives that ended before they were meant to.
     cut: Count,
     /// Those of them that should have ended in order, and the first reasons.
@@ -90,7 +98,9 @@ impl Load {
         json!({
             "faults": self.faults.to_json(),
             "lives": seen.lives.get(), "acked": seen.acked.get(), "heard": seen.said.get(),
-            "answered": seen.answers.get(), "cut": seen.cut.get(), "cut though orderly": seen.cut_orderly.get(),
+            "answered": seen.answers.get(),
+            "echoes": seen.echoes.get(), "recovered": seen.recovered.get(), "dropped": seen.dropped.get(),
+            "cut": seen.cut.get(), "cut though orderly": seen.cut_orderly.get(),
             "by": *seen.reasons.lock().expect("nothing panics under this lock"),
         })
     }

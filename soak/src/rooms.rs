@@ -12,6 +12,8 @@ struct Room {
     first: Option<u64>,
     last: Option<u64>,
     entered: bool,
+    /// A connection was cut before it was known whether the client is in it.
+    unsure: bool,
 }
 
 impl Rooms {
@@ -23,11 +25,19 @@ impl Rooms {
     }
 
     pub(crate) fn is_in(&self, room: u64) -> bool {
-        self.0.get(&room).is_some_and(|room| room.entered)
+        self.0.get(&room).is_some_and(|room| room.entered || room.unsure)
     }
 
     pub(crate) fn all(&self) -> Vec<u64> {
         self.0.keys().copied().collect()
+    }
+
+    /// The connection was cut; `leaving` had been asked to be left. If the client comes back to its rooms, what it missed
+    /// is told first, without a gap.
+    pub(crate) fn cut(&mut self, leaving: &[u64]) {
+        for (name, room) in &mut self.0 {
+            room.unsure |= !room.entered || leaving.contains(name);
+        }
     }
 
     /// The server has let the client into a room, after the event with number `last`.
@@ -44,7 +54,7 @@ impl Rooms {
     pub(crate) fn heard(&mut self, room: u64, number: u64) -> Result<(), String> {
         let state = self.0.get_mut(&room).ok_or_else(|| format!("{number} in room {room}, which it is not in"))?;
         let last = state.last.replace(number);
-        if !state.entered {
+        if !state.entered && !state.unsure {
             state.first = state.first.or(Some(number));
         }
         match last {
@@ -57,6 +67,7 @@ impl Rooms {
     pub(crate) fn left(&mut self, room: u64, last: u64) -> Result<(), String> {
         match self.0.remove(&room) {
             Some(Room { last: Some(heard), .. }) if heard == last => Ok(()),
+            Some(Room { unsure: true, .. }) => Ok(()),
             state => Err(format!("left room {room} after {last}: {state:?}")),
         }
     }
@@ -83,6 +94,18 @@ mod tests {
         rooms.entered(2, 4).unwrap();
         assert!(rooms.heard(2, 6).is_err());
         assert!(rooms.left(2, 7).is_err());
+        // After a cut it goes on where it was; nothing is known of a room which was being entered or left.
+        rooms.enter(4);
+        rooms.entered(4, 4).unwrap();
+        rooms.enter(5);
+        rooms.enter(6);
+        rooms.entered(6, 1).unwrap();
+        rooms.cut(&[6]);
+        rooms.heard(4, 5).unwrap();
+        assert!(rooms.heard(4, 7).is_err());
+        rooms.heard(5, 70).unwrap();
+        assert!(rooms.is_in(5) && rooms.left(5, 80).is_ok() && rooms.left(6, 9).is_ok());
+
         rooms.enter(3);
         rooms.heard(3, 9).unwrap();
         assert!(rooms.entered(3, 7).is_err());

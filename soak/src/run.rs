@@ -165,8 +165,9 @@ impl Run {
 
     /// Waits until the server holds nothing of its clients. That must be soon.
     async fn emptied(&mut self, (server, _): &mut (Process, String)) -> Result<State, BoxError> {
-        // A connection of QUIC remembers its end for three times the time that its client took to answer.
-        let end = Instant::now() + Profile::new(self.heartbeat).silence() * 6;
+        // A connection of QUIC remembers its end for three times the time in which its client should have answered, and that
+        // of one that was stopped is up to twice as long as it was stopped for, which is up to twice the silence.
+        let end = Instant::now() + Profile::new(self.heartbeat).silence() * 12;
         let mut last = None;
         loop {
             let (state, _) = self.state(server).await?;

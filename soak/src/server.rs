@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
 use serde::Deserialize;
-use sockeye::{AckError, BoxError, EmitError, Refusal, SelfSigned, Server, Socket, Transport};
+use sockeye::{AckError, BoxError, EmitError, Recovery, Refusal, SelfSigned, Server, Socket, Transport};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -22,11 +22,18 @@ use crate::state::{self, State};
 const ANSWER: Duration = Duration::from_secs(2);
 /// What a client may let wait before it is a slow consumer.
 const OUTBOX: (usize, usize) = (256 * 1024, 2_000);
+/// How long clients may be away and come back to what they missed.
+const AWAY: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until there are no more orders. Each line of standard input is one: `state`, or `close`.
-pub(crate) async fn run(profile: Profile, rooms: usize) -> Result<(), BoxError> {
-    let io = Server::builder()
+pub(crate) async fn run(profile: Profile, rooms: usize, recovery: bool) -> Result<(), BoxError> {
+    let mut builder = Server::builder();
+    if recovery {
+        builder = builder.recovery(Recovery::default().window(AWAY));
+    }
+    let io = builder
+        .allow_eio3(true)
         .transports(&[Transport::Polling, Transport::Websocket, Transport::Webtransport])
         .ping_interval(profile.ping_interval)
         .ping_timeout(profile.ping_timeout)
@@ -37,11 +44,18 @@ pub(crate) async fn run(profile: Profile, rooms: usize) -> Result<(), BoxError> 
     let book = Arc::new(Book { rooms: (0..rooms).map(|_| Mutex::default()).collect(), ..Book::default() });
     listen(&io, &book);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let secret = TcpListener::bind("127.0.0.1:0").await?;
     let (socket, certificate) = (UdpSocket::bind("127.0.0.1:0").await?, SelfSigned::new(["127.0.0.1"])?);
-    println!("{} {} {}", listener.local_addr()?, socket.local_addr()?, STANDARD.encode(certificate.hash()));
-    let (served, visited, obeyed) =
-        tokio::join!(io.serve(listener), io.serve_webtransport(socket, certificate.tls()), obey(&io, &book));
+    let addresses = [listener.local_addr()?, secret.local_addr()?, socket.local_addr()?].map(|at| at.to_string());
+    println!("{} {}", addresses.join(" "), STANDARD.encode(certificate.hash()));
+    let (served, veiled, visited, obeyed) = tokio::join!(
+        io.serve(listener),
+        io.serve_tls(secret, certificate.tls()),
+        io.serve_webtransport(socket, certificate.tls()),
+        obey(&io, &book)
+    );
     served?;
+    veiled?;
     visited?;
     obeyed
 }
@@ -67,6 +81,7 @@ fn state(io: &Server, book: &Book) -> Result<serde_json::Value, BoxError> {
         sockets: metrics.sockets,
         tasks: metrics.tasks,
         acks: metrics.acks,
+        kept: metrics.recovery_away + metrics.recovery_events,
         rooms: io.of("/").rooms().len(),
         connected: [0, 1].map(|group| book.connected[group].load(Ordering::SeqCst)),
         spawned: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
@@ -81,6 +96,7 @@ fn state(io: &Server, book: &Book) -> Result<serde_json::Value, BoxError> {
         "received": metrics.messages_received, "sent": metrics.messages_sent,
         "slow consumers": metrics.slow_consumers, "protocol errors": metrics.protocol_errors,
         "handler errors": metrics.handler_errors, "late answers": metrics.acks_unknown,
+        "recovered": book.recovered.load(Ordering::Relaxed),
         "asked": book.asked.load(Ordering::Relaxed), "answered": book.answered.load(Ordering::Relaxed),
         "ended": metrics.sessions_closed.iter().filter(|(_, n)| *n > 0).collect::<HashMap<_, _>>(),
     });
@@ -97,6 +113,7 @@ struct Book {
     rooms: Vec<Mutex<u64>>,
     /// Sockets in each group of clients, as `on_connect` and `on_disconnect` count them.
     connected: [AtomicU64; 2],
+    recovered: AtomicU64,
     asked: AtomicU64,
     answered: AtomicU64,
 }
@@ -163,13 +180,15 @@ impl Book {
 }
 
 fn listen(io: &Server, book: &Arc<Book>) {
-    io.authorize(async |peer, who: Who| {
-        peer.extensions().insert(who);
+    io.authorize(async |peer, who: Option<Who>| {
+        let who = who.or_else(|| asked_for(&peer.query("who")?));
+        peer.extensions().insert(who.ok_or_else(|| Refusal::new("it does not say who it is"))?);
         Ok::<(), Refusal>(())
     });
     let at = Arc::clone(book);
     io.on_connect(async move |socket| {
         at.begin(who(&socket));
+        at.recovered.fetch_add(u64::from(socket.recovered()), Ordering::Relaxed);
         at.connected[who(&socket).group].fetch_add(1, Ordering::SeqCst);
     });
     let at = Arc::clone(book);
@@ -189,6 +208,13 @@ fn listen(io: &Server, book: &Arc<Book>) {
         number
     });
     io.on_with_ack("blob", async |_, blob: Bytes| blob);
+    io.on(
+        "drop me",
+        async |socket, whole: bool| {
+            if whole { socket.disconnect_and_close() } else { socket.disconnect() }
+        },
+    );
+    io.of("/side").on_with_ack("echo", async |_, number: u64| number);
     listen_rooms(io, book);
     listen_questions(io, book);
 }
@@ -223,6 +249,11 @@ fn listen_questions(io: &Server, book: &Arc<Book>) {
             at.settle(number, answer);
         }
     });
+}
+
+/// What a client of revision 3 says of itself in its query.
+fn asked_for(who: &str) -> Option<Who> {
+    serde_json::from_slice(&URL_SAFE.decode(who).ok()?).ok()
 }
 
 /// What the client of a socket said of itself; it is not let in without.

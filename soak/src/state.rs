@@ -12,6 +12,8 @@ pub(crate) struct State {
     pub(crate) sockets: u64,
     pub(crate) tasks: u64,
     pub(crate) acks: u64,
+    /// Clients that are away and may come back, and events kept for them.
+    pub(crate) kept: u64,
     pub(crate) rooms: usize,
     /// Sockets by group of clients, as the application counted them.
     pub(crate) connected: [u64; 2],
@@ -27,7 +29,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn to_json(self) -> Value {
         json!({
-            "sessions": self.sessions, "sockets": self.sockets, "tasks": self.tasks, "acks": self.acks,
+            "sessions": self.sessions, "sockets": self.sockets, "tasks": self.tasks, "acks": self.acks, "kept": self.kept,
             "rooms": self.rooms, "connected": self.connected, "spawned": self.spawned,
             "descriptors": self.descriptors, "heap": self.heap, "resident": self.resident,
         })
@@ -41,6 +43,7 @@ impl State {
             sockets: number("sockets")?,
             tasks: number("tasks")?,
             acks: number("acks")?,
+            kept: number("kept")?,
             rooms: size("rooms")?,
             connected: [value["connected"][0].as_u64()?, value["connected"][1].as_u64()?],
             spawned: size("spawned")?,
@@ -52,8 +55,9 @@ impl State {
 
     /// The gauges that tell of clients.
     pub(crate) fn is_empty(&self) -> bool {
-        let held = [self.sessions, self.sockets, self.tasks, self.acks, self.connected[0], self.connected[1]];
-        held == [0; 6] && self.rooms == 0
+        let [first, second] = self.connected;
+        let held = [self.sessions, self.sockets, self.tasks, self.acks, self.kept, first, second];
+        held == [0; 7] && self.rooms == 0
     }
 }
 

@@ -6,6 +6,7 @@ mod install;
 mod settings;
 mod rust_source;
 mod layers;
+mod advisories;
 mod supply;
 mod demo;
 mod bench;
@@ -31,6 +32,7 @@ cargo xtask test                 everything that must hold before a change is ta
     --only a,b  --skip a,b       some of them
 cargo xtask layers               only: files and crates use what is below them, files are short
 cargo xtask supply               only: licences, sources and versions of what we build on
+    --advisories DIR             known faults too, by a copy of the RustSec database (or SOCKEYE_ADVISORIES=DIR)
 cargo xtask conformance [FILTER] only: official clients and raw bytes against our server
     --reference                  the same against the official server, to prove the tests themselves
 cargo xtask client [SERVER]      only: our client against servers of several versions and projects
@@ -72,7 +74,7 @@ fn run(words: &[String]) -> Result {
         "interleavings" => interleavings::run(&Workspace::load()?, rest),
         "soak" => soak::run(&Workspace::load()?, rest),
         "layers" => layers::check(&Workspace::load()?),
-        "supply" => supply::check(&Workspace::load()?),
+        "supply" => supply::run(&Workspace::load()?, rest),
         "client" => client::run(&Workspace::load()?, rest),
         "conformance" => conformance::run(&Workspace::load()?, rest),
         "help" | "--help" | "-h" => {

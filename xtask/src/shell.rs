@@ -33,7 +33,18 @@ pub(crate) fn command<A: AsRef<OsStr>>(directory: &Path, program: &str, args: im
 /// Cargo, the very one that runs this program.
 pub(crate) fn cargo<A: AsRef<OsStr>>(directory: &Path, args: impl IntoIterator<Item = A>) -> Command {
     let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    command(directory, &program, args)
+    let mut cargo = command(directory, &program, args);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+/// Whether Cargo says this to a program that it runs about the program's package. Build scripts (that of ring, for one)
+/// depend on variables of the same names: they would run anew whenever chores and plain calls of Cargo take turns, and
+/// with them everything that is built on what they make.
+fn is_of_package(variable: &str) -> bool {
+    ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| variable.starts_with(start))
 }
 
 /// Runs to the end with our input and output; anything but exit code 0 is a failure.
@@ -71,4 +82,19 @@ fn shown(command: &Command) -> String {
     let mut words = vec![program.to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_learns_nothing_of_the_package_that_calls_it() {
+        let cargo = cargo(Path::new("."), ["build"]);
+        let removed: Vec<_> = cargo.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR"] {
+            assert!(removed.contains(&OsStr::new(name)), "{name}: Cargo has said it to this test");
+        }
+        assert!(!removed.contains(&OsStr::new("CARGO")), "what is set for all of Cargo stays");
+    }
 }

@@ -7,6 +7,8 @@ use crate::workspace::Workspace;
 
 /// Small and quick: what must be true is the same.
 const SMOKE: [&str; 9] = ["run", "--clients", "200", "--heartbeat", "1", "--warm-up", "2", "--seconds", "6"];
+/// With an odd seed nobody comes back, and nothing is kept for those who were killed.
+const SMOKE_WAVES: [&str; 9] = ["waves", "--waves", "5", "--clients", "500", "--heartbeat", "1", "--seed", "1"];
 /// Seconds of a run if nothing is said.
 const MINUTE: u64 = 60;
 
@@ -20,7 +22,8 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result {
 /// For the test: some seconds, in the profile in which everything else is built.
 pub(crate) fn smoke(workspace: &Workspace) -> Result {
     workspace.build()?;
-    shell::run(Command::new(workspace.program("sockeye-soak")).args(SMOKE))
+    shell::run(Command::new(workspace.program("sockeye-soak")).args(SMOKE))?;
+    shell::run(Command::new(workspace.program("sockeye-soak")).args(SMOKE_WAVES))
 }
 
 /// The words of the program: its mode, and seconds instead of minutes.

@@ -1,11 +1,14 @@
 //! `cargo xtask supply`: what we build on. Licences, sources, duplicates, advisories and yanked versions.
 //!
-//! Works from `cargo metadata` and Cargo's own look at the registry alone, so it needs no database and no other tool.
+//! Works from `cargo metadata` and Cargo's own look at the registry alone, so it needs no database and no other tool. Where
+//! there is a copy of the RustSec database, that is asked, too.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::advisories;
 use crate::shell::{self, Failure, Result};
 use crate::workspace::Workspace;
 
@@ -46,7 +49,7 @@ const ONCE: [&str; 12] = [
 ];
 
 /// Oldest version of a crate without a known fault that matters to a network server.
-const FLOORS: [(&str, &str, &str); 14] = [
+const FLOORS: [(&str, &str, &str); 15] = [
     ("bytes", "1.11.1", "RUSTSEC-2026-0007"),
     ("crossbeam-channel", "0.5.15", "RUSTSEC-2025-0024"),
     ("h2", "0.4.16", "RUSTSEC-2026-0258"),
@@ -55,6 +58,7 @@ const FLOORS: [(&str, &str, &str); 14] = [
     ("quinn-proto", "0.11.15", "RUSTSEC-2026-0185"),
     ("ring", "0.17.12", "RUSTSEC-2025-0009"),
     ("rustls", "0.23.45", "RUSTSEC-2026-0285"),
+    ("rustls-webpki", "0.103.13", "RUSTSEC-2026-0104"),
     ("slab", "0.4.11", "RUSTSEC-2025-0047"),
     ("smallvec", "1.6.1", "RUSTSEC-2021-0003"),
     ("time", "0.3.47", "RUSTSEC-2026-0009"),
@@ -66,9 +70,35 @@ const FLOORS: [(&str, &str, &str); 14] = [
 /// How Cargo names the source of what was published; a repository begins with `git+`.
 const REGISTRY: &str = "registry+";
 
+/// Where a copy of the RustSec database is, unless the command says so.
+const DATABASE: &str = "SOCKEYE_ADVISORIES";
+/// What Cargo has chosen: for what we ship, and for the programs that link a fuzzer.
+const LOCKS: [&str; 2] = ["Cargo.lock", "fuzz/Cargo.lock"];
+
+/// `words`: `--advisories DIR`, a copy of the RustSec database.
+///
+/// # Errors
+/// Lists every fault.
+pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result {
+    match words {
+        [] => check(workspace),
+        [flag, folder] if flag == "--advisories" => {
+            known(workspace)?;
+            advised(workspace, Path::new(folder))
+        }
+        _ => Err(Failure::new("`supply` takes `--advisories DIR` at most")),
+    }
+}
+
 /// # Errors
 /// Lists every fault.
 pub(crate) fn check(workspace: &Workspace) -> Result {
+    known(workspace)?;
+    std::env::var_os(DATABASE).map_or(Ok(()), |folder| advised(workspace, &PathBuf::from(folder)))
+}
+
+/// By what is written here.
+fn known(workspace: &Workspace) -> Result {
     let packages: Vec<&Value> = workspace.packages().collect();
     let faults = [licences(&packages), sources(&packages), duplicates(&packages), floors(&packages)].concat();
     if faults.is_empty() {
@@ -80,6 +110,20 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
         return Ok(());
     }
     Err(Failure::new(format!("{} faults in what we build on:\n  {}", faults.len(), faults.join("\n  "))))
+}
+
+/// By a copy of the RustSec database.
+fn advised(workspace: &Workspace, database: &Path) -> Result {
+    let mut all = Vec::new();
+    for lock in LOCKS {
+        let (faults, packages) = advisories::faults(database, &workspace.root.join(lock))?;
+        println!("{packages} packages of {lock} were looked up in {}", database.display());
+        all.extend(faults.into_iter().map(|fault| format!("{lock}: {fault}")));
+    }
+    if all.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} known faults in what we build on:\n  {}", all.len(), all.join("\n  "))))
 }
 
 /// Packs the crates that are published, which makes Cargo ask the registry whether something they use was withdrawn.

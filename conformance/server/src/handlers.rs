@@ -233,6 +233,7 @@ fn amounts(namespace: &Namespace) {
             }
         });
     }
+    namespace.on("state", async |socket, text: String| socket.latest("state").emit("state", text));
     namespace.on_with_ack("recovered", async |socket, ()| {
         let name = socket.data().get::<Value>("name");
         json!({ "recovered": socket.recovered(), "rooms": own_rooms(&socket), "name": name })

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use sockeye_client::{
-    Client, ClientBuilder, ConfigError, ConnectError, Ending, Message, Parser, State, Tls, Transport,
+    Client, ClientBuilder, ConfigError, ConnectError, Disconnect, Ending, Message, Parser, State, Tls, Transport,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::task::JoinSet;
@@ -94,7 +94,7 @@ pub(crate) enum Failure {
     #[error("stopped")]
     Stopped(Stop),
     #[error("disconnected: {0}")]
-    Disconnected(sockeye_client::DisconnectReason),
+    Disconnected(Disconnect),
     #[error("cannot run: {0}")]
     Run(#[from] io::Error),
 }
@@ -159,9 +159,9 @@ async fn talk(client: &Client, options: &ConnectOptions, report: &Report) -> Res
         tokio::select! {
             message = client.next() => match message {
                 Some(message) => received(message, &mut questions, report),
-                None => return ended(&client.state()),
+                None => return ended(client),
             },
-            Some(state) = watch.changed() => report.state(&state),
+            Some(state) = watch.changed() => report.state(&state, client.last_disconnect().as_ref()),
             line = lines.next_line() => match line?.as_deref().map(Line::read) {
                 None | Some(Ok(Line::Quit)) => break,
                 Some(Ok(Line::Answer { number, arguments })) => answer(number, &arguments, &mut questions, report),
@@ -226,7 +226,7 @@ async fn first_connection(client: &Client, options: &ConnectOptions, report: &Re
         }
         report.problem(&error.to_string());
     }
-    report.state(&State::Connected);
+    report.state(&State::Connected, None);
     Ok(())
 }
 
@@ -274,10 +274,12 @@ fn obey(line: Line, client: &Client, asked: &mut JoinSet<()>, report: &Report) {
 }
 
 /// The end which nobody here asked for.
-fn ended(state: &State) -> Result<(), Failure> {
-    match state {
-        State::Disconnected(Ending::Disconnected(reason)) => Err(Failure::Disconnected(*reason)),
-        State::Disconnected(Ending::Failed(error)) => Err(Failure::Connect(error.clone())),
+fn ended(client: &Client) -> Result<(), Failure> {
+    match client.state() {
+        State::Disconnected(Ending::Disconnected(reason)) => {
+            Err(Failure::Disconnected(client.last_disconnect().unwrap_or_else(|| reason.into())))
+        }
+        State::Disconnected(Ending::Failed(error)) => Err(Failure::Connect(error)),
         _ => Ok(()),
     }
 }

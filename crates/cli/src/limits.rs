@@ -98,6 +98,10 @@ pub(crate) struct SizeOptions {
     #[arg(long, env = "SOCKEYE_MAX_HEAD", value_name = "BYTES")]
     pub(crate) max_head: Option<usize>,
 
+    /// Bytes of messages that have not come to their end, of all clients together [default: 268435456]
+    #[arg(long, env = "SOCKEYE_MAX_UNFINISHED", value_name = "BYTES")]
+    pub(crate) max_unfinished: Option<usize>,
+
     /// WebSocket frames of one message [default: 65536]
     #[arg(long, env = "SOCKEYE_MAX_FRAGMENTS", value_name = "NUMBER")]
     pub(crate) max_fragments: Option<usize>,
@@ -276,6 +280,7 @@ impl SizeOptions {
         let builder = with(builder, self.max_payload, ServerBuilder::max_payload);
         let builder = with(builder, self.max_unconnected_payload, ServerBuilder::max_unconnected_payload);
         let builder = with(builder, self.max_head, ServerBuilder::max_head);
+        let builder = with(builder, self.max_unfinished, ServerBuilder::max_unfinished);
         let builder = with(builder, self.max_fragments, ServerBuilder::max_fragments);
         let builder = with(builder, self.max_attachments, ServerBuilder::max_attachments);
         let builder = with(builder, self.max_attachment_bytes, ServerBuilder::max_attachment_bytes);
@@ -377,6 +382,7 @@ mod tests {
         ("max-payload", "7", |builder| builder.max_payload(7)),
         ("max-unconnected-payload", "7", |builder| builder.max_unconnected_payload(7)),
         ("max-head", "7", |builder| builder.max_head(7)),
+        ("max-unfinished", "1000007", |builder| builder.max_unfinished(1_000_007)),
         ("max-fragments", "7", |builder| builder.max_fragments(7)),
         ("max-attachments", "7", |builder| builder.max_attachments(7)),
         ("max-attachment-bytes", "7", |builder| builder.max_attachment_bytes(7)),

@@ -155,7 +155,11 @@ fn how_it_ends_is_told_by_its_code() {
     input.write_all(b"leave\n").unwrap();
     let output = left.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(texts(&output).1.ends_with("sockeye: disconnected: io server disconnect\n"));
+    assert!(
+        texts(&output)
+            .1
+            .ends_with("sockeye: disconnected: io server disconnect: the server disconnected this client\n")
+    );
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let nobody = talk(&[&format!("http://127.0.0.1:{port}")], "");
     assert_eq!(nobody.status.code(), Some(1));
@@ -209,6 +213,64 @@ fn a_signal_disconnects_in_order() {
         until("client namespace disconnect");
         drop(watcher.stdin.take());
         assert_eq!(watcher.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// Gives up clients which are silent for 2 s, and tells of every number it gets, and that somebody has gone.
+#[cfg(unix)]
+fn impatient() -> (String, std::sync::mpsc::Receiver<Option<u32>>) {
+    let (told, heard) = std::sync::mpsc::channel();
+    let (url, listening) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let second = std::time::Duration::from_secs(1);
+            let io = Server::builder().ping_interval(second).ping_timeout(second).build().unwrap();
+            let gone = told.clone();
+            io.on("n", async move |_, n: u32| told.send(Some(n)));
+            io.on_disconnect(async move |_, _| gone.send(None));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            url.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+            io.serve(listener).await.unwrap();
+        });
+    });
+    (listening.recv().unwrap(), heard)
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_said_after_a_sleep_is_said_to_the_next_connection() {
+    let ways = ["polling", "websocket", "polling,websocket"];
+    let sleepers = ways.map(|way| {
+        let sleeps = move || {
+            let (url, heard) = impatient();
+            let mut child = sockeye(&[&url, "--json", "--transport", way]);
+            let mut input = child.stdin.take().unwrap();
+            let mut shown = BufReader::new(child.stdout.take().unwrap()).lines();
+            let mut until = |wanted: &str| loop {
+                let line = shown.next().unwrap().unwrap();
+                if line.contains(wanted) {
+                    return line;
+                }
+            };
+            until("connected");
+            input.write_all(b"n 1\n").unwrap();
+            assert_eq!(heard.recv().unwrap(), Some(1));
+            let pid = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+            assert_eq!(heard.recv().unwrap(), None, "the server has given it up");
+            input.write_all(b"n 2\nn 3\n").unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+            let lost: Value = serde_json::from_str(&until("waiting")).unwrap();
+            assert!(lost["lost"].as_str().unwrap().contains(": "), "the reason and the cause: {lost}");
+            assert_eq!((heard.recv().unwrap(), heard.recv().unwrap()), (Some(2), Some(3)), "{way}");
+            drop(input);
+            assert_eq!(child.wait().unwrap().code(), Some(0));
+        };
+        std::thread::spawn(sleeps)
+    });
+    for sleeper in sleepers {
+        sleeper.join().unwrap();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Deserialize;
 use sockeye_engine::ws;
@@ -30,9 +31,22 @@ pub enum Cause {
     /// The stream below failed; [`io::ErrorKind::UnexpectedEof`]: it ended without a word, as when a proxy gives it up.
     Io(io::ErrorKind),
     /// The server went beyond a limit of this client.
-    Limit(Limit),
+    Limit {
+        /// Which.
+        limit: Limit,
+        /// How far it went, as far as that is known: in bytes where the limit is of bytes, or how many. What is judged as
+        /// it comes stops at the first beyond.
+        actual: Option<u64>,
+        /// How far it may go, in the same unit; in milliseconds where the limit is of time.
+        bound: Option<u64>,
+    },
     /// No heartbeat of the server in time.
-    PingTimeout,
+    PingTimeout {
+        /// How long ago its last byte had come.
+        heard: Duration,
+        /// How long ago its last ping had come, if any had; with `eio3`: the last of this client was sent.
+        pinged: Option<Duration>,
+    },
     /// The server sent what cannot be understood, or what it must not send.
     Protocol(Box<str>),
     /// A request was answered with another status than it should be.
@@ -52,6 +66,27 @@ impl Cause {
     pub(crate) fn closed(said: Option<(ws::CloseCode, &str)>) -> Self {
         let (code, text) = said.map_or((None, ""), |(code, text)| (Some(code.0), text));
         Self::Closed { code, text: printable(text) }
+    }
+
+    /// Something was there that is beyond a bound.
+    pub(crate) fn limit_of(limit: Limit, actual: u64, bound: usize) -> Self {
+        Self::Limit { limit, actual: Some(actual), bound: Some(bound as u64) }
+    }
+
+    /// It was judged at the first that is beyond the bound.
+    fn limit_by_one(limit: Limit, bound: usize) -> Self {
+        Self::limit_of(limit, bound as u64 + 1, bound)
+    }
+
+    /// A deadline has passed, which is that of attachments.
+    pub(crate) fn late(error: sockeye_protocol::ProtocolError, most: Duration) -> Self {
+        let bound = u64::try_from(most.as_millis()).ok();
+        match error {
+            sockeye_protocol::ProtocolError::AttachmentTimeout => {
+                Self::Limit { limit: Limit::AttachmentTime, actual: None, bound }
+            }
+            error => error.into(),
+        }
     }
 
     /// An answer other than 200, or 101.
@@ -74,7 +109,7 @@ impl Cause {
     /// The limit of this client that was exceeded, if it was one.
     pub fn limit(&self) -> Option<Limit> {
         match self {
-            Self::Limit(limit) => Some(*limit),
+            Self::Limit { limit, .. } => Some(*limit),
             _ => None,
         }
     }
@@ -91,9 +126,25 @@ impl fmt::Display for Cause {
             Self::Closed { code: Some(code), text } => {
                 write!(f, "the server closed the connection with code {code}: {text}")
             }
+            Self::Io(io::ErrorKind::UnexpectedEof) => f.write_str("the connection ended without a word"),
             Self::Io(kind) => write!(f, "the connection failed: {kind}"),
-            Self::Limit(limit) => write!(f, "the server went beyond a limit of this client: {limit}"),
-            Self::PingTimeout => f.write_str("no heartbeat of the server in time"),
+            Self::Limit { limit, actual, bound } => {
+                write!(f, "the server went beyond a limit of this client: {limit}")?;
+                let unit = limit.unit();
+                match (actual, bound) {
+                    (Some(actual), Some(bound)) => write!(f, " ({actual}{unit} of at most {bound})"),
+                    (None, Some(bound)) => write!(f, " (at most {bound}{unit})"),
+                    (_, None) => Ok(()),
+                }
+            }
+            Self::PingTimeout { heard, pinged } => {
+                let heard = heard.as_secs_f64();
+                write!(f, "no heartbeat in time: the server was last heard {heard:.1} s ago")?;
+                match pinged {
+                    Some(pinged) => write!(f, ", and the last ping was {:.1} s ago", pinged.as_secs_f64()),
+                    None => Ok(()),
+                }
+            }
             Self::Protocol(what) => write!(f, "the server broke the protocol: {what}"),
             Self::Refused { status, text } if text.is_empty() => write!(f, "the server answered with status {status}"),
             Self::Refused { status, text } => write!(f, "the server answered with status {status}: {text}"),
@@ -105,8 +156,8 @@ impl fmt::Display for Cause {
 impl From<ws::Error> for Cause {
     fn from(error: ws::Error) -> Self {
         match error {
-            ws::Error::TooLarge { .. } => Self::Limit(Limit::Payload),
-            ws::Error::TooManyFragments { .. } => Self::Limit(Limit::Fragments),
+            ws::Error::TooLarge { bytes, limit } => Self::limit_of(Limit::Payload, bytes, limit),
+            ws::Error::TooManyFragments { limit } => Self::limit_by_one(Limit::Fragments, limit),
             error => Self::Protocol(error.to_string().into()),
         }
     }
@@ -115,7 +166,9 @@ impl From<ws::Error> for Cause {
 impl From<sockeye_engine::ProtocolError> for Cause {
     fn from(error: sockeye_engine::ProtocolError) -> Self {
         match error {
-            sockeye_engine::ProtocolError::TooLarge { .. } => Self::Limit(Limit::Payload),
+            sockeye_engine::ProtocolError::TooLarge { limit } => {
+                Self::Limit { limit: Limit::Payload, actual: None, bound: Some(limit as u64) }
+            }
             error => Self::Protocol(error.to_string().into()),
         }
     }
@@ -124,13 +177,16 @@ impl From<sockeye_engine::ProtocolError> for Cause {
 impl From<sockeye_protocol::ProtocolError> for Cause {
     fn from(error: sockeye_protocol::ProtocolError) -> Self {
         use sockeye_protocol::ProtocolError;
-        Self::Limit(match error {
-            ProtocolError::AttachmentTimeout => Limit::AttachmentTime,
-            ProtocolError::AttachmentsTooLarge { .. } => Limit::AttachmentBytes,
-            ProtocolError::TooDeep { .. } => Limit::Depth,
-            ProtocolError::TooManyAttachments { .. } => Limit::Attachments,
-            error => return Self::Protocol(error.to_string().into()),
-        })
+        match error {
+            ProtocolError::AttachmentsTooLarge { bytes, limit } => {
+                Self::limit_of(Limit::AttachmentBytes, bytes as u64, limit)
+            }
+            ProtocolError::TooDeep { limit } => Self::limit_by_one(Limit::Depth, limit),
+            ProtocolError::TooManyAttachments { count, limit } => {
+                Self::limit_of(Limit::Attachments, count as u64, limit)
+            }
+            error => Self::Protocol(error.to_string().into()),
+        }
     }
 }
 
@@ -166,6 +222,15 @@ impl Limit {
             Self::EarlyEvents => "too many events before the answer to CONNECT",
             Self::Fragments => "message in too many frames",
             Self::Payload => "message too large",
+        }
+    }
+
+    /// What stands behind figures of it.
+    fn unit(self) -> &'static str {
+        match self {
+            Self::AttachmentBytes | Self::Payload => " bytes",
+            Self::AttachmentTime => " ms",
+            Self::Attachments | Self::Depth | Self::EarlyEvents | Self::Fragments => "",
         }
     }
 }

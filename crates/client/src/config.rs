@@ -230,3 +230,21 @@ const OURS: [&str; 10] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_behind_is_so_at_the_bound_in_events_or_in_bytes() {
+        let limits = Limits { max_waiting_events: 10, max_waiting_bytes: 1_000, ..Limits::default() };
+        for (waiting, behind) in
+            [((9, 999), false), ((10, 0), true), ((11, 0), true), ((0, 1_000), true), ((0, 1_001), true)]
+        {
+            assert_eq!(limits.is_behind(waiting, false), behind, "{waiting:?}");
+        }
+        for (waiting, behind) in [((39, 3_999), false), ((40, 0), true), ((0, 4_000), true)] {
+            assert_eq!(limits.is_behind(waiting, true), behind, "{waiting:?}, and an answer is waited for");
+        }
+    }
+}

@@ -37,7 +37,7 @@ impl Client {
     ///     .on_disconnect(async |client, reason| match client.last_disconnect().map(|last| last.cause) {
     ///         Some(Cause::Closed { code: Some(1008 | 1009), text }) => println!("the server's limit: {text}"),
     ///         Some(Cause::Refused { status, text }) => println!("by polling {status}: {text}"),
-    ///         Some(Cause::Limit(limit)) => println!("a limit of this client: {limit}"),
+    ///         Some(Cause::Limit { limit, .. }) => println!("a limit of this client: {limit}"),
     ///         _ => println!("{reason}"),
     ///     })
     ///     .connect()

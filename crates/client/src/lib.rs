@@ -48,6 +48,7 @@ mod cause;
 mod error;
 mod random;
 mod time;
+mod clocks;
 mod backoff;
 mod patience;
 mod cookie;
@@ -71,6 +72,7 @@ mod client;
 mod opening;
 mod builder;
 mod handlers;
+mod check;
 
 pub use ack::AckFuture;
 pub use backoff::Reconnect;

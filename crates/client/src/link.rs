@@ -33,6 +33,8 @@ pub(crate) struct Link {
     waker: AtomicWaker,
     /// The task is running or has been woken: no need to wake it again.
     awake: AtomicBool,
+    /// Whether the server is still there is to be looked into.
+    check: AtomicBool,
     /// The transport takes packets at this moment; see `volatile`.
     pub(crate) writable: AtomicBool,
     /// What the server takes in one piece.
@@ -64,6 +66,7 @@ impl Link {
             mailbox: Mutex::default(),
             waker: AtomicWaker::new(),
             awake: AtomicBool::new(false),
+            check: AtomicBool::new(false),
             writable: AtomicBool::new(false),
             measure: Measure::default(),
             tally: Tally::default(),
@@ -107,6 +110,12 @@ impl Link {
         Some(told)
     }
 
+    /// Asks the task to see whether the server is still there.
+    pub(crate) fn check(&self) {
+        self.check.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
     /// Wakes the task unless it is awake.
     pub(crate) fn ring(&self) {
         if !self.awake.swap(true, Ordering::SeqCst) {
@@ -122,6 +131,11 @@ impl Link {
         std::mem::take(&mut self.mailbox.lock().commands)
     }
 
+    /// Whether [`Self::check`] was called since the last time.
+    pub(crate) fn take_check(&self) -> bool {
+        self.check.swap(false, Ordering::SeqCst)
+    }
+
     /// The task is about to wait. What comes after this rings; look once more for what came before.
     pub(crate) fn sleep(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
@@ -129,7 +143,7 @@ impl Link {
     }
 
     pub(crate) fn has_commands(&self) -> bool {
-        !self.mailbox.lock().commands.is_empty()
+        self.check.load(Ordering::SeqCst) || !self.mailbox.lock().commands.is_empty()
     }
 
     /// The task ends; false if it was asked for something in this moment.

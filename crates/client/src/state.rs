@@ -59,34 +59,56 @@ pub struct Disconnect {
     pub reason: DisconnectReason,
     /// What happened.
     pub cause: Cause,
+    /// How long there had been a session; not until OPEN has come.
+    pub age: Duration,
+    /// How long nothing had passed in either direction.
+    pub idle: Duration,
+    /// It broke, after as long a silence as four of the last eight connections of this client that broke: to within half a
+    /// second, and 5 s or more. Something between the two ends, such as a proxy, gives up what is idle for so long: the
+    /// server's `ping_interval` must be less than `idle`.
+    pub is_regular: bool,
 }
 
 impl Disconnect {
     /// The connection has ended; `error` says more, if anything is known.
-    pub(crate) fn of_connection(reason: DisconnectReason, error: Option<&ConnectError>) -> Self {
-        let cause = error.and_then(ConnectError::cause).cloned();
-        cause.map_or_else(|| reason.into(), |cause| Self { reason, cause })
+    pub(crate) fn of_connection(reason: DisconnectReason, error: Option<&ConnectError>, idle: Duration) -> Self {
+        let unknown = Self::from(reason);
+        let cause = error.and_then(ConnectError::cause).cloned().unwrap_or(unknown.cause);
+        Self { cause, idle, ..unknown }
     }
 }
 
-/// Where nothing but the reason is known.
+impl Disconnect {
+    /// What a log may have of it, beside the reason.
+    pub(crate) fn loggable(&self) -> impl fmt::Display {
+        let Self { cause, age, idle, .. } = self;
+        format!("{}; connected for {age:?}, idle for {idle:?}", cause.loggable())
+    }
+}
+
+/// Where nothing but the reason is known; it was said by a packet of one side or the other.
 impl From<DisconnectReason> for Disconnect {
     fn from(reason: DisconnectReason) -> Self {
         let cause = match reason {
             DisconnectReason::ClientDisconnect => Cause::ClientDisconnect,
             DisconnectReason::ParseError => Cause::Protocol(reason.as_str().into()),
-            DisconnectReason::PingTimeout => Cause::PingTimeout,
+            DisconnectReason::PingTimeout => Cause::PingTimeout { heard: Duration::ZERO, pinged: None },
             DisconnectReason::ServerDisconnect => Cause::ServerDisconnect,
             DisconnectReason::TransportClose => Cause::Closed { code: None, text: "".into() },
             DisconnectReason::TransportError => Cause::Io(std::io::ErrorKind::Other),
         };
-        Self { reason, cause }
+        Self { reason, cause, age: Duration::ZERO, idle: Duration::ZERO, is_regular: false }
     }
 }
 
 impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.reason, self.cause)
+        write!(f, "{}: {}", self.reason, self.cause)?;
+        match self.cause {
+            Cause::Io(_) => write!(f, ", after {:.1} s without traffic", self.idle.as_secs_f64())?,
+            _ => return Ok(()),
+        }
+        if self.is_regular { f.write_str(", as before: perhaps the timeout of a proxy") } else { Ok(()) }
     }
 }
 

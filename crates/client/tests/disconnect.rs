@@ -8,8 +8,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use common::{Far, Net, WAYS, answer_all, pass, seconds, settle, tasks};
 use serde_json::json;
 use sockeye::{Refusal, Server};
-use sockeye_client::{Client, Reconnect, State};
+use sockeye_client::{Client, ClientBuilder, Reconnect, State};
 use tokio::sync::mpsc;
+
+/// A proxy on the way never relays the answer to a WebSocket.
+fn without_websocket(io: &Server) -> Net {
+    let io = io.clone();
+    Net::script(move |mut wire| {
+        let io = io.clone();
+        async move {
+            if common::peek_head(&mut wire).await.contains("websocket") {
+                return pass(seconds(3600)).await;
+            }
+            io.serve_stream(wire, None).await;
+        }
+    })
+}
 
 #[tokio::test(start_paused = true)]
 async fn disconnect_is_final_from_every_state() {
@@ -18,16 +32,26 @@ async fn disconnect_is_final_from_every_state() {
     let silent = || Net::script(|wire| async move { answer_all(wire, b"").await });
     let refusing = || Net::new(Far::Refuses);
     let serving = || Net::with(&io);
+    let plain: fn(ClientBuilder) -> ClientBuilder = |builder| builder;
     for way in WAYS {
-        for (name, net, scheme, wait) in [
-            ("before anything", serving(), "http", seconds(0)),
-            ("during DNS or TCP", hanging(), "http", seconds(5)),
-            ("during TLS", silent(), "https", seconds(5)),
-            ("during the handshake", silent(), "http", seconds(5)),
-            ("during back-off", refusing(), "http", seconds(60)),
-            ("connected", serving(), "http", seconds(60)),
+        for (name, net, scheme, wait, with) in [
+            ("before anything", serving(), "http", seconds(0), plain),
+            ("during DNS or TCP", hanging(), "http", seconds(5), plain),
+            ("during CONNECT of a proxy", silent(), "http", seconds(5), |builder| {
+                builder.proxy("http://proxy.test:3128".parse().unwrap())
+            }),
+            ("during SOCKS", silent(), "http", seconds(5), |builder| {
+                builder.proxy("socks5://proxy.test:1080".parse().unwrap())
+            }),
+            ("during TLS", silent(), "https", seconds(5), plain),
+            ("during the handshake", silent(), "http", seconds(5), plain),
+            ("during auth", serving(), "http", seconds(5), |builder| builder.auth_with(std::future::pending::<()>)),
+            ("during the upgrade", without_websocket(&io), "http", seconds(5), plain),
+            ("during back-off", refusing(), "http", seconds(60), plain),
+            ("connected", serving(), "http", seconds(60), plain),
         ] {
-            let client = net.client_of(&format!("{scheme}://server.test")).transports(way).start().unwrap();
+            let builder = with(net.client_of(&format!("{scheme}://server.test")).transports(way));
+            let client = builder.start().unwrap();
             pass(wait).await;
             let reply = client.emit_with_ack::<_, ()>("nobody answers", ()).send();
             client.disconnect().await;

@@ -44,6 +44,11 @@ fn closed(code: u16, text: &str) -> Cause {
     cause
 }
 
+/// One more than there may be.
+fn exceeded(limit: Limit, most: usize) -> Cause {
+    Cause::Limit { limit, actual: Some(most as u64 + 1), bound: Some(most as u64) }
+}
+
 fn refused(status: u16, text: &str) -> Cause {
     Cause::Refused { status, text: text.into() }
 }
@@ -229,7 +234,8 @@ mod of_the_server {
                         continue;
                     }
                     let error = failure(builder).await;
-                    let expected = if streams(way) { closed(1009, limit.as_str()) } else { refused(413, "") };
+                    let expected =
+                        if streams(way) { closed(1009, limit.as_str()) } else { refused(413, limit.as_str()) };
                     assert_eq!(error.cause(), Some(&expected), "{error}");
                     assert_eq!(io.metrics().limits.get(limit), 1);
                 }
@@ -257,11 +263,7 @@ mod of_the_server {
                 });
                 let first = net.client().transports([Transport::Websocket]).connect().await.unwrap();
                 let error = failure(net.client().transports(way)).await;
-                let words = match limit {
-                    Theirs::Connections | Theirs::ConnectionsPerAddress => "Too many connections",
-                    _ => limit.as_str(),
-                };
-                assert_eq!(error.cause(), Some(&refused(503, words)), "{limit}, {way:?}: {error}");
+                assert_eq!(error.cause(), Some(&refused(503, limit.as_str())), "{limit}, {way:?}: {error}");
                 assert!(error.retry_after().is_some_and(|wait| wait >= seconds(1)), "{limit}, {way:?}");
                 assert_eq!(io.metrics().limits.get(limit), 1, "{limit}, {way:?}");
                 first.disconnect().await;
@@ -471,7 +473,11 @@ mod of_the_client {
                     client.emit(case.event, n).unwrap();
                     if n > case.most {
                         let last = heard.recv().await.unwrap();
-                        assert_eq!((last.reason, &last.cause), (case.reason, &Cause::Limit(case.limit)), "{what}");
+                        assert_eq!(
+                            (last.reason, &last.cause),
+                            (case.reason, &exceeded(case.limit, case.most)),
+                            "{what}"
+                        );
                         assert_eq!(last.cause.limit(), Some(case.limit));
                         assert_eq!(client.exceeded(case.limit), 1, "{what}");
                     } else {
@@ -523,7 +529,7 @@ mod of_the_client {
             } else {
                 let last = heard.recv().await.unwrap();
                 assert_eq!(last.reason, DisconnectReason::TransportError);
-                assert_eq!(last.cause, Cause::Limit(Limit::Fragments));
+                assert_eq!(last.cause, exceeded(Limit::Fragments, 65_536));
             }
             assert_eq!(client.exceeded(Limit::Fragments), u64::from(!fits));
         }
@@ -538,7 +544,7 @@ mod of_the_client {
             let result = client.connect().await;
             assert_eq!(result.is_ok(), fits, "{n}: {result:?}");
             let cause = result.as_ref().err().and_then(ConnectError::cause);
-            assert_eq!(cause, (!fits).then_some(&Cause::Limit(Limit::EarlyEvents)));
+            assert_eq!(cause.and_then(Cause::limit), (!fits).then_some(Limit::EarlyEvents));
             assert_eq!(client.exceeded(Limit::EarlyEvents), u64::from(!fits));
             client.disconnect().await;
         }
@@ -566,7 +572,8 @@ mod of_the_client {
             } else {
                 let last = heard.recv().await.unwrap();
                 assert_eq!(last.reason, DisconnectReason::ParseError);
-                assert_eq!(last.cause, Cause::Limit(Limit::AttachmentTime));
+                let cause = Cause::Limit { limit: Limit::AttachmentTime, actual: None, bound: Some(60_000) };
+                assert_eq!(last.cause, cause);
                 assert_eq!(client.exceeded(Limit::AttachmentTime), 1);
             }
         }
@@ -580,7 +587,7 @@ mod of_the_client {
             let builder = net.client().transports(*way).max_payload(50).reconnect(Reconnect::never());
             let client = builder.start().unwrap();
             let error = client.connect().await.unwrap_err();
-            assert_eq!(error.cause(), Some(&Cause::Limit(Limit::Payload)), "{error}");
+            assert_eq!(error.cause().and_then(Cause::limit), Some(Limit::Payload), "{error}");
             assert_eq!(client.exceeded(Limit::Payload), 1);
         }
     }
@@ -633,7 +640,8 @@ async fn other_causes() {
         let (client, mut heard) = connected(net.client().transports(way)).await;
         net.freeze();
         let last = heard.recv().await.unwrap();
-        assert_eq!((last.reason, last.cause), (DisconnectReason::PingTimeout, Cause::PingTimeout), "{way:?}");
+        assert_eq!(last.reason, DisconnectReason::PingTimeout, "{way:?}");
+        assert_silent(&last);
         client.disconnect().await;
     }
     // The stream ends without a word, with words, and by nonsense.
@@ -644,8 +652,9 @@ async fn other_causes() {
         (text("42[\"x\""), DisconnectReason::ParseError, Cause::Protocol("invalid json".into())),
         (b"\x83\x00".to_vec(), DisconnectReason::TransportError, Cause::Protocol("reserved opcode 0x3".into())),
     ] {
+        let said = bytes.clone();
         let net = Net::script(move |mut wire| {
-            let bytes = bytes.clone();
+            let bytes = said.clone();
             async move {
                 let mut hello = switching(&read_head(&mut wire).await, "");
                 hello.extend(text(common::OPEN));
@@ -657,7 +666,59 @@ async fn other_causes() {
         });
         let (_client, mut heard) = connected(net.client().transports([Transport::Websocket])).await;
         let last = heard.recv().await.unwrap();
+        assert_eq!(tenths([last.age, last.idle]), [50, if bytes.is_empty() { 50 } else { 0 }]);
+        if bytes.is_empty() {
+            let words = "transport close: the connection ended without a word, after 5.0 s without traffic";
+            assert_eq!(last.to_string(), words);
+        }
         assert_eq!((last.reason, last.cause), (reason, cause));
+    }
+}
+
+/// A proxy that gives up whatever is idle for 6 s.
+#[tokio::test(start_paused = true)]
+async fn connections_that_break_after_the_same_silence_are_told_to_be_regular() {
+    let net = Net::script(|mut wire| async move {
+        let mut hello = switching(&read_head(&mut wire).await, "");
+        hello.extend(text(common::OPEN));
+        hello.extend(text("40{\"sid\":\"id\"}"));
+        let _ = wire.write_all(&hello).await;
+        pass(seconds(6)).await;
+    });
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let builder = net.client().transports([Transport::Websocket]);
+    let builder = builder.on_disconnect(async move |client, _| _ = told.send(client.last_disconnect().unwrap()));
+    let client = builder.connect().await.unwrap();
+    for nth in 1..=6 {
+        let last = heard.recv().await.unwrap();
+        assert_eq!((tenths([last.idle]), last.is_regular), ([60], nth > 4));
+        assert_eq!(last.to_string().ends_with(", as before: perhaps the timeout of a proxy"), last.is_regular);
+    }
+    client.disconnect().await;
+}
+
+/// It was not heard of for `ping_interval` and `ping_timeout`, 25 s and 20 s, and had not pinged before.
+fn assert_silent(last: &Disconnect) {
+    let Cause::PingTimeout { heard, pinged: None } = last.cause else { panic!("{last:?}") };
+    assert_eq!(tenths([heard]), [450]);
+}
+
+/// Tenths of seconds: timers are late by a moment.
+fn tenths<const N: usize>(times: [Duration; N]) -> [u128; N] {
+    times.map(|time| (time.as_millis() + 50) / 100)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_timeout_tells_its_ages() {
+    for way in WAYS {
+        let net = Net::with(&Server::new());
+        let (client, mut heard) = connected(net.client().transports(way)).await;
+        pass(seconds(30)).await;
+        net.freeze();
+        let last = heard.recv().await.unwrap();
+        let Cause::PingTimeout { heard, pinged: Some(pinged) } = last.cause else { panic!("{way:?}: {last:?}") };
+        assert_eq!(tenths([heard, pinged, last.age]), [450, 450, 700], "{way:?}");
+        client.disconnect().await;
     }
 }
 

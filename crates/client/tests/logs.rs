@@ -274,3 +274,31 @@ async fn secrets_of_the_application_are_not_logged() {
         assert!(is_there, "{what}: {}", ours.join("\n"));
     }
 }
+
+#[test]
+fn a_lost_connection_was_logged_as_one_that_had_not_been_joined() {
+    let capture = Capture::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    tracing::subscriber::with_default(capture.clone(), || {
+        runtime.block_on(async {
+            let io = Server::new();
+            let net = Net::with(&io);
+            let client = net.client().reconnect(Reconnect::never()).connect().await.unwrap();
+            net.cut();
+            client.watch().until(|state| !state.is_active()).await.unwrap();
+            io.authorize(async |_, _: serde_json::Value| {
+                pass(seconds(5)).await;
+                Ok(())
+            });
+            let unjoined = net.client().reconnect(Reconnect::never()).start().unwrap();
+            pass(seconds(2)).await;
+            capture.0.lock().unwrap().push_str("the second\n");
+            net.cut();
+            unjoined.watch().until(|state| !state.is_active()).await.unwrap();
+        });
+    });
+    let log = capture.0.lock().unwrap().clone();
+    let (joined, unjoined) = log.split_once("the second\n").unwrap();
+    assert!(joined.contains("no further attempt") && !joined.contains("before the namespace was joined"), "{joined}");
+    assert!(unjoined.contains("before the namespace was joined"), "{unjoined}");
+}

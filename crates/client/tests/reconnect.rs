@@ -416,6 +416,37 @@ async fn transports_are_tried_in_turn_when_asked_for() {
     client.disconnect().await;
 }
 
+/// A proxy that knows nothing of WebSocket answers as it likes, or not at all; one that lets it begin may let nothing pass
+/// afterwards. The session goes on by polling, and no second upgrade is tried.
+#[tokio::test(start_paused = true)]
+async fn whatever_a_proxy_does_to_the_upgrade_polling_goes_on() {
+    const REFUSALS: [&str; 6] =
+        ["200 OK", "400 Bad Request", "403 Forbidden", "502 Bad Gateway", "101 Switching Protocols", ""];
+    for refusal in REFUSALS {
+        let (io, _heard) = server();
+        let server = io.clone();
+        let net = Net::script(move |mut wire| {
+            let io = server.clone();
+            async move {
+                if !common::peek_head(&mut wire).await.contains("websocket") {
+                    io.serve_stream(wire, None).await;
+                } else if refusal.is_empty() {
+                    std::future::pending().await
+                } else {
+                    answer_all(wire, &response(refusal, "", "<html>")).await;
+                }
+            }
+        });
+        let client = net.client().connect().await.unwrap();
+        pass(seconds(600)).await;
+        assert_eq!(client.emit_with_ack::<_, u32>("sum", (2, 3)).await.unwrap(), 5, "{refusal}");
+        // A stream for GETs, one for POSTs, and the one that came to nothing.
+        assert!(net.dials() <= 3, "{refusal}: {} streams", net.dials());
+        assert_eq!((io.metrics().sessions_opened, io.metrics().upgrades), (1, 0), "{refusal}");
+        client.disconnect().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_upgrade_is_remembered_when_asked_for() {
     for (remember, streams) in [(true, 1), (false, 2)] {

@@ -5,11 +5,13 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Net, pass, seconds, settle, tasks};
+use common::{Net, OPEN, Wire, pass, read_head, seconds, settle, switching, tasks, text};
 use futures_util::FutureExt;
 use sockeye::Server;
 use sockeye_client::{AckError, Client, State, Transport};
-use tokio::sync::Notify;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::timeout;
 
 #[tokio::test(start_paused = true)]
 async fn a_connect_dropped_before_the_first_turn_left_a_connected_client() {
@@ -102,6 +104,66 @@ async fn an_event_taken_during_a_turn_left_the_rest_unread() {
     settle().await;
     assert_eq!(client.next().now_or_never().flatten().expect("no time has passed").event(), "second");
     client.disconnect().await;
+}
+
+/// Opens a session, sends so many events and then a ping, and tells when that is answered: until then it was not read.
+async fn ping_behind(events: usize, mut wire: Wire, read: mpsc::UnboundedSender<()>) {
+    let request = read_head(&mut wire).await;
+    let opened = [switching(&request, ""), text(OPEN), text(r#"40{"sid":"x"}"#)].concat();
+    wire.write_all(&opened).await.unwrap();
+    // What was asked is never answered.
+    let mut bytes = vec![0; 4096];
+    pass(seconds(1)).await;
+    for _ in 0..events {
+        wire.write_all(&text(r#"42["e"]"#)).await.unwrap();
+        pass(Duration::from_millis(1)).await;
+    }
+    while let Ok(Ok(1..)) = timeout(seconds(1), wire.read(&mut bytes)).await {}
+    wire.write_all(&text("2")).await.unwrap();
+    assert!(wire.read(&mut bytes).await.unwrap() > 0);
+    read.send(()).unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_waiting_is_kept_to_the_event() {
+    const MOST: usize = 3;
+    for (asking, most) in [(false, MOST), (true, 4 * MOST)] {
+        for events in [most - 1, most, most + 1, most + 2] {
+            for by_handler in [false, true] {
+                let (told, mut read) = mpsc::unbounded_channel();
+                let net = Net::script(move |wire| ping_behind(events, wire, told.clone()));
+                let (places, taken) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+                let mut builder = net.client().transports([Transport::Websocket]).max_waiting(MOST, 1 << 20);
+                if by_handler {
+                    let (places, taken) = (Arc::clone(&places), Arc::clone(&taken));
+                    builder = builder.on("e", async move |_, (): ()| {
+                        places.acquire().await.unwrap().forget();
+                        taken.add_permits(1);
+                    });
+                }
+                let client = builder.connect().await.unwrap();
+                assert!(client.next().now_or_never().is_none(), "it is read from now on");
+                let _question = asking.then(|| client.emit_with_ack::<_, ()>("q", ()).send());
+                pass(seconds(5)).await;
+                // One that runs does not wait.
+                let waiting = if by_handler { events - 1 } else { events };
+                if waiting >= most {
+                    assert!(read.try_recv().is_err(), "{waiting} wait, {most} may");
+                    // Room for one: what is on its way is read in one piece.
+                    if by_handler {
+                        places.add_permits(1);
+                        taken.acquire().await.unwrap().forget();
+                    } else {
+                        assert_eq!(client.next().await.unwrap().event(), "e");
+                    }
+                    settle().await;
+                }
+                assert!(read.try_recv().is_ok(), "{waiting} wait, {most} may");
+                client.disconnect().await;
+            }
+        }
+    }
 }
 
 /// The answer stands behind the events that wait for the handler, and would never be read.

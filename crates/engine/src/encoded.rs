@@ -116,6 +116,8 @@ impl Encoded {
             room.copy_from_slice(head);
         }
         let frame = if bytes.len() > SCRATCH_LIMIT {
+            // It grew by doubling, and may wait for long: bounds count what it holds, not what it has room for.
+            bytes.shrink_to_fit();
             let mut frame = Bytes::from(std::mem::take(bytes));
             bytes::Buf::advance(&mut frame, start);
             frame

@@ -43,6 +43,7 @@
 mod role;
 mod growth;
 pub mod time;
+mod rhythm;
 mod sid;
 mod error;
 mod config;
@@ -60,6 +61,7 @@ pub use encoded::{Encoded, TextBuffer};
 pub use error::{CloseReason, ProtocolError};
 pub use growth::growth;
 pub use packet::{Message, Packet};
+pub use rhythm::Rhythm;
 pub use role::{Revision, Role};
 pub use session::{Event, Lane, Session};
 pub use sid::Sid;

@@ -51,6 +51,8 @@ pub enum Error {
     /// A packet longer than the limit was announced.
     #[error("packet exceeds {limit} bytes")]
     TooLarge {
+        /// As many as were announced.
+        bytes: u64,
         /// The limit, in bytes.
         limit: usize,
     },
@@ -135,6 +137,19 @@ impl Decoder {
         }
     }
 
+    /// Bytes that are kept for what is unfinished, with the room for more that the buffer has: at most `max_packet`. 0
+    /// between two packets.
+    #[inline]
+    pub fn unfinished(&self) -> usize {
+        self.partial.as_ref().filter(|partial| !partial.done).map_or(0, |partial| partial.body.capacity())
+    }
+
+    /// Ignores all else, and keeps nothing: for an owner that hears no more.
+    pub fn finish(&mut self) {
+        self.finished = true;
+        self.partial = None;
+    }
+
     /// Works through `input` until a packet is complete. It lies at the end of what was used, or in `partial`.
     fn step(&mut self, input: &[u8]) -> Result<(usize, Option<Announced>), Error> {
         let open = self.partial.as_ref().and_then(|partial| partial.packet);
@@ -180,9 +195,9 @@ impl Decoder {
     }
 
     fn check(&self, is_binary: bool, length: u64) -> Result<Announced, Error> {
+        let too_large = Error::TooLarge { bytes: length, limit: self.max_packet };
         let length = usize::try_from(length).ok().filter(|length| *length <= self.max_packet);
-        let length = length.ok_or(Error::TooLarge { limit: self.max_packet })?;
-        Ok(Announced { is_binary, length })
+        Ok(Announced { is_binary, length: length.ok_or(too_large)? })
     }
 }
 

@@ -242,20 +242,23 @@ fn lengths_of_every_form_are_heard() {
 
 #[test]
 fn messages_up_to_the_limit_pass() {
-    let too_large = [Failed(Error::TooLarge { limit: 1000 })];
+    let too_large = |bytes| [Failed(Error::TooLarge { bytes, limit: 1000 })];
     let fragments = |first, second| [frame(0x02, &vec![0; first]), frame(0x80, &vec![0; second])].concat();
     for length in [999, 1000] {
         assert_eq!(both(&frame(0x82, &vec![0; length])), [Binary(vec![0; length])]);
         assert_eq!(both(&fragments(500, length - 500)), [Binary(vec![0; length])]);
     }
-    assert_eq!(both(&frame(0x82, &[0; 1001])), too_large);
-    assert_eq!(both(&fragments(500, 501)), too_large);
+    assert_eq!(both(&frame(0x82, &[0; 1001])), too_large(1001));
+    assert_eq!(both(&fragments(500, 501)), too_large(1001));
     // Refused by the header alone.
-    assert_eq!(both(b"\x82\x7e\x03\xe9"), too_large);
+    assert_eq!(both(b"\x82\x7e\x03\xe9"), too_large(1001));
     for length in [1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX] {
         let header = [&[0x82, 0x7f][..], &u64::to_be_bytes(length)].concat();
-        assert_eq!(both(&header), too_large);
-        assert_eq!(both(&[&b"\x02\x01a\x00\x7f"[..], &length.to_be_bytes()].concat()), too_large);
+        assert_eq!(both(&header), too_large(length));
+        assert_eq!(
+            both(&[&b"\x02\x01a\x00\x7f"[..], &length.to_be_bytes()].concat()),
+            too_large(length.saturating_add(1))
+        );
     }
     let none = Limits { max_message: 0, ..LIMITS };
     assert_eq!(
@@ -311,7 +314,7 @@ fn compressed_messages_are_heard() {
 fn bombs_stop_at_the_limit() {
     let bomb = Deflater::new(&ALONE, Role::Server, Level::new(9)).deflate(&vec![0; 1 << 24]).unwrap();
     let limits = Limits { max_message: 100_000, max_fragments: 1 << 20 };
-    let too_large = [Failed(Error::TooLarge { limit: 100_000 })];
+    let too_large = [Failed(Error::TooLarge { bytes: 100_001, limit: 100_000 })];
     assert_eq!(hear(with_deflate(Role::Client, limits), [&frame(0xc2, &bomb)[..]]), too_large);
     let mut fragments = frame(0x42, b"");
     for piece in bomb.chunks(10) {

@@ -84,16 +84,20 @@ fn nothing_is_a_packet_of_nothing() {
 
 #[test]
 fn a_length_beyond_the_limit_is_refused_by_its_header() {
-    for header in [
-        &b"\x7e\x03\xe9"[..],
-        b"\xfe\xff\xff",
-        b"\x7f\x00\x00\x00\x00\x00\x00\x03\xe9",
-        b"\x7f\x00\x20\x00\x00\x00\x00\x00\x00",
-        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    for (header, bytes) in [
+        (&b"\x7e\x03\xe9"[..], 1001),
+        (b"\xfe\xff\xff", 65_535),
+        (b"\x7f\x00\x00\x00\x00\x00\x00\x03\xe9", 1001),
+        (b"\x7f\x00\x20\x00\x00\x00\x00\x00\x00", 1 << 53),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff", u64::MAX),
     ] {
         for cut in 0..header.len() {
             let (start, end) = header.split_at(cut);
-            assert_eq!(decode(1000, [start, end]), (vec![], Some(Error::TooLarge { limit: 1000 })), "{header:x?}");
+            assert_eq!(
+                decode(1000, [start, end]),
+                (vec![], Some(Error::TooLarge { bytes, limit: 1000 })),
+                "{header:x?}"
+            );
         }
     }
     assert_eq!(decode(1000, [&[b"\x7e\x03\xe8", &[b'4'; 1000][..]].concat()[..]]).1, None);

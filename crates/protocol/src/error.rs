@@ -16,6 +16,8 @@ pub enum ProtocolError {
     /// The attachments of one packet are larger, together, than `max_attachment_bytes`.
     #[error("attachments exceed {limit} bytes")]
     AttachmentsTooLarge {
+        /// Those which have come so far.
+        bytes: usize,
         /// The limit, in bytes.
         limit: usize,
     },
@@ -61,6 +63,8 @@ pub enum ProtocolError {
     /// A packet announces more attachments than `max_attachments`.
     #[error("more than {limit} attachments")]
     TooManyAttachments {
+        /// As many as were announced.
+        count: usize,
         /// The limit.
         limit: usize,
     },

@@ -268,7 +268,7 @@ fn attachments_are_counted_in_bytes_together() {
         server.ignores(r#"53-["a"]"#);
         assert!(server.binary(b"12345").unwrap().is_none());
         assert!(server.binary(b"67890").unwrap().is_none());
-        assert_eq!(server.binary(b"1").unwrap_err(), ProtocolError::AttachmentsTooLarge { limit: 10 });
+        assert_eq!(server.binary(b"1").unwrap_err(), ProtocolError::AttachmentsTooLarge { bytes: 11, limit: 10 });
     }
 }
 

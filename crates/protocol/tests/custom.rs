@@ -251,13 +251,13 @@ fn unfinished_packets_have_bounds() {
         assert!(server.binary(&[]).unwrap().is_none());
     }
     assert_eq!(server.connection.poll_timeout(), Some(begun + Duration::from_mins(1)), "no message puts it off");
-    assert_eq!(server.binary(&[]).unwrap_err(), ProtocolError::TooManyAttachments { limit: 10 });
+    assert_eq!(server.binary(&[]).unwrap_err(), ProtocolError::TooManyAttachments { count: 11, limit: 10 });
     server.advance(Duration::from_millis(1));
     assert_eq!(server.timeout(), Err(ProtocolError::AttachmentTimeout));
 
     let config = Config { max_attachment_bytes: 2, ..Config::default() };
     let mut server = Peer::with(Role::Server, Revision::V4, Parser::custom(Split), config);
-    for (data, result) in [("[]", Ok(true)), ("[ ]", Err(ProtocolError::AttachmentsTooLarge { limit: 2 }))] {
+    for (data, result) in [("[]", Ok(true)), ("[ ]", Err(ProtocolError::AttachmentsTooLarge { bytes: 3, limit: 2 }))] {
         assert!(server.text("connect / -").unwrap().is_none());
         assert_eq!(server.binary(data.as_bytes()).map(|event| event.is_some()), result);
     }

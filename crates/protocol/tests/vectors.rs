@@ -306,8 +306,9 @@ fn counts_of_attachments_which_are_none_are_refused() {
 
 #[test]
 fn too_many_attachments_are_refused_at_the_header() {
-    for count in ["11", "4294967297", "99999999999999999999999"] {
-        assert_eq!(refusal(&format!("5{count}-[\"x\"]")), ProtocolError::TooManyAttachments { limit: 10 });
+    for (announced, count) in [("11", 11), ("4294967297", 4_294_967_297), ("99999999999999999999999", usize::MAX)] {
+        let refused = refusal(&format!("5{announced}-[\"x\"]"));
+        assert_eq!(refused, ProtocolError::TooManyAttachments { count, limit: 10 });
     }
     assert!(joined().handle_message(Instant::now(), Message::Text("510-[\"x\"]")).unwrap().is_none());
 }

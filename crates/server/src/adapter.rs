@@ -34,6 +34,9 @@ pub enum Command<'a> {
         packet: &'a Outgoing,
         /// Drop it for those who are not writable.
         volatile: bool,
+        /// Put it in the place of the last one of this key that still waits; see
+        /// [`Target::latest`](crate::Target::latest).
+        latest: Option<&'a str>,
     },
     /// Disconnect them; `close` closes their connections too.
     Disconnect {

@@ -11,33 +11,58 @@ use sockeye_protocol::{AckId, EncodeError, Outgoing, OwnedArgs, Raw};
 
 use crate::ack::{Gather, Waiter, deadline};
 use crate::adapter::{Command, Selection};
+use crate::config::WhenFull;
 use crate::error::{ClusterError, DisconnectReason, EmitError};
 use crate::hub::{Hub, Member};
 use crate::link::{self, Urgency};
 use crate::recovery::{Aim, Log, State};
 
 /// What goes with a broadcast besides its selection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each told by its name")]
 pub(crate) struct Flags {
     pub(crate) local: bool,
     pub(crate) volatile: bool,
     pub(crate) compress: bool,
+    /// It is for one socket, by its own handle: the caller is told if it cannot take it.
+    pub(crate) single: bool,
     pub(crate) timeout: Option<Duration>,
+    /// None if that of the namespace holds.
+    pub(crate) when_full: Option<WhenFull>,
+    /// What it replaces.
+    pub(crate) latest: Option<Arc<str>>,
 }
 
 impl Default for Flags {
     fn default() -> Self {
-        Self { local: false, volatile: false, compress: true, timeout: None }
+        Self {
+            local: false,
+            volatile: false,
+            compress: true,
+            single: false,
+            timeout: None,
+            when_full: None,
+            latest: None,
+        }
     }
 }
 
 impl Flags {
-    pub(crate) fn urgency(self) -> Urgency {
-        if self.volatile { Urgency::Volatile } else { Urgency::Normal }
+    pub(crate) fn when_full(&self, hub: &Hub) -> WhenFull {
+        self.when_full.unwrap_or_else(|| hub.when_full())
+    }
+
+    pub(crate) fn urgency(&self, member: &Member) -> Urgency<'_> {
+        let policy = self.when_full(&member.hub);
+        match &self.latest {
+            _ if self.volatile => Urgency::Volatile,
+            Some(key) => Urgency::Latest(policy, member.slot, key),
+            None => Urgency::Normal(policy),
+        }
     }
 
     /// The packet as it goes to many: not compressed if that was said, and otherwise once for all its receivers.
-    pub(crate) fn apply(self, hub: &Hub, packet: Outgoing) -> Outgoing {
+    pub(crate) fn apply(&self, hub: &Hub, packet: Outgoing) -> Outgoing {
         match hub.config.deflate {
             _ if !self.compress => each(packet, |message| message.with_compress(false)),
             Some(deflate) => {
@@ -80,7 +105,7 @@ fn sendable(hub: &Hub, packet: Outgoing) -> Result<Outgoing, EmitError> {
 pub(crate) fn emit<A: Serialize + ?Sized>(
     hub: &Hub,
     selection: &Selection,
-    flags: Flags,
+    flags: &Flags,
     name: &str,
     args: &A,
 ) -> Result<(), EmitError> {
@@ -90,21 +115,60 @@ pub(crate) fn emit<A: Serialize + ?Sized>(
     let standing_alone = flags.local || !hub.is_clustered();
     // Who is away may come back for it: an event nobody receives now is logged all the same.
     if standing_alone && hub.log().is_none() && !hub.may_have(selection) {
-        return Ok(());
+        return if flags.single { Err(EmitError::Closed) } else { Ok(()) };
     }
     let packet = match hub.log() {
-        Some(log) => emit_logged(hub, log, selection, flags, name, args)?,
-        None => {
-            let packet = flags.apply(hub, encode(hub, None, name, args)?);
-            hub.for_each(selection, |member| push(member, packet.clone(), flags.urgency()));
-            packet
-        }
+        Some(log) if flags.latest.is_none() => emit_logged(hub, log, selection, flags, name, args)?,
+        Some(_) => emit_all(hub, selection, flags, name, &without_number(args)?)?,
+        None => emit_all(hub, selection, flags, name, args)?,
     };
     tell_outgoing(hub, selection, name, args);
     if !standing_alone {
-        publish(hub, selection, Command::Broadcast { packet: &packet, volatile: flags.volatile });
+        let latest = flags.latest.as_deref();
+        publish(hub, selection, Command::Broadcast { packet: &packet, volatile: flags.volatile, latest });
     }
     Ok(())
+}
+
+fn emit_all<A: Serialize + ?Sized>(
+    hub: &Hub,
+    selection: &Selection,
+    flags: &Flags,
+    name: &str,
+    args: &A,
+) -> Result<Outgoing, EmitError> {
+    let packet = flags.apply(hub, encode(hub, None, name, args)?);
+    push_all(hub, selection, flags, &packet, None)?;
+    Ok(packet)
+}
+
+/// Hands a packet to all of a selection, as the event of this number. It fails if there was to be one, and it cannot
+/// take the packet.
+fn push_all(
+    hub: &Hub,
+    selection: &Selection,
+    flags: &Flags,
+    packet: &Outgoing,
+    number: Option<u64>,
+) -> Result<(), EmitError> {
+    let mut taken = if flags.single { Err(EmitError::Closed) } else { Ok(()) };
+    hub.for_each(selection, |member| {
+        let pushed = member.link.push(packet.clone(), flags.urgency(member));
+        if let Some(number) = number.filter(|_| pushed.is_ok() || !flags.single) {
+            member.note_meant(number);
+        }
+        match pushed {
+            Err(error) if !flags.single => tracing::trace!(%error, "left out of a broadcast"),
+            pushed => taken = pushed,
+        }
+    });
+    taken
+}
+
+/// The arguments as listeners get them in a namespace whose clients can be recovered, of an event that has no number
+/// there: it may overtake others, and clients take a string at the end for how far they have come.
+fn without_number<A: Serialize + ?Sized>(args: &A) -> Result<Raw, EmitError> {
+    Ok(Raw::from(OwnedArgs::encode(args)?.with_null()?))
 }
 
 /// Tells those who watch what is sent to the sockets of a selection.
@@ -131,7 +195,7 @@ fn emit_logged<A: Serialize + ?Sized>(
     hub: &Hub,
     log: &Log<Weak<Member>>,
     selection: &Selection,
-    flags: Flags,
+    flags: &Flags,
     name: &str,
     args: &A,
 ) -> Result<Outgoing, EmitError> {
@@ -141,15 +205,10 @@ fn emit_logged<A: Serialize + ?Sized>(
     let mut state = log.lock();
     let number = if flags.volatile { state.next() - 1 } else { state.next() };
     let packet = flags.apply(hub, encode_numbered(hub, &state, number, name, &args)?);
+    push_all(hub, selection, flags, &packet, aim.as_ref().map(|_| number))?;
     if let Some(aim) = aim {
         state.append(packet.clone(), aim, now, log.options());
     }
-    hub.for_each(selection, |member| {
-        if !flags.volatile {
-            member.note_meant(number);
-        }
-        push(member, packet.clone(), flags.urgency());
-    });
     drop(state);
     Ok(packet)
 }
@@ -172,7 +231,7 @@ pub(crate) fn emit_logged_to<A: Serialize + ?Sized>(
     }
     let number = state.next();
     let packet = encode_numbered(&member.hub, &state, number, name, &args)?;
-    member.link.push(packet.clone(), Urgency::Normal)?;
+    member.link.push(packet.clone(), Urgency::Normal(member.hub.when_full()))?;
     member.note_meant(number);
     state.append(packet, Aim::One(member.id.clone()), now, log.options());
     Ok(())
@@ -195,7 +254,7 @@ fn encode_numbered(
 pub(crate) fn ask<A: Serialize + ?Sized>(
     hub: &Hub,
     selection: &Selection,
-    flags: Flags,
+    flags: &Flags,
     name: &str,
     args: &A,
 ) -> Result<Arc<Gather>, EmitError> {
@@ -203,7 +262,8 @@ pub(crate) fn ask<A: Serialize + ?Sized>(
     let packet = flags.apply(hub, encode(hub, Some(ack), name, args)?);
     let deadline = deadline(flags.timeout.unwrap_or(hub.config.ack_timeout));
     let gather = Arc::new(Gather::default());
-    ask_each(hub, selection, &packet, &gather, (ack, deadline));
+    let policy = flags.when_full(hub);
+    ask_each(hub, selection, &packet, &gather, (ack, deadline, policy));
     Ok(gather)
 }
 
@@ -212,16 +272,16 @@ fn ask_each(
     selection: &Selection,
     packet: &Outgoing,
     gather: &Arc<Gather>,
-    (ack, deadline): (AckId, Instant),
+    (ack, deadline, policy): (AckId, Instant, WhenFull),
 ) {
     hub.for_each(selection, |member| {
         let waiter = Waiter::many(gather, member.id.clone());
         let command = link::Command::Await { slot: member.slot, socket: member.id.clone(), ack, deadline, waiter };
-        member.link.push_asking(packet.clone(), command);
+        member.link.push_asking(packet.clone(), policy, command);
     });
 }
 
-pub(crate) fn join(hub: &Hub, selection: &Selection, flags: Flags, rooms: &[SmolStr]) -> Result<(), ClusterError> {
+pub(crate) fn join(hub: &Hub, selection: &Selection, flags: &Flags, rooms: &[SmolStr]) -> Result<(), ClusterError> {
     for member in hub.select(selection) {
         for room in rooms {
             if let Err(error) = hub.join(&member, room.clone()) {
@@ -232,7 +292,7 @@ pub(crate) fn join(hub: &Hub, selection: &Selection, flags: Flags, rooms: &[Smol
     tell(hub, selection, flags, Command::Join(rooms))
 }
 
-pub(crate) fn leave(hub: &Hub, selection: &Selection, flags: Flags, rooms: &[SmolStr]) -> Result<(), ClusterError> {
+pub(crate) fn leave(hub: &Hub, selection: &Selection, flags: &Flags, rooms: &[SmolStr]) -> Result<(), ClusterError> {
     for member in hub.select_all(selection, |log| log.take_away(selection, rooms)) {
         for room in rooms {
             hub.leave(&member, room);
@@ -241,7 +301,7 @@ pub(crate) fn leave(hub: &Hub, selection: &Selection, flags: Flags, rooms: &[Smo
     tell(hub, selection, flags, Command::Leave(rooms))
 }
 
-pub(crate) fn disconnect(hub: &Hub, selection: &Selection, flags: Flags, close: bool) -> Result<(), ClusterError> {
+pub(crate) fn disconnect(hub: &Hub, selection: &Selection, flags: &Flags, close: bool) -> Result<(), ClusterError> {
     for member in hub.select_all(selection, |log| log.forsake(selection)) {
         disconnect_one(&member, close);
     }
@@ -260,27 +320,22 @@ pub(crate) fn disconnect_one(member: &Member, close: bool) {
 pub(crate) fn apply(hub: &Hub, selection: &Selection, command: Command<'_>) {
     let local = Flags { local: true, ..Flags::default() };
     let done = match command {
-        Command::Broadcast { packet, volatile } => {
-            let urgency = Flags { volatile, ..local }.urgency();
-            hub.for_each(selection, |member| push(member, packet.clone(), urgency));
+        Command::Broadcast { packet, volatile, latest } => {
+            let flags = Flags { volatile, latest: latest.map(Arc::from), ..local };
+            // Nothing fails: each member meets its own policy.
+            let _ = push_all(hub, selection, &flags, packet, None);
             Ok(())
         }
-        Command::Disconnect { close } => disconnect(hub, selection, local, close),
-        Command::Join(rooms) => join(hub, selection, local, rooms),
-        Command::Leave(rooms) => leave(hub, selection, local, rooms),
+        Command::Disconnect { close } => disconnect(hub, selection, &local, close),
+        Command::Join(rooms) => join(hub, selection, &local, rooms),
+        Command::Leave(rooms) => leave(hub, selection, &local, rooms),
     };
     if let Err(error) = done {
         tracing::warn!(%error, "what another server asked for was not done");
     }
 }
 
-fn push(member: &Member, packet: Outgoing, urgency: Urgency) {
-    if let Err(error) = member.link.push(packet, urgency) {
-        tracing::trace!(%error, "left out of a broadcast");
-    }
-}
-
-fn tell(hub: &Hub, selection: &Selection, flags: Flags, command: Command<'_>) -> Result<(), ClusterError> {
+fn tell(hub: &Hub, selection: &Selection, flags: &Flags, command: Command<'_>) -> Result<(), ClusterError> {
     if flags.local { Ok(()) } else { hub.adapter.publish(&hub.path, selection, command) }
 }
 

@@ -33,13 +33,15 @@ use crate::transport::Transport;
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is made until `build` is called"]
 pub struct ServerBuilder {
-    config: Config,
-    engine: sockeye_engine::Config,
-    protocol: sockeye_protocol::Config,
+    pub(crate) config: Config,
+    pub(crate) engine: sockeye_engine::Config,
+    pub(crate) protocol: sockeye_protocol::Config,
     /// What was said about upgrades, if anything.
     upgrades: Option<bool>,
     /// What was said about the bytes of attachments, if anything.
-    attachment_bytes: Option<usize>,
+    pub(crate) attachment_bytes: Option<usize>,
+    /// What was said about unfinished messages, if anything.
+    pub(crate) unfinished: Option<usize>,
     client: Option<PathBuf>,
 }
 
@@ -51,6 +53,8 @@ impl ServerBuilder {
         self.engine.allow_upgrades = self.upgrades.unwrap_or(self.engine.websocket || self.engine.webtransport);
         let least = self.protocol.max_attachment_bytes;
         self.protocol.max_attachment_bytes = self.attachment_bytes.unwrap_or(self.engine.max_payload.max(least));
+        let least = self.config.max_unfinished;
+        self.config.max_unfinished = self.unfinished.unwrap_or(self.engine.max_payload.max(least));
         self.config.client = self.client.as_deref().map(Bundle::load).transpose()?.map(Arc::new);
         let config = Config { engine: Arc::new(self.engine), protocol: Arc::new(self.protocol), ..self.config };
         config.validate()?;
@@ -80,20 +84,6 @@ impl ServerBuilder {
     /// How long an upgrade may take before it is given up and polling goes on. Default 10 s.
     pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.engine.upgrade_timeout = timeout;
-        self
-    }
-
-    /// Longest message accepted from a client, in bytes, on every transport (`maxHttpBufferSize` of JS). Default
-    /// 1,000,000. A client that sends more is disconnected; a polling body beyond it is answered by 413.
-    pub fn max_payload(mut self, bytes: usize) -> Self {
-        self.engine.max_payload = bytes;
-        self
-    }
-
-    /// Frames that one message over WebSocket may come in, empty ones included. Default 65,536, which are 4 MiB in frames
-    /// of 64 bytes; a message in more disconnects the client. 1 takes whole messages only, as all known clients send them.
-    pub fn max_fragments(mut self, frames: usize) -> Self {
-        self.config.max_fragments = frames;
         self
     }
 
@@ -144,49 +134,6 @@ impl ServerBuilder {
     /// Too short refuses clients whose `authorize` asks a slow database; too long lets strangers keep a session each.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.protocol.connect_timeout = timeout;
-        self
-    }
-
-    /// Attachments in one packet, received or sent. Default 10, as in the JS parser; clients refuse more than 10 as well.
-    /// A packet that announces more closes the connection before anything is kept; 0 refuses all bytes.
-    pub fn max_attachments(mut self, count: usize) -> Self {
-        self.protocol.max_attachments = count;
-        self
-    }
-
-    /// Bytes of all attachments of one packet from a client, together. Default 10,000,000, or
-    /// [`max_payload`](Self::max_payload) if that is more. A client that sends more is disconnected, and counted as
-    /// [`Limit::AttachmentBytes`](crate::Limit::AttachmentBytes).
-    ///
-    /// So much a client can make the server hold for each of its connections. Less than `max_payload` is also the bound of
-    /// a single attachment.
-    pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
-        self.attachment_bytes = Some(bytes);
-        self
-    }
-
-    /// How long the attachments of a packet may take, from its header to the last byte. Default 60 s; then the client is
-    /// disconnected, and counted as [`Limit::AttachmentTime`](crate::Limit::AttachmentTime).
-    ///
-    /// Too short cuts uploads over slow lines; too long lets a silent client hold what it has sent.
-    pub fn attachment_timeout(mut self, timeout: Duration) -> Self {
-        self.protocol.attachment_timeout = timeout;
-        self
-    }
-
-    /// Namespaces that one connection may be in, those it waits for included. Default 256, at most 65,535; one more
-    /// closes the connection. Each takes about 1 KiB, its own sockets, and its own
-    /// [`max_waiting_events`](Self::max_waiting_events).
-    pub fn max_namespaces(mut self, namespaces: usize) -> Self {
-        self.protocol.max_namespaces = namespaces;
-        self
-    }
-
-    /// Depth of arrays and objects in a packet from a client, the list of its arguments included: `[[1]]` as the one
-    /// argument has depth 3. Default and maximum 128, which the stack of every thread bears. A packet that is deeper
-    /// closes the connection; 1 takes texts and numbers only.
-    pub fn max_depth(mut self, levels: usize) -> Self {
-        self.protocol.max_depth = levels;
         self
     }
 
@@ -353,7 +300,7 @@ impl ServerBuilder {
     /// Events of one connection, in all its namespaces, that may wait until handlers have caught up: number (default
     /// 1,024) and bytes of names and arguments (default 4 MiB). Beyond that nothing more is read from the client until
     /// they have. While an answer of the client is waited for, four times as many may wait: the answer may stand behind
-    /// them.
+    /// them. What handlers are at counts as well, in bytes, but for the socket that has most of it in hand.
     pub fn max_waiting_events(mut self, events: usize, bytes: usize) -> Self {
         self.config.max_waiting_events = events;
         self.config.max_waiting_bytes = bytes;
@@ -385,7 +332,7 @@ impl ServerBuilder {
     /// Byte streams that are open at a time, TLS and WebSockets among them, where [`Server::listen`](crate::Server::listen)
     /// or a sibling of it serves them; those of a framework count by
     /// [`Server::count_connection`](crate::Server::count_connection). Default: no bound but the file descriptors. One more
-    /// is closed at once, with a 503 if that can be written without waiting, and counted as
+    /// is closed at once, with a 503 that says so if it can be written without waiting, and counted as
     /// [`Limit::Connections`](crate::Limit::Connections).
     ///
     /// A client that polls has up to two, and its browser may keep more open: less than twice the clients you expect

@@ -1,6 +1,7 @@
 //! Knobs of the server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use sockeye_engine::Revision;
@@ -20,6 +21,12 @@ use crate::proxy::{ProxyHeader, Trusted};
 use crate::recovery::Recovery;
 
 /// What happens when a client reads so slowly that its outbox reaches its bound.
+///
+/// Of the whole server: [`ServerBuilder::when_full`](crate::ServerBuilder::when_full); of a namespace:
+/// [`Namespace::set_when_full`](crate::Namespace::set_when_full); of what is emitted:
+/// [`Target::when_full`](crate::Target::when_full). To wait instead, await
+/// [`Socket::ready`](crate::Socket::ready) before each `emit`; to keep only the newest state,
+/// [`Target::latest`](crate::Target::latest).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhenFull {
@@ -33,6 +40,25 @@ pub enum WhenFull {
     DropOldest,
     /// `emit` returns [`EmitError::Full`](crate::EmitError::Full). A broadcast leaves the client out and counts it.
     Fail,
+}
+
+/// The policy of one namespace, which can be set at any time.
+#[derive(Debug, Default)]
+pub(crate) struct Policy(AtomicU8);
+
+impl Policy {
+    const ALL: [WhenFull; 4] = [WhenFull::Disconnect, WhenFull::DropNew, WhenFull::DropOldest, WhenFull::Fail];
+
+    pub(crate) fn set(&self, policy: WhenFull) {
+        let place = Self::ALL.iter().position(|each| *each == policy).and_then(|place| u8::try_from(place).ok());
+        self.0.store(place.map_or(0, |place| place + 1), Ordering::Relaxed);
+    }
+
+    /// None if that of the server holds.
+    pub(crate) fn get(&self) -> Option<WhenFull> {
+        let place = usize::from(self.0.load(Ordering::Relaxed)).checked_sub(1)?;
+        Self::ALL.get(place).copied()
+    }
 }
 
 /// Everything that can be set. Made by [`ServerBuilder`](crate::ServerBuilder), never changed afterwards.
@@ -66,6 +92,7 @@ pub(crate) struct Config {
     pub(crate) proxy_protocol: bool,
     pub(crate) unconnected_payload: usize,
     pub(crate) max_fragments: usize,
+    pub(crate) max_unfinished: usize,
     pub(crate) max_head: usize,
     pub(crate) max_connections: Option<usize>,
     pub(crate) request_timeout: Duration,
@@ -75,11 +102,11 @@ pub(crate) struct Config {
 }
 
 /// What the server keeps of a client that has joined no namespace, unless the application lets it say more than that.
-const STRANGER: usize = 16 * 1024;
+pub(crate) const STRANGER: usize = 16 * 1024;
 /// So much of it is the session itself, with what was read ahead and the last CONNECT that waits for a decision.
-const SESSION: usize = 5 * 1024;
+pub(crate) const SESSION: usize = 5 * 1024;
 /// The least that is left for messages: with a head that leaves less, no session is opened.
-const LEAST_ROOM: usize = 1024;
+pub(crate) const LEAST_ROOM: usize = 1024;
 
 impl Default for Config {
     fn default() -> Self {
@@ -112,6 +139,7 @@ impl Default for Config {
             proxy_protocol: false,
             unconnected_payload: 16 * 1024,
             max_fragments: 65_536,
+            max_unfinished: 256 * 1024 * 1024,
             max_head: 16 * 1024,
             max_connections: None,
             request_timeout: Duration::from_secs(30),
@@ -169,6 +197,10 @@ impl Config {
         first(&[
             (self.engine.max_payload == 0, "max_payload is zero: no client could send anything"),
             (self.unconnected_payload == 0, "max_unconnected_payload is zero: no client could send CONNECT"),
+            (
+                self.max_unfinished < self.engine.max_payload,
+                "max_unfinished is less than max_payload: no message so long could arrive in pieces",
+            ),
             (self.max_fragments == 0, "max_fragments is zero: no WebSocket client could send anything"),
             (
                 self.max_head < 8 * 1024,

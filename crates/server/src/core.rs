@@ -4,7 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
+use parking_lot::Mutex;
+use sockeye_engine::Rhythm;
 use sockeye_protocol::{NamespacePath, OwnedArgs};
 use tokio::sync::{Notify, watch};
 
@@ -15,6 +18,7 @@ use crate::gate::Gate;
 use crate::info::SocketInfo;
 use crate::link::Link;
 use crate::metrics::{Count, Metrics, MetricsSnapshot};
+use crate::outbox::Queued;
 use crate::registry::Registry;
 use crate::remote::RemoteSocket;
 use crate::table::Table;
@@ -27,6 +31,10 @@ pub(crate) struct Core {
     pub(crate) registry: Arc<Registry>,
     pub(crate) table: Table<Link>,
     pub(crate) gate: Arc<Gate>,
+    /// How idle connections were that broke.
+    pub(crate) rhythm: Mutex<Rhythm>,
+    /// When the server began.
+    pub(crate) started: Instant,
     phase: watch::Sender<Phase>,
     /// WebSockets whose last bytes are being written, when their session is over already.
     farewells: Count,
@@ -87,8 +95,11 @@ impl Core {
     pub(crate) fn new(config: Config) -> Arc<Self> {
         let (config, metrics) = (Arc::new(config), Arc::new(Metrics::default()));
         let registry = Registry::new(Arc::clone(&config), Arc::clone(&metrics), Arc::clone(&config.adapter));
+        let started = tokio::time::Instant::now().into_std();
         let core = Arc::new(Self {
-            gate: Gate::new(config.gate, tokio::time::Instant::now().into_std()),
+            gate: Gate::new(config.gate, started),
+            rhythm: Mutex::default(),
+            started,
             config,
             metrics,
             registry,
@@ -108,7 +119,7 @@ impl Core {
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {
         let mut figures = self.metrics.snapshot();
         self.table.for_each(|link| {
-            let (packets, bytes) = link.waiting();
+            let Queued { packets, bytes, .. } = link.queued();
             figures.queued_packets += packets as u64;
             figures.queued_bytes += bytes as u64;
         });

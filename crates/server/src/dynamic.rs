@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye_protocol::event::{Answer, Emit, Handler, Listen, Listener, Outcome};
 
+use crate::config::WhenFull;
 use crate::error::{DisconnectReason, EmitError, Refusal};
 use crate::handlers::HandlerError;
 use crate::namespace::Namespace;
@@ -92,6 +93,12 @@ impl DynamicNamespace {
         Fut: Future<Output: Outcome> + Send + 'static,
     {
         self.parent.handlers.filter(check);
+        self
+    }
+
+    /// See [`Namespace::set_when_full`].
+    pub fn set_when_full(&self, policy: WhenFull) -> &Self {
+        self.parent.handlers.when_full.set(policy);
         self
     }
 

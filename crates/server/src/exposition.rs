@@ -24,6 +24,7 @@ impl MetricsSnapshot {
             sockets: _,
             tasks: _,
             acks: _,
+            unfinished_bytes: _,
             sessions_opened,
             requests_refused: _, // the sum of `refusals`
             upgrades,
@@ -33,6 +34,7 @@ impl MetricsSnapshot {
             bytes_received,
             bytes_sent,
             dropped_full,
+            dropped_latest,
             dropped_volatile,
             slow_consumers: _, // among `sessions_closed`
             protocol_errors,
@@ -67,7 +69,7 @@ impl MetricsSnapshot {
         page.counters("messages_total", "Engine.IO messages.", "direction", messages);
         let bytes = [("received", *bytes_received), ("sent", *bytes_sent)];
         page.counters("message_bytes_total", "Bytes of Engine.IO messages.", "direction", bytes);
-        let dropped = [("full", *dropped_full), ("volatile", *dropped_volatile)];
+        let dropped = [("full", *dropped_full), ("latest", *dropped_latest), ("volatile", *dropped_volatile)];
         page.counters("packets_dropped_total", "Packets that were not sent, by the policy.", "policy", dropped);
         page.counter("protocol_errors_total", "Sessions ended because the client broke a protocol.", *protocol_errors);
         page.counter("handler_errors_total", "Handlers that returned an error or panicked.", *handler_errors);
@@ -82,6 +84,7 @@ impl MetricsSnapshot {
         page.gauge("sockets", "Sockets in namespaces.", self.sockets);
         page.gauge("tasks", "Tasks that own a session or wait for its handlers.", self.tasks);
         page.gauge("acks", "Answers that are waited for.", self.acks);
+        page.gauge("unfinished_bytes", "Bytes of messages that have not come to their end.", self.unfinished_bytes);
         page.gauge("queued_packets", "Packets that wait in outboxes.", self.queued_packets);
         page.gauge("queued_bytes", "Bytes that wait in outboxes.", self.queued_bytes);
         page.gauge("recovery_away", "Clients that may come back.", self.recovery_away);

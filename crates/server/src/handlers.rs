@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use sockeye_protocol::event::{Listeners, Outcome};
 use sockeye_protocol::{DecodeError, OwnedArgs};
 
+use crate::config::Policy;
 use crate::error::{AckError, BoxError, DisconnectReason, Refusal};
 use crate::peer::Peer;
 use crate::rooms::Watchers;
@@ -37,6 +38,7 @@ pub(crate) type ErrorHook = Arc<dyn Fn(&Socket, HandlerError) + Send + Sync>;
 pub(crate) struct Handlers {
     pub(crate) listeners: Listeners<Socket>,
     pub(crate) watchers: Arc<Watchers>,
+    pub(crate) when_full: Arc<Policy>,
     server_events: RwLock<Vec<(Box<str>, ServerHandler)>>,
     hooks: RwLock<Arc<Hooks>>,
     filters: AtomicBool,

@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 use sockeye_protocol::{AckId, NamespacePath, Parser, Slot};
 
 use crate::adapter::{Adapter, Selection};
-use crate::config::Config;
+use crate::config::{Config, Policy, WhenFull};
 use crate::limits::Limit;
 use crate::link::Link;
 use crate::metrics::Metrics;
@@ -143,6 +143,7 @@ pub(crate) struct Hub {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) adapter: Arc<dyn Adapter>,
     watchers: Arc<Watchers>,
+    when_full: Arc<Policy>,
     log: Option<Log<Weak<Member>>>,
     members: Table<Member>,
     rooms: Shards<Rooms>,
@@ -158,6 +159,7 @@ impl Hub {
         metrics: Arc<Metrics>,
         adapter: Arc<dyn Adapter>,
         watchers: Arc<Watchers>,
+        when_full: Arc<Policy>,
     ) -> Self {
         let log = config.recovery.clone().map(|options| Log::new(options, epoch()));
         Self {
@@ -166,6 +168,7 @@ impl Hub {
             metrics,
             adapter,
             watchers,
+            when_full,
             log,
             members: Table::default(),
             rooms: Shards::default(),
@@ -176,6 +179,11 @@ impl Hub {
 
     pub(crate) fn parser(&self) -> &Parser {
         &self.config.parser
+    }
+
+    /// What happens to clients who read too slowly.
+    pub(crate) fn when_full(&self) -> WhenFull {
+        self.when_full.get().unwrap_or(self.config.when_full)
     }
 
     pub(crate) fn has_outgoing(&self) -> bool {
@@ -428,7 +436,7 @@ mod tests {
     fn hub() -> Arc<Hub> {
         let (config, metrics) = (Arc::new(Config::default()), Arc::default());
         let adapter = Arc::clone(&config.adapter);
-        Arc::new(Hub::new(NamespacePath::main(), config, metrics, adapter, Arc::default()))
+        Arc::new(Hub::new(NamespacePath::main(), config, metrics, adapter, Arc::default(), Arc::default()))
     }
 
     fn member(hub: &Arc<Hub>, id: &str) -> Arc<Member> {

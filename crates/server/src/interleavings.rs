@@ -13,10 +13,11 @@ use sockeye_protocol::{Args, NamespacePath, Outgoing, OwnedArgs, Slot};
 
 use crate::ack::{Gather, Replies, Waiter};
 use crate::adapter::Selection;
-use crate::config::Config;
+use crate::config::{Config, WhenFull};
 use crate::error::{AckError, DisconnectReason, EmitError};
 use crate::hub::{Hub, JoinError, Member};
 use crate::link::{Command, Link, Opening, Request, Urgency};
+use crate::outbox::{Level, Queued};
 use crate::peer::{Handshake, Peer};
 use crate::transport::carrier::Carrier;
 
@@ -47,7 +48,7 @@ fn link(hub: &Hub, sid: &str) -> (Arc<Link>, Arc<Handshake>) {
 fn hub() -> Arc<Hub> {
     let (config, metrics) = (Arc::new(Config::default()), Arc::default());
     let adapter = Arc::clone(&config.adapter);
-    Arc::new(Hub::new(NamespacePath::main(), config, metrics, adapter, Arc::default()))
+    Arc::new(Hub::new(NamespacePath::main(), config, metrics, adapter, Arc::default(), Arc::default()))
 }
 
 fn member(hub: &Arc<Hub>, id: &str) -> Arc<Member> {
@@ -107,7 +108,7 @@ fn no_wake_up_is_lost() {
             .map(|_| {
                 let link = Arc::clone(&link);
                 thread::spawn(move || {
-                    link.push(packet("a"), Urgency::Normal).expect("open");
+                    link.push(packet("a"), Urgency::Normal(WhenFull::Disconnect)).expect("open");
                     link.command(Command::Leave { slot: Slot(0), socket: "x".into() });
                     link.push(packet("b"), Urgency::Protocol).expect("open");
                     link.request(Request::PollGone).expect("not ended");
@@ -119,7 +120,7 @@ fn no_wake_up_is_lost() {
         for sender in senders {
             sender.join().expect("has pushed");
         }
-        assert_eq!(link.waiting(), (0, 0));
+        assert_eq!(link.queued(), Queued::default());
     });
 }
 
@@ -132,7 +133,7 @@ fn a_transport_that_is_stuck_loses_no_packet() {
             let link = Arc::clone(&link);
             thread::spawn(move || {
                 for _ in 0..3 {
-                    link.push(packet("a"), Urgency::Normal).expect("open");
+                    link.push(packet("a"), Urgency::Normal(WhenFull::Disconnect)).expect("open");
                 }
             })
         };
@@ -162,6 +163,40 @@ fn a_transport_that_is_stuck_loses_no_packet() {
     });
 }
 
+/// Whoever waits until a client has taken what was emitted is told, whether the task sleeps, writes or ends meanwhile.
+#[test]
+fn nobody_waits_for_ever() {
+    for ends in [false, true] {
+        explore(move || {
+            let link = link(&hub(), "link").0;
+            let waiters: Vec<_> = [Level::Half, Level::Empty]
+                .into_iter()
+                .map(|level| {
+                    let link = Arc::clone(&link);
+                    thread::spawn(move || {
+                        let _ = link.push(packet("a"), Urgency::Normal(WhenFull::Disconnect));
+                        if let Some(reached) = link.wait_for(level) {
+                            // An end says so too, by dropping the other side.
+                            let _ = block_on(reached);
+                        }
+                        link.command(Command::Leave { slot: Slot(0), socket: "x".into() });
+                    })
+                })
+                .collect();
+            if ends {
+                let (commands, _) = link.end();
+                assert!(commands.len() <= 2);
+            } else {
+                block_on(Taken::until(&link, Taken { packets: 2, commands: 2, requests: 0 }));
+            }
+            for waiter in waiters {
+                waiter.join().expect("is told");
+            }
+            assert_eq!(link.queued(), Queued::default());
+        });
+    }
+}
+
 /// What comes while a session ends is either handed over or refused: nothing is kept by a link that nobody looks at.
 #[test]
 fn the_end_of_a_link_forgets_nothing() {
@@ -179,7 +214,7 @@ fn the_end_of_a_link_forgets_nothing() {
                         deadline: std::time::Instant::now(),
                         waiter,
                     };
-                    link.push_asking(packet("a"), command);
+                    link.push_asking(packet("a"), WhenFull::Disconnect, command);
                     let requested = link.request(Request::PollGone).is_ok();
                     link.command(Command::Close { reason: DisconnectReason::TransportClose, say: false });
                     (requested, answer)
@@ -202,7 +237,7 @@ fn the_end_of_a_link_forgets_nothing() {
         }
         assert_eq!(accepted, requested, "a request was neither handed over nor refused");
         assert!(waiting <= 4);
-        assert_eq!(link.waiting(), (0, 0));
+        assert_eq!(link.queued(), Queued::default());
         assert!(link.push(packet("late"), Urgency::Protocol).is_err());
     });
 }
@@ -236,7 +271,7 @@ fn a_member_that_is_gone_is_in_no_room() {
                     hub.for_each(&selection(&["red", "blue"]), |member| {
                         assert!(!seen.contains(&member.id), "{} twice", member.id);
                         seen.push(member.id.clone());
-                        let _ = member.link.push(packet("hello"), Urgency::Normal);
+                        let _ = member.link.push(packet("hello"), Urgency::Normal(WhenFull::Disconnect));
                     });
                     assert!(seen.iter().any(|id| id == "other"), "never left, and was not reached");
                 })

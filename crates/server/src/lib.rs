@@ -376,6 +376,7 @@
 mod limits;
 mod warned;
 mod error;
+mod cause;
 mod id;
 mod info;
 mod seen;
@@ -397,6 +398,7 @@ mod recovery;
 mod config;
 mod tally;
 mod metrics;
+mod unfinished;
 mod exposition;
 mod ack;
 mod outbox;
@@ -426,6 +428,7 @@ mod tls;
 #[cfg(feature = "webtransport")]
 mod webtransport;
 mod builder;
+mod sizes;
 mod shutdown;
 mod server;
 mod serving;
@@ -434,9 +437,12 @@ mod verbs;
 mod guides;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+#[cfg(test)]
+mod limits_page;
 
 pub use ack::{Replies, Reply};
 pub use builder::ServerBuilder;
+pub use cause::{Cause, Disconnect};
 pub use compression::{Deflate, HttpCompression};
 pub use config::WhenFull;
 pub use cookie::{Cookie, SameSite};
@@ -450,6 +456,7 @@ pub use info::SocketInfo;
 pub use limits::Limit;
 pub use metrics::MetricsSnapshot;
 pub use namespace::Namespace;
+pub use outbox::Queued;
 pub use peer::{Data, Extensions, Peer};
 pub use proxy::ProxyHeader;
 pub use recovery::Recovery;

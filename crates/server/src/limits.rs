@@ -58,6 +58,8 @@ pub enum Limit {
     SessionsPerAddress,
     /// Bytes of a message before a namespace was joined, and of every CONNECT.
     UnconnectedPayload,
+    /// Bytes of messages that have not come to their end, of all clients together.
+    Unfinished,
     /// Clients of WebTransport on their way to a session that have not proven their address.
     UnprovenVisitors,
     /// Clients of WebTransport on their way to a session.
@@ -92,8 +94,24 @@ impl Limit {
             Self::Sessions => "too many sessions",
             Self::SessionsPerAddress => "too many sessions from this address",
             Self::UnconnectedPayload => "message too large before a namespace was joined",
+            Self::Unfinished => "the server is receiving too much at once",
             Self::UnprovenVisitors => "too many clients on their way whose address is not proven",
             Self::Visitors => "too many clients on their way to a session",
+        }
+    }
+
+    /// What stands behind figures of it.
+    fn unit(self) -> &'static str {
+        match self {
+            Self::AttachmentBytes
+            | Self::BytesPerSecond
+            | Self::HeadBytes
+            | Self::Payload
+            | Self::RoomName
+            | Self::UnconnectedPayload
+            | Self::Unfinished => " bytes",
+            Self::AttachmentTime | Self::ConnectTime | Self::DecisionTime => " ms",
+            _ => "",
         }
     }
 }
@@ -101,6 +119,48 @@ impl Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// A limit that was exceeded, and how far, as far as that is known; in the units of [`Limit::unit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Excess {
+    pub(crate) limit: Limit,
+    pub(crate) actual: Option<u64>,
+    pub(crate) bound: Option<u64>,
+}
+
+impl Excess {
+    /// Something was there that is beyond the bound.
+    pub(crate) fn new(limit: Limit, actual: usize, bound: usize) -> Self {
+        Self { limit, actual: Some(actual as u64), bound: Some(bound as u64) }
+    }
+
+    /// It was judged at the first that is beyond the bound.
+    pub(crate) fn by_one(limit: Limit, bound: usize) -> Self {
+        Self::new(limit, bound.saturating_add(1), bound)
+    }
+
+    /// The time has passed.
+    pub(crate) fn of_time(limit: Limit, bound: Duration) -> Self {
+        let milliseconds = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+        Self { limit, actual: None, bound: Some(milliseconds) }
+    }
+
+    /// It is not measured how far.
+    pub(crate) fn of_rate(limit: Limit, rate: Option<Rate>) -> Self {
+        Self { limit, actual: None, bound: rate.map(|rate| u64::from(rate.per_second)) }
+    }
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = self.limit.unit();
+        match (self.actual, self.bound) {
+            (Some(actual), Some(bound)) => write!(f, "{} ({actual}{unit} of at most {bound})", self.limit),
+            (None, Some(bound)) => write!(f, "{} (at most {bound}{unit})", self.limit),
+            (_, None) => self.limit.fmt(f),
+        }
     }
 }
 

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use futures_channel::oneshot;
 use parking_lot::Mutex;
 use sockeye_engine::{Revision, Sid};
-use sockeye_protocol::Outgoing;
+use sockeye_protocol::{Outgoing, Slot};
 use tokio::task::AbortHandle;
 
 use crate::config::{Config, WhenFull};
@@ -16,7 +17,7 @@ use crate::gate::Ticket;
 use crate::limits::Limit;
 pub(crate) use crate::mail::{Answer, Command, Request};
 use crate::metrics::Metrics;
-use crate::outbox::{Bound, Outbox, Weight};
+use crate::outbox::{Bound, Level, Outbox, Queued, Weight};
 use crate::peer::Handshake;
 use crate::table::Named;
 use crate::transport::carrier::Carrier;
@@ -85,9 +86,11 @@ impl Named for Link {
 
 /// How a packet is to be queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    /// Subject to the bound and its policy.
-    Normal,
+pub(crate) enum Urgency<'a> {
+    /// Subject to the bound and this policy.
+    Normal(WhenFull),
+    /// The same, in place of the last packet of this name that still waits for this socket.
+    Latest(WhenFull, Slot, &'a Arc<str>),
     /// Part of the protocol: queued up to twice the bound, whatever the policy.
     Protocol,
     /// Dropped unless the transport can take it at once.
@@ -165,23 +168,25 @@ impl Link {
     }
 
     /// Queues a packet.
-    pub(crate) fn push(&self, packet: Outgoing, urgency: Urgency) -> Result<(), EmitError> {
+    pub(crate) fn push(&self, packet: Outgoing, urgency: Urgency<'_>) -> Result<(), EmitError> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(EmitError::Closed);
         }
         match urgency {
             Urgency::Volatile if !state.writable || !state.outbox.is_empty() => {
+                state.outbox.note_dropped();
                 drop(state);
                 self.metrics.dropped_volatile.up();
                 return Ok(());
             }
-            Urgency::Normal if !self.make_room(&mut state, &packet)? => return Ok(()),
+            Urgency::Latest(policy, slot, name) => return self.push_latest(&mut state, packet, policy, (slot, name)),
+            Urgency::Normal(policy) if !self.make_room(&mut state, &packet, policy)? => return Ok(()),
             // It is too much for any policy: a client that asks and never reads gets no further.
             Urgency::Protocol if !state.outbox.has_room(&packet, self.protocol_bound(&state)) => {
                 return Err(self.overrun(&mut state));
             }
-            Urgency::Normal | Urgency::Protocol | Urgency::Volatile => {}
+            Urgency::Normal(_) | Urgency::Protocol | Urgency::Volatile => {}
         }
         let weight = if urgency == Urgency::Protocol { Weight::Essential } else { Weight::Droppable };
         state.outbox.push(packet, weight);
@@ -189,10 +194,37 @@ impl Link {
         Ok(())
     }
 
+    fn push_latest(
+        &self,
+        state: &mut State,
+        packet: Outgoing,
+        policy: WhenFull,
+        (slot, name): (Slot, &Arc<str>),
+    ) -> Result<(), EmitError> {
+        let key = (slot, Arc::clone(name));
+        let packet = match state.outbox.replace(packet, &key, self.bound(1)) {
+            Ok(()) => {
+                self.metrics.dropped_latest.up();
+                return Ok(());
+            }
+            Err(packet) => packet,
+        };
+        if self.make_room(state, &packet, policy)? {
+            // What a client takes at once is not waited for by anything that could replace it.
+            if state.writable && state.outbox.is_empty() {
+                state.outbox.push(packet, Weight::Droppable);
+            } else {
+                state.outbox.push_replaceable(packet, key);
+            }
+            state.ring();
+        }
+        Ok(())
+    }
+
     /// Queues a packet together with the waiter for its answer, who is told if that fails.
-    pub(crate) fn push_asking(&self, packet: Outgoing, command: Command) {
+    pub(crate) fn push_asking(&self, packet: Outgoing, policy: WhenFull, command: Command) {
         let mut state = self.state.lock();
-        let room = if state.closed { Err(EmitError::Closed) } else { self.make_room(&mut state, &packet) };
+        let room = if state.closed { Err(EmitError::Closed) } else { self.make_room(&mut state, &packet, policy) };
         if let Ok(true) = room {
             state.commands.push(command);
             state.outbox.push(packet, Weight::Droppable);
@@ -204,28 +236,33 @@ impl Link {
     }
 
     /// Whether `packet` may be queued; if not, and that is no error, it is dropped.
-    fn make_room(&self, state: &mut State, packet: &Outgoing) -> Result<bool, EmitError> {
+    fn make_room(&self, state: &mut State, packet: &Outgoing, policy: WhenFull) -> Result<bool, EmitError> {
         let bound = self.bound(1);
         if state.outbox.has_room(packet, bound) {
             return Ok(true);
         }
-        match self.config.when_full {
-            WhenFull::Disconnect => Err(self.overrun(state)),
-            WhenFull::DropOldest => {
-                while !state.outbox.has_room(packet, bound) && state.outbox.drop_oldest() {
-                    self.metrics.dropped_full.up();
-                }
-                Ok(true)
-            }
-            WhenFull::DropNew => {
-                self.metrics.dropped_full.up();
-                Ok(false)
-            }
-            WhenFull::Fail => {
-                self.metrics.dropped_full.up();
-                Err(EmitError::Full)
-            }
+        if policy == WhenFull::Disconnect {
+            return Err(self.overrun(state));
         }
+        if policy == WhenFull::DropOldest {
+            while !state.outbox.has_room(packet, bound) && state.outbox.drop_oldest() {
+                self.metrics.dropped_full.up();
+            }
+            return Ok(true);
+        }
+        state.outbox.note_dropped();
+        self.metrics.dropped_full.up();
+        if policy == WhenFull::Fail { Err(EmitError::Full) } else { Ok(false) }
+    }
+
+    /// Resolves when `level` is reached, or nothing can be sent any more; `None` if that is so now.
+    pub(crate) fn wait_for(&self, level: Level) -> Option<oneshot::Receiver<()>> {
+        let mut state = self.state.lock();
+        let is_taken = state.outbox.is_empty() && state.writable && !state.awake;
+        if state.closed || (level == Level::Empty && is_taken) {
+            return None;
+        }
+        state.outbox.wait_for(level, self.bound(1))
     }
 
     fn bound(&self, times: usize) -> Bound {
@@ -243,6 +280,8 @@ impl Link {
     /// Gives the client up.
     fn overrun(&self, state: &mut State) -> EmitError {
         state.closed = true;
+        let (packets, bytes) = (state.outbox.len(), state.outbox.bytes());
+        state.commands.push(Command::Overrun { packets, bytes });
         state.outbox.clear();
         state.commands.push(Command::Close { reason: DisconnectReason::SlowConsumer, say: false });
         state.ring();
@@ -297,10 +336,19 @@ impl Link {
         self.state.lock().carrier = carrier;
     }
 
-    /// Packets and bytes that wait.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
-        let state = self.state.lock();
-        (state.outbox.len(), state.outbox.bytes())
+    /// What waits.
+    pub(crate) fn queued(&self) -> Queued {
+        self.state.lock().outbox.queued()
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.state.lock().outbox.is_empty()
+    }
+
+    /// Whether something can still be sent.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.state.lock().closed
     }
 
     // what follows is for the task alone
@@ -326,6 +374,11 @@ impl Link {
             return false;
         }
         state.writable = writable;
+        if writable {
+            state.outbox.reach(Level::Empty, self.bound(1));
+        } else {
+            state.outbox.begin_waiting();
+        }
         state.awake = false;
         match &mut state.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -342,6 +395,7 @@ impl Link {
                 break;
             }
         }
+        state.outbox.reach(Level::Half, self.bound(1));
     }
 
     /// Nothing can be sent from now on; what waits is dropped if `discard`.
@@ -388,7 +442,7 @@ mod tests {
     use crate::ack::Waiter;
     use crate::error::AckError;
 
-    fn link(when_full: WhenFull) -> Link {
+    fn link() -> Link {
         let opening = Opening {
             sid: Sid::new("sid"),
             revision: Revision::V4,
@@ -397,9 +451,11 @@ mod tests {
             ticket: None,
             carrier: Carrier::Polling,
         };
-        let config = Config { when_full, outbox_bytes: 1_000, outbox_packets: 4, ..Config::default() };
+        let config = Config { outbox_bytes: 1_000, outbox_packets: 4, ..Config::default() };
         Link::new(opening, Arc::new(config), Arc::default())
     }
+
+    const NORMAL: Urgency<'_> = Urgency::Normal(WhenFull::Disconnect);
 
     fn packet(length: usize) -> Outgoing {
         Outgoing { first: Encoded::text(&"x".repeat(length)), attachments: None }
@@ -407,7 +463,7 @@ mod tests {
 
     #[test]
     fn a_session_is_upgraded_once() {
-        let link = link(WhenFull::Fail);
+        let link = link();
         assert!(link.begin_upgrade());
         assert!(!link.begin_upgrade());
         link.set_carrier(Carrier::Polling);
@@ -418,33 +474,34 @@ mod tests {
 
     #[test]
     fn a_full_outbox_closes_the_link_once() {
-        let link = link(WhenFull::Disconnect);
-        let results: Vec<_> = (0..10).map(|_| link.push(packet(10), Urgency::Normal).is_ok()).collect();
+        let link = link();
+        let results: Vec<_> = (0..10).map(|_| link.push(packet(10), NORMAL).is_ok()).collect();
         assert_eq!(results, [true, true, true, true, false, false, false, false, false, false]);
-        assert_eq!((link.waiting(), link.metrics.slow_consumers.get()), ((0, 0), 1));
+        assert_eq!((link.queued(), link.metrics.slow_consumers.get()), (Queued::default(), 1));
         let (mut commands, mut requests) = (Vec::new(), Vec::new());
         link.wake_up(&mut commands, &mut requests);
-        assert!(matches!(commands[..], [Command::Close { reason: DisconnectReason::SlowConsumer, .. }]));
+        assert!(matches!(
+            commands[..],
+            [Command::Overrun { .. }, Command::Close { reason: DisconnectReason::SlowConsumer, .. }]
+        ));
     }
 
     #[test]
     fn the_protocol_may_take_twice_the_bound() {
-        for policy in [WhenFull::Disconnect, WhenFull::DropNew, WhenFull::DropOldest, WhenFull::Fail] {
-            let link = link(policy);
-            let taken = (0..20).take_while(|_| link.push(packet(10), Urgency::Protocol).is_ok()).count();
-            assert_eq!((taken, link.metrics.slow_consumers.get()), (8, 1), "{policy:?}");
-        }
+        let link = link();
+        let taken = (0..20).take_while(|_| link.push(packet(10), Urgency::Protocol).is_ok()).count();
+        assert_eq!((taken, link.metrics.slow_consumers.get()), (8, 1));
     }
 
     #[test]
     fn a_question_that_finds_no_room_is_not_waited_for() {
         for policy in [WhenFull::Fail, WhenFull::DropNew] {
-            let link = link(policy);
-            while link.push(packet(10), Urgency::Normal).is_ok() && link.waiting().0 < 4 {}
+            let link = link();
+            while link.push(packet(10), NORMAL).is_ok() && link.queued().packets < 4 {}
             let (waiter, mut answer) = Waiter::one();
             let command =
                 Command::Await { slot: Slot(0), socket: "a".into(), ack: AckId(0), deadline: Instant::now(), waiter };
-            link.push_asking(packet(10), command);
+            link.push_asking(packet(10), policy, command);
             let settled = answer.try_recv();
             assert!(matches!(settled, Ok(Some(Err(AckError::Emit(EmitError::Full))))), "{policy:?}: {settled:?}");
         }
@@ -452,10 +509,10 @@ mod tests {
 
     #[test]
     fn nothing_is_taken_after_the_end() {
-        let link = link(WhenFull::Fail);
-        link.push(packet(10), Urgency::Normal).unwrap();
+        let link = link();
+        link.push(packet(10), NORMAL).unwrap();
         drop(link.end());
-        assert_eq!(link.waiting(), (0, 0));
+        assert_eq!(link.queued(), Queued::default());
         assert!(matches!(link.push(packet(1), Urgency::Protocol), Err(EmitError::Closed)));
         assert!(link.request(Request::PollGone).is_err());
         assert!(link.is_ended());

@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 use sockeye_protocol::{AckId, Slot};
 
 use crate::ack::Waiter;
+use crate::cause::Cause;
 use crate::error::{DisconnectReason, EmitError};
 use crate::limits::Limit;
 use crate::transport::stream::StreamTransport;
@@ -22,6 +23,8 @@ pub(crate) enum Command {
     /// The server is being closed: the connection is closed for this reason as soon as no answer is open, and not later
     /// than `until`.
     Finish { until: Instant },
+    /// One more did not fit into the outbox, in which so much waits; to close for that follows.
+    Overrun { packets: usize, bytes: usize },
     /// One socket leaves its namespace.
     Leave { slot: Slot, socket: SmolStr },
 }
@@ -40,14 +43,16 @@ impl Command {
 pub(crate) enum Request {
     /// A GET waits for packets.
     Poll(oneshot::Sender<Answer>),
+    /// The client of the waiting GET says nothing more, and may have gone.
+    PollEnded,
     /// The client of the waiting GET went away.
     PollGone,
     /// The body of a POST; `binary` is its content type. `begun`: it is the rest of one.
     Post { body: Bytes, binary: bool, begun: bool, answer: oneshot::Sender<Answer> },
     /// A piece of a body has come.
     Activity,
-    /// A request broke the rules of polling.
-    Misused,
+    /// A request broke the rules of polling, or its body did not come to its end.
+    Failed(Cause),
     /// A stream was opened for this session.
     Upgrade(Box<StreamTransport>),
     /// The stream did not come to be.

@@ -52,6 +52,9 @@ metrics! {
     tasks,
     /// Gauge: answers that are waited for.
     acks,
+    /// Gauge: bytes of messages that have not come to their end, as far as one client holds more than 16 KiB
+    /// ([`max_unfinished`](crate::ServerBuilder::max_unfinished)).
+    unfinished_bytes,
     /// Counter: sessions opened.
     sessions_opened,
     /// Counter: requests refused before a session existed, or for an unknown session.
@@ -70,6 +73,9 @@ metrics! {
     bytes_sent,
     /// Counter: packets dropped because an outbox was full.
     dropped_full,
+    /// Counter: packets that were replaced by a newer one of their key before they were sent; see
+    /// [`Target::latest`](crate::Target::latest).
+    dropped_latest,
     /// Counter: volatile packets dropped because the client was not writable.
     dropped_volatile,
     /// Counter: sessions ended because the client read too slowly.
@@ -121,8 +127,13 @@ impl Count {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
+    /// As many more; the figure then.
+    pub(crate) fn add(&self, n: u64) -> u64 {
+        self.0.fetch_add(n, Ordering::Relaxed).wrapping_add(n)
+    }
+
+    pub(crate) fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
     }
 
     /// One more, unless that would be more than `most`.

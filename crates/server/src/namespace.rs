@@ -14,6 +14,7 @@ use sockeye_protocol::event::{Answer, Ask, Emit, Handler, Listen, Listener, List
 
 use crate::ack::Replies;
 use crate::adapter::Selection;
+use crate::config::WhenFull;
 use crate::error::{ClusterError, DisconnectReason, EmitError, Refusal};
 use crate::handlers::{HandlerError, Handlers, Hooks};
 use crate::hub::Hub;
@@ -121,6 +122,14 @@ impl Namespace {
     /// Whether there are no sockets on this server.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What happens from now on when the outbox of one of its clients is full. Default: what
+    /// [`ServerBuilder::when_full`](crate::ServerBuilder::when_full) says. A client has one outbox for all its namespaces:
+    /// what decides is the namespace of the event that finds it full.
+    pub fn set_when_full(&self, policy: WhenFull) -> &Self {
+        self.0.handlers.when_full.set(policy);
+        self
     }
 
     /// The socket with this id, if it is on this server.
@@ -334,6 +343,16 @@ impl Namespace {
     /// Everybody, with events that are compressed or not.
     pub fn compress(&self, compress: bool) -> Target {
         self.all().compress(compress)
+    }
+
+    /// Everybody, with another policy for those whose outbox is full; see [`Target::when_full`].
+    pub fn when_full(&self, policy: WhenFull) -> Target {
+        self.all().when_full(policy)
+    }
+
+    /// Everybody, with events of which only the newest matters; see [`Target::latest`].
+    pub fn latest(&self, key: impl Into<Arc<str>>) -> Target {
+        self.all().latest(key)
     }
 
     /// Everybody, with a limit for answers.

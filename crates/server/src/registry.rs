@@ -60,6 +60,7 @@ impl Registry {
                 Arc::clone(&metrics),
                 Arc::clone(&adapter),
                 Arc::clone(&handlers.watchers),
+                Arc::clone(&handlers.when_full),
             );
             let main = Namespace::new(hub, handlers, Lifetime::Pinned);
             let namespaces = RwLock::new(HashMap::from_iter([(NamespacePath::main(), main.clone())]));
@@ -130,6 +131,7 @@ impl Registry {
             Arc::clone(&self.metrics),
             Arc::clone(&self.adapter),
             Arc::clone(&handlers.watchers),
+            Arc::clone(&handlers.when_full),
         );
         Namespace::new(hub, handlers, lifetime)
     }

@@ -65,7 +65,7 @@ impl RemoteSocket {
     /// # Errors
     /// When the arguments cannot be encoded or the name is reserved. That the socket has left meanwhile is no error.
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
-        broadcast::emit(&self.hub, &self.selection(), Flags::default(), event.name(), &args)
+        broadcast::emit(&self.hub, &self.selection(), &Flags::default(), event.name(), &args)
     }
 
     /// Lets it join rooms.
@@ -73,7 +73,7 @@ impl RemoteSocket {
     /// # Errors
     /// When the other servers cannot be told.
     pub fn join(&self, rooms: impl Rooms) -> Result<(), ClusterError> {
-        broadcast::join(&self.hub, &self.selection(), Flags::default(), &rooms.into_rooms())
+        broadcast::join(&self.hub, &self.selection(), &Flags::default(), &rooms.into_rooms())
     }
 
     /// Lets it leave rooms.
@@ -81,7 +81,7 @@ impl RemoteSocket {
     /// # Errors
     /// When the other servers cannot be told.
     pub fn leave(&self, rooms: impl Rooms) -> Result<(), ClusterError> {
-        broadcast::leave(&self.hub, &self.selection(), Flags::default(), &rooms.into_rooms())
+        broadcast::leave(&self.hub, &self.selection(), &Flags::default(), &rooms.into_rooms())
     }
 
     /// Disconnects it from the namespace.
@@ -89,7 +89,7 @@ impl RemoteSocket {
     /// # Errors
     /// When the other servers cannot be told.
     pub fn disconnect(&self) -> Result<(), ClusterError> {
-        broadcast::disconnect(&self.hub, &self.selection(), Flags::default(), false)
+        broadcast::disconnect(&self.hub, &self.selection(), &Flags::default(), false)
     }
 
     /// Disconnects it and closes its connection, with all its namespaces.
@@ -97,7 +97,7 @@ impl RemoteSocket {
     /// # Errors
     /// When the other servers cannot be told.
     pub fn disconnect_and_close(&self) -> Result<(), ClusterError> {
-        broadcast::disconnect(&self.hub, &self.selection(), Flags::default(), true)
+        broadcast::disconnect(&self.hub, &self.selection(), &Flags::default(), true)
     }
 
     fn selection(&self) -> Selection {

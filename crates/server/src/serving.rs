@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use tower_service::Service;
 
 use crate::error::BoxError;
-use crate::http::counted::{Counted, FULL};
+use crate::http::counted::{Counted, full};
 use crate::http::listen::{self, Connection, Listener, Spoken};
 use crate::http::site::Beside;
 use crate::http::{RequestBody, Site, SocketLayer, SocketService};
@@ -206,7 +206,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let counted = Counted::new(&self.core, stream, address)?;
+        let counted = Counted::new(&self.core, stream, address).map_err(|(stream, _)| stream)?;
         // As the own accept loop makes it, which a WebSocket then takes out of hyper's wrapper with its buffers.
         Ok(Stream::new(Box::new(counted), Bytes::new()))
     }
@@ -293,7 +293,7 @@ impl Site {
         match Counted::new(&self.core, stream, address) {
             Ok(stream) => Connection::new(self, Box::new(stream), address).serve().await,
             // Written now or never.
-            Err(mut stream) => drop(stream.write(FULL).now_or_never()),
+            Err((mut stream, limit)) => drop(stream.write(full(limit).as_bytes()).now_or_never()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,10 +15,13 @@ use sockeye_protocol::{AckId, Args, NamespacePath, Outgoing, OwnedArgs, Parser};
 
 use crate::ack::{Reply, Waiter, deadline};
 use crate::broadcast;
+use crate::cause::Disconnect;
+use crate::config::WhenFull;
 use crate::error::{AckError, BoxError, DisconnectReason, EmitError};
 use crate::hub::{JoinError, Member};
 use crate::limits::Limit;
 use crate::link::{Command, Urgency};
+use crate::outbox::{Level, Queued};
 use crate::peer::{Data, Extensions, Peer};
 use crate::selector::Rooms;
 use crate::target::Target;
@@ -46,15 +49,17 @@ impl Handle for Socket {
     }
 
     fn reply(&self, packet: Outgoing) -> Result<(), EmitError> {
-        self.push(packet, Urgency::Normal)
+        self.push(packet)
     }
 }
 
-/// Handlers registered on one socket.
+/// What not every socket has: handlers of its own, and an end.
 #[derive(Default)]
 pub(crate) struct Own {
     pub(crate) listeners: Listeners<Socket>,
     pub(crate) disconnect: Mutex<Vec<DisconnectHandler>>,
+    /// How the socket left.
+    left: OnceLock<Box<Disconnect>>,
 }
 
 /// A handler for the end of a socket, without its types.
@@ -101,6 +106,12 @@ impl Socket {
         own.downcast_ref().expect("only this file fills `Member::own`")
     }
 
+    /// Notes how it leaves, before anybody can see that it has.
+    pub(crate) fn set_last_disconnect(&self, disconnect: Disconnect) {
+        // It leaves once.
+        let _ = self.own_or_new().left.set(Box::new(disconnect));
+    }
+
     /// Forgets the handlers of this socket, which will not be called any more: they may hold the socket itself.
     pub(crate) fn forget_own(&self) {
         if let Some(own) = self.own() {
@@ -120,11 +131,11 @@ impl Socket {
         listener
     }
 
-    fn push(&self, packet: Outgoing, urgency: Urgency) -> Result<(), EmitError> {
+    fn push(&self, packet: Outgoing) -> Result<(), EmitError> {
         if self.0.is_gone() {
             return Err(EmitError::Closed);
         }
-        self.0.link.push(packet, urgency)
+        self.0.link.push(packet, Urgency::Normal(self.0.hub.when_full()))
     }
 
     /// The socket's public id: 22 characters, fresh for every connection and namespace, and the name of a room with
@@ -168,6 +179,24 @@ impl Socket {
         !self.0.is_gone()
     }
 
+    /// How the socket left its namespace: the reason, what happened, and for how long there had been a connection, and
+    /// nothing on it. `None` while it is connected.
+    ///
+    /// ```
+    /// use sockeye::{Cause, Server};
+    ///
+    /// let io = Server::new();
+    /// io.on_disconnect(async |socket, reason| match socket.last_disconnect().map(|last| last.cause) {
+    ///     Some(Cause::Closed { code: Some(code), text }) => println!("closed by the client with {code}: {text}"),
+    ///     Some(Cause::Limit { limit, actual: Some(actual), bound: Some(bound) }) => println!("{limit}: {actual} of {bound}"),
+    ///     Some(Cause::PingTimeout { heard, .. }) => println!("not heard of for {heard:?}"),
+    ///     _ => println!("{reason}"),
+    /// });
+    /// ```
+    pub fn last_disconnect(&self) -> Option<Disconnect> {
+        self.own()?.left.get().map(|left| Disconnect::clone(left))
+    }
+
     /// The rooms it is in, its own id first; after the disconnect, those it was in.
     pub fn rooms(&self) -> Vec<SmolStr> {
         self.0.rooms()
@@ -209,7 +238,7 @@ impl Socket {
     pub fn emit<A: Serialize>(&self, event: impl Emit<A>, args: A) -> Result<(), EmitError> {
         match self.0.hub.log() {
             Some(log) => broadcast::emit_logged_to(&self.0, log, event.name(), &args)?,
-            None => self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?, Urgency::Normal)?,
+            None => self.push(broadcast::encode(&self.0.hub, None, event.name(), &args)?)?,
         }
         if self.0.outgoing.is_watched() {
             self.0.outgoing.tell(event.name(), OwnedArgs::encode(&args)?.as_args());
@@ -261,17 +290,61 @@ impl Socket {
 
     /// This socket, with events that are dropped if it cannot take them at this moment.
     pub fn volatile(&self) -> Target {
-        Target::all(&self.0.hub).to(&self.0.id).local().volatile()
+        Target::one(&self.0).volatile()
     }
 
     /// This socket, with events that are compressed or not.
     pub fn compress(&self, compress: bool) -> Target {
-        Target::all(&self.0.hub).to(&self.0.id).local().compress(compress)
+        Target::one(&self.0).compress(compress)
     }
 
-    /// Packets and bytes that wait in the outbox of the connection.
-    pub fn queued(&self) -> (usize, usize) {
-        self.0.link.waiting()
+    /// This socket, with another policy for events for which its outbox has no room; see [`Target::when_full`].
+    pub fn when_full(&self, policy: WhenFull) -> Target {
+        Target::one(&self.0).when_full(policy)
+    }
+
+    /// This socket, with events of which only the newest matters; see [`Target::latest`].
+    pub fn latest(&self, key: impl Into<Arc<str>>) -> Target {
+        Target::one(&self.0).latest(key)
+    }
+
+    /// What waits in the outbox of the connection, for how long, and what was dropped.
+    pub fn queued(&self) -> Queued {
+        self.0.link.queued()
+    }
+
+    /// Waits until half of the outbox is free, in bytes and in packets: before each `emit` of much, it lets a client set
+    /// the pace. At once if the socket has left: then `emit` says so. How long it takes is up to the client, within
+    /// `ping_interval` and `ping_timeout`, in which it has to answer. Cancel safe.
+    ///
+    /// ```
+    /// # async fn example(socket: sockeye::Socket) -> Result<(), sockeye::BoxError> {
+    /// for row in 0..1_000_000 {
+    ///     socket.ready().await;
+    ///     socket.emit("row", row)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn ready(&self) {
+        self.reach(Level::Half).await;
+    }
+
+    /// Waits until everything that was emitted to this connection has been taken by its transport: the WebSocket or
+    /// WebTransport has handed it to the system, or a client that polls has come for more. It does not say that the
+    /// client has received it, as an answer to `emit_with_ack` does. Cancel safe.
+    ///
+    /// # Errors
+    /// [`EmitError::Closed`] if the socket has left, or leaves while it waits.
+    pub async fn drained(&self) -> Result<(), EmitError> {
+        self.reach(Level::Empty).await;
+        if self.0.is_gone() || !self.0.link.is_open() { Err(EmitError::Closed) } else { Ok(()) }
+    }
+
+    async fn reach(&self, level: Level) {
+        if let Some(reached) = self.0.link.wait_for(level) {
+            // An outbox that is no more says so by dropping the other end.
+            let _ = reached.await;
+        }
     }
 
     /// Leaves the namespace; the connection and its other namespaces stay. What was emitted before is sent first.
@@ -392,7 +465,7 @@ impl<R> AckFuture<R> {
         let (waiter, receiver) = Waiter::one();
         let deadline = deadline(self.timeout);
         let command = Command::Await { slot: member.slot, socket: member.id.clone(), ack: self.ack, deadline, waiter };
-        member.link.push_asking(self.packet?, command);
+        member.link.push_asking(self.packet?, member.hub.when_full(), command);
         Ok(receiver)
     }
 }

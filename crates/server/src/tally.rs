@@ -92,7 +92,7 @@ impl<K: Kind> Counts<K> {
 }
 
 /// The most kinds that any enum here has.
-const MOST: usize = 26;
+const MOST: usize = 27;
 
 mod sealed {
     pub trait Sealed {}
@@ -157,6 +157,7 @@ kinds! {
         "sessions": Self::Sessions,
         "sessions per address": Self::SessionsPerAddress,
         "unconnected payload": Self::UnconnectedPayload,
+        "unfinished": Self::Unfinished,
         "unproven visitors": Self::UnprovenVisitors,
         "visitors": Self::Visitors,
     }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use sockeye_protocol::event::{Answer, Ask, Emit, Listen, Listener, Outcome};
 
 use crate::ack::Replies;
+use crate::config::WhenFull;
 use crate::error::{ClusterError, DisconnectReason, EmitError, Refusal};
 use crate::handlers::HandlerError;
 use crate::peer::Peer;
@@ -192,6 +193,16 @@ impl Server {
     /// See [`Namespace::compress`](crate::Namespace::compress).
     pub fn compress(&self, compress: bool) -> Target {
         self.main().compress(compress)
+    }
+
+    /// See [`Namespace::when_full`](crate::Namespace::when_full).
+    pub fn when_full(&self, policy: WhenFull) -> Target {
+        self.main().when_full(policy)
+    }
+
+    /// See [`Namespace::latest`](crate::Namespace::latest).
+    pub fn latest(&self, key: impl Into<Arc<str>>) -> Target {
+        self.main().latest(key)
     }
 
     /// See [`Namespace::timeout`](crate::Namespace::timeout).

@@ -326,7 +326,7 @@ async fn secrets_of_clients_are_not_logged() {
 
     let log = capture.log.lock().unwrap().clone();
     assert!(log.lines().count() > 50, "the log is captured: {log}");
-    assert!(log.contains("session ends"), "{log}");
+    assert!(log.contains("a session ended"), "{log}");
     for line in log.lines() {
         assert!(!line.contains("SECRET"), "{line}");
         assert!(line.len() < 300, "a client can make the log grow: {line}");

@@ -69,10 +69,13 @@ async fn long_messages_are_counted_on_both_transports_before_and_after_connect()
     stranger.send(&long(17_000)).await;
     stranger.expect_closed(Some(1009)).await;
     let polling = net.polling().await;
-    polling.post(&long(17_000)).expect(413, "").await;
+    polling
+        .post(&long(17_000))
+        .expect(413, r#"{"code":3,"message":"message too large before a namespace was joined"}"#)
+        .await;
     assert_eq!(counted(io.metrics().limits.iter()), [("unconnected payload", 2)]);
     polling.join().await;
-    polling.post(&long(21_000)).expect(413, "").await;
+    polling.post(&long(21_000)).expect(413, r#"{"code":3,"message":"message too large"}"#).await;
     let (mut member, _) = net.join().await;
     member.send(&long(21_000)).await;
     member.expect_closed(Some(1009)).await;

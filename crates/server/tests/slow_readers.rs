@@ -79,7 +79,7 @@ async fn run(policy: WhenFull, bytes_per_second: usize) -> Run {
             io.get(&other).expect("the quick one is never lost").emit("e", &payload).expect("it reads");
             let Some(slow) = io.get(&slow) else { continue };
             full += u32::from(matches!(slow.emit("e", &payload), Err(EmitError::Full)));
-            assert!(slow.queued().1 <= OUTBOX, "{policy:?}: {:?}", slow.queued());
+            assert!(slow.queued().bytes <= OUTBOX, "{policy:?}: {:?}", slow.queued());
         }
         reader.read().await;
         quick.read().await;
@@ -176,7 +176,7 @@ async fn who_polls_seldom_is_treated_alike() {
         let socket = io.get(&polling.join().await).expect("it has joined");
         let results: Vec<_> = (0..100).map(|n| socket.emit("e", (n, "x".repeat(1_000)))).collect();
         let fit = u32::try_from(results.iter().filter(|result| result.is_ok()).count()).unwrap();
-        assert!(socket.queued().1 <= OUTBOX, "{policy:?}");
+        assert!(socket.queued().bytes <= OUTBOX, "{policy:?}");
         let text = polling.get().answer().await.text().to_owned();
         let arrived: Vec<u32> = text
             .split('\u{1e}')
@@ -242,4 +242,64 @@ async fn three_slow_members_of_a_thousand_delay_nobody() {
         net.advance(Duration::from_mins(2)).await;
         net.assert_clean().await;
     }
+}
+
+/// A hundred thousand broadcasts at once, to clients that need longer for them than a heartbeat may take: pings overtake
+/// what waits, and all of it arrives.
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_a_hundred_thousand_loses_nobody() {
+    const BURST: u32 = 100_000;
+    let io = Server::new();
+    let net = Net::new(&io);
+    let mut readers = Vec::new();
+    for _ in 0..4 {
+        let (socket, _) = net.with_buffer(2_048).join().await;
+        readers.push((socket, 0, 0));
+    }
+    let polling = net.polling().await;
+    polling.join().await;
+    for n in 0..BURST {
+        io.emit("n", n).expect("it can be encoded");
+    }
+    assert_eq!(io.metrics().queued_packets, 5 * u64::from(BURST), "nothing is dropped");
+    let (mut seconds, mut polled) = (0, 0);
+    while readers.iter().any(|(_, next, _)| *next < BURST) {
+        for (socket, next, pings) in &mut readers {
+            socket.read_slowly(25_000).await;
+            while let Some(frame) = socket.next_read() {
+                match frame {
+                    Frame::Text(text) if text == "2" => {
+                        *pings += 1;
+                        socket.send("3").await;
+                    }
+                    Frame::Text(text) => {
+                        assert_eq!(text, format!("42[\"n\",{next}]"));
+                        *next += 1;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        if polled < BURST || (seconds > 1 && seconds % 25 == 1) {
+            for packet in polling.get().answer().await.text().split('\u{1e}') {
+                if packet == "2" {
+                    polling.send("3").await;
+                } else {
+                    assert_eq!(packet, format!("42[\"n\",{polled}]"));
+                    polled += 1;
+                }
+            }
+        }
+        net.advance(Duration::from_secs(1)).await;
+        seconds += 1;
+        assert_eq!(io.metrics().sessions, 5, "after {seconds} s");
+    }
+    assert!(seconds > 50, "longer than a heartbeat and its answer: {seconds} s");
+    assert!(readers.iter().all(|(_, _, pings)| *pings >= 2), "who reads is pinged in time");
+    assert_eq!(polled, BURST);
+    for (socket, ..) in readers {
+        socket.close().await;
+    }
+    polling.close().await;
+    net.assert_clean().await;
 }

@@ -144,9 +144,10 @@ fn pass_on(server: &mut Connection, message: Message<'_>, client: &mut Connectio
     true
 }
 
-/// The first arguments, if they are all plain values.
+/// The first arguments, if they are all plain values. What is no number in MessagePack reads as `null`, and is written so.
 fn values(raw: &Raw) -> Option<[Option<Value>; 4]> {
-    raw.as_args().decode().ok()
+    let values: [Option<Value>; 4] = raw.as_args().decode().ok()?;
+    Some(values.map(|value| value.filter(|value| !value.is_null())))
 }
 
 /// Hands a packet over; what came of it.

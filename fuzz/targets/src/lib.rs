@@ -16,11 +16,14 @@ mod connections;
 mod sessions;
 mod requests;
 mod servers;
+mod proxies;
+mod jsonp;
+mod clients;
 
 pub use target::Target;
 
 /// All of them, from the bottom of the protocol to the top.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 17] = [
     packets::PACKET,
     packets::PAYLOAD,
     packets::PAYLOAD_V3,
@@ -34,6 +37,10 @@ pub const TARGETS: [Target; 13] = [
     sessions::SESSION,
     requests::HTTP1,
     servers::SERVER,
+    proxies::PROXY,
+    jsonp::JSONP,
+    clients::CLIENT_HTTP,
+    clients::CLIENT,
 ];
 
 /// Runs the target of this name: what the programs call.

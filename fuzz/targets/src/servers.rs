@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use sockeye::{Deflate, Raw, Recovery, Server};
-use sockeye_testing::{Net, settle};
+use sockeye::{Deflate, Parser, Raw, Recovery, Server};
+use sockeye_testing::{Frame, Net, WebSocket, settle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::input::Input;
@@ -13,7 +13,8 @@ use crate::target::Target;
 pub(crate) const SERVER: Target = Target {
     name: "server",
     run: server,
-    // The first byte: raw HTTP, a WebSocket, polling, polling with an upgrade; and what the server is told to do beside.
+    // The first byte: raw HTTP or frames of HTTP/2, a WebSocket, polling, polling with an upgrade; and what the server is
+    // told to do beside.
     seeds: &[
         b"\x00GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\nPOST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40",
         b"\x00GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\x82\x00\x00\x00\x0040",
@@ -28,6 +29,11 @@ pub(crate) const SERVER: Target = Target {
         b"\x0a\x0e7:42[\"echo\",1]\x041:40",
         b"\x0e\x131%3A2%0A2%3A42\\n\\\\n\x0212",
         b"\x11\xc1\x0a\x32\x31\x8a\x56\x4a\x4d\xce\xc8\x57\x02\x00\x41\x04\x32\x31\x8a\x56\x80\x00",
+        b"\x80\x01\x05\x01\x2a\x82\x86\x01\x01x\x04\x23/socket.io/?EIO=4&transport=polling\x04\x00\x00\x00\x06\x00\x00\x08pingpong",
+        b"\x80\x01\x04\x01\x2a\x83\x86\x01\x01x\x04\x23/socket.io/?EIO=4&transport=polling\x00\x00\x01\x0240\x00\x01\x01\x00\x03\x00\x01\x04\x00\x00\x00\x08",
+        b"\x80\x01\x00\x03\x02\x82\x86\x09\x04\x03\x0a\x41\x01x\x44\x03/ab\x08\x00\x00\x04\x00\x00\x00\x01\x04\x00\x00\x06\x00\x04\x00\x00\x10\x00",
+        b"\x41\x82\x0d\x82\xa4type\x00\xa3nsp\xa1/\x82\x19\x83\xa4type\x02\xa4data\x92\xa4echo\x01\xa3nsp\xa1/",
+        b"\x42\x15bgqR0eXBlAKNuc3ChLw==\x25bg6R0eXBlAqRkYXRhkqRlY2hvAaNuc3ChLw==\x013",
         b"\x21\x81\x2f40{\"pid\":\"aaaaaaaaaaaaaaaaaaaaaa\",\"offset\":\"b\"}\x81\x102[\"echo\",\"twice\"]",
     ],
     mutations: 60,
@@ -42,17 +48,15 @@ fn server(data: &[u8]) {
         let io = echo(also);
         let net = Net::new(&io);
         let mut honest = net.websocket().await;
-        honest.send("40").await;
-        let joined = if also.has_recovery() { "40{\"sid\":\"…\",\"pid\":\"…\"}" } else { "40{\"sid\":\"…\"}" };
-        honest.expect(joined).await;
+        join(&mut honest, also).await;
         match choice % 4 {
+            0 if also.speaks_http2() => http(&io, &http2(input)).await,
             0 => http(&io, input.rest()).await,
             1 => frames(&net, input, also).await,
             2 => polling(&net, input, also).await,
             _ => upgrading(&net, input).await,
         }
-        honest.send("420[\"ask\",\"still here\"]").await;
-        honest.expect("430[\"still here\"]").await;
+        ask(&mut honest, also).await;
         honest.close().await;
         // The longest wait of a server: heartbeat and answer, twice over.
         net.advance(Duration::from_secs(100)).await;
@@ -82,10 +86,42 @@ impl Also {
         self.0 & 0x20 != 0
     }
 
+    fn has_msgpack(self) -> bool {
+        self.0 & 0x40 != 0
+    }
+
+    fn speaks_http2(self) -> bool {
+        self.0 & 0x80 != 0
+    }
+
     fn query(self) -> String {
         let jsonp = if self.has_jsonp() { "&j=0" } else { "" };
         format!("EIO={}{jsonp}", if self.is_old() { 3 } else { 4 })
     }
+}
+
+/// Joins the main namespace.
+async fn join(honest: &mut WebSocket, also: Also) {
+    if also.has_msgpack() {
+        honest.send_binary(b"\x82\xa4type\x00\xa3nsp\xa1/").await;
+        assert!(
+            matches!(honest.next().await, Some(Frame::Binary(packet)) if packet.windows(4).any(|name| name == b"\xa3sid"))
+        );
+        return;
+    }
+    honest.send("40").await;
+    honest.expect(if also.has_recovery() { "40{\"sid\":\"…\",\"pid\":\"…\"}" } else { "40{\"sid\":\"…\"}" }).await;
+}
+
+/// Asks a question, and is answered.
+async fn ask(honest: &mut WebSocket, also: Also) {
+    if also.has_msgpack() {
+        honest.send_binary(b"\x84\xa4type\x02\xa4data\x92\xa3ask\xaastill here\xa2id\x00\xa3nsp\xa1/").await;
+        honest.expect_binary(b"\x84\xa4type\x03\xa3nsp\xa1/\xa2id\x00\xa4data\x91\xaastill here").await;
+        return;
+    }
+    honest.send("420[\"ask\",\"still here\"]").await;
+    honest.expect("430[\"still here\"]").await;
 }
 
 /// A server that answers everything.
@@ -97,6 +133,9 @@ fn echo(also: Also) -> Server {
     }
     if also.has_recovery() {
         builder = builder.recovery(Recovery::default().window(Duration::from_secs(10)));
+    }
+    if also.has_msgpack() {
+        builder = builder.parser(Parser::Msgpack);
     }
     let io = builder.build().expect("these options fit together");
     io.on("echo", async |socket: sockeye::Socket, args: Raw| {
@@ -112,6 +151,18 @@ fn echo(also: Also) -> Server {
 struct OwnedNumber {
     #[expect(dead_code, reason = "read from the wire, never by us")]
     number: f64,
+}
+
+/// Frames of HTTP/2: kind, flags, stream and payload of each. [RFC 9113 §4.1]
+fn http2(mut input: Input<'_>) -> Vec<u8> {
+    let mut wire = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    while !input.is_empty() {
+        let (kind, flags, stream, payload) = (input.byte(), input.byte(), input.byte(), input.chunk());
+        let length = u8::try_from(payload.len()).unwrap_or(u8::MAX);
+        wire.extend([0, 0, length, kind, flags, 0, 0, 0, stream]);
+        wire.extend(payload);
+    }
+    wire
 }
 
 /// Bytes on a fresh connection, in pieces of up to 255.
@@ -156,7 +207,7 @@ async fn frames(net: &Net, mut input: Input<'_>, also: Also) {
 async fn polling(net: &Net, mut input: Input<'_>, also: Also) {
     let target = format!("/socket.io/?transport=polling&{}", also.query());
     let open = net.request("GET", &target, &[], "").answer().await;
-    let target = format!("{target}&sid={}", sid(open.text()));
+    let target = format!("{target}&sid={}", sid(&String::from_utf8_lossy(&open.body)));
     while !input.is_empty() {
         let body = input.chunk();
         let body = if also.has_jsonp() { [b"d=", body].concat() } else { body.to_vec() };

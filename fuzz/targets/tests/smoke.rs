@@ -1,6 +1,9 @@
 //! Every target with its seeds, with the inputs that once were a fault, and with mutations that are the same each time.
 
+use std::cell::Cell;
+use std::panic;
 use std::path::Path;
+use std::sync::Once;
 
 use sockeye_fuzz_targets::mutation::{Random, mutate};
 use sockeye_fuzz_targets::{TARGETS, Target};
@@ -20,10 +23,27 @@ fn smoke(name: &str) {
     }
 }
 
+thread_local! {
+    /// Something panicked on this thread, be it in a task, whose panic goes no further.
+    static PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn watch_panics() {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        let shown = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANICKED.set(true);
+            shown(info);
+        }));
+    });
+}
+
 /// Runs one input, and shows it if it is a fault.
 fn tried(target: &Target, input: &[u8]) {
-    let result = std::panic::catch_unwind(|| (target.run)(input));
-    assert!(result.is_ok(), "{} fails on b\"{}\"", target.name, input.escape_ascii());
+    watch_panics();
+    let result = panic::catch_unwind(|| (target.run)(input));
+    assert!(result.is_ok() && !PANICKED.get(), "{} fails on b\"{}\"", target.name, input.escape_ascii());
 }
 
 /// `fuzz/faults/<target>/*`: inputs that found one.
@@ -57,5 +77,9 @@ smoke!(
     connection,
     session,
     http1,
-    server
+    server,
+    proxy,
+    jsonp,
+    client_http,
+    client
 );

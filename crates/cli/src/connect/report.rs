@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use sockeye_client::State;
+use sockeye_client::{Disconnect, State};
 
 use super::value::Arguments;
 
@@ -54,8 +54,10 @@ impl Report {
         line(format!("{time} {sign} {name} {arguments}").trim_end());
     }
 
-    /// How far the connection is.
-    pub(super) fn state(&self, state: &State) {
+    /// How far the connection is, and what ended the last one.
+    pub(super) fn state(&self, state: &State, last: Option<&Disconnect>) {
+        // Later attempts fail for reasons of their own.
+        let last = last.filter(|_| matches!(state, State::Waiting { attempt: 1, .. }));
         let (word, detail) = match state {
             State::Connected => ("connected", String::new()),
             State::Connecting => ("connecting", String::new()),
@@ -63,7 +65,14 @@ impl Report {
             _ => ("disconnected", String::new()),
         };
         if self.json {
-            return line(&json!({ "time": now(), "kind": "state", "state": word }).to_string());
+            let mut object = json!({ "time": now(), "kind": "state", "state": word });
+            if let Some(last) = last {
+                object["lost"] = last.to_string().into();
+            }
+            return line(&object.to_string());
+        }
+        if let Some(last) = last {
+            self.note(BLUE, &format!("* lost: {}", clean(&last.to_string())));
         }
         self.note(BLUE, &format!("* {word}{detail}"));
     }

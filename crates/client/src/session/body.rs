@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Context;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use sockeye_engine::handshake::Open;
@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::error::{ConnectError, DisconnectReason};
 use crate::link::{Link, Member};
 use crate::state::{Disconnect, Ending, State};
-use crate::time::after;
+use crate::time::{after, now};
 
 /// The clients of one connection.
 pub(crate) struct Body {
@@ -36,13 +36,26 @@ pub(crate) struct Body {
     lane: Lane,
     /// Why the connection is of no use, if that has turned out.
     useless: Option<ConnectError>,
+    /// When the session began.
+    opened: Option<Instant>,
     now: Instant,
 }
 
 impl Body {
     pub(crate) fn new(link: Arc<Link>, now: Instant) -> Self {
         let (seats, control) = (Vec::new(), VecDeque::new());
-        Self { link, connection: None, sid: None, seats, control, next: 0, lane: Lane::Polling, useless: None, now }
+        Self {
+            link,
+            connection: None,
+            sid: None,
+            seats,
+            control,
+            next: 0,
+            lane: Lane::Polling,
+            useless: None,
+            opened: None,
+            now,
+        }
     }
 
     /// A client wants to be connected.
@@ -112,11 +125,18 @@ impl Body {
         self.link.measure.set(None);
         self.control.clear();
         self.useless = None;
+        let disconnect = Disconnect { age: self.age(), ..disconnect.clone() };
         for seat in &mut self.seats {
             if seat.is_active() {
-                seat.lose(disconnect);
+                seat.lose(&disconnect);
             }
         }
+        self.opened = None;
+    }
+
+    /// How long there has been a session.
+    fn age(&self) -> Duration {
+        self.opened.map_or(Duration::ZERO, |opened| now().saturating_duration_since(opened))
     }
 
     /// The connection is being closed: what still arrives means nothing, and whoever comes waits for the next one.
@@ -182,7 +202,8 @@ impl Body {
     pub(crate) fn check_time(&mut self, now: Instant) -> Result<(), Cause> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         if connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            return Ok(connection.handle_timeout(now)?);
+            let most = self.link.config.protocol.attachment_timeout;
+            return connection.handle_timeout(now).map_err(|error| Cause::late(error, most));
         }
         Ok(())
     }
@@ -208,9 +229,10 @@ impl Body {
                 }
             }
             Handled::Disconnected { slot } => {
+                let age = self.age();
                 if let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {
                     let reason = DisconnectReason::ServerDisconnect;
-                    seat.lose(&reason.into());
+                    seat.lose(&Disconnect { age, ..reason.into() });
                     seat.end(Ending::Disconnected(reason));
                 }
             }
@@ -264,6 +286,7 @@ impl Upper for Body {
     fn opened(&mut self, open: &Open, now: Instant) {
         let Config { revision, parser, protocol, .. } = &*self.link.config;
         self.link.measure.set(open.max_payload);
+        self.opened = Some(now);
         self.sid = Some(open.sid.clone());
         self.connection = Some(Connection::new(Role::Client, *revision, parser.clone(), Arc::clone(protocol), now));
         for at in 0..self.seats.len() {
@@ -291,7 +314,11 @@ impl Upper for Body {
             Some(Event::Received { slot, name, args, ack }) => {
                 let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) else { return Ok(()) };
                 let taken = seat.receive(&Received { name: &name, args, ack }, cx);
-                return if taken { Ok(()) } else { Err(Cause::Limit(Limit::EarlyEvents)) };
+                return if taken {
+                    Ok(())
+                } else {
+                    Err(Cause::Limit { limit: Limit::EarlyEvents, actual: None, bound: None })
+                };
             }
             Some(Event::Replied { slot, ack, args }) => {
                 if let Some(seat) = self.seats.iter_mut().find(|seat| seat.slot() == Some(slot)) {

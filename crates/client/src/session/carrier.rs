@@ -1,51 +1,55 @@
 //! An Engine.IO session with its transports: bytes to messages and back, upgrade included.
 
-use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use sockeye_engine::handshake::{Open, TransportName};
-use sockeye_engine::{
-    CloseReason, Encoded, Event, Lane, Packet, ProtocolError, Revision, Session, payload, payload_v3, ws,
-};
+use sockeye_engine::{CloseReason, Event, Lane, Revision, Session, ws};
 
+use super::ages::Ages;
+use super::doubt::Doubt;
 use super::end::End;
 use super::upper::Upper;
 use crate::cause::Cause;
 use crate::config::Transport;
 use crate::dial::BoxFuture;
 use crate::error::ConnectError;
+use crate::time::after;
 use crate::transport::Site;
-use crate::transport::polling::{Polling, is_revision_3};
-use crate::transport::websocket::{WebSocket, lend_read_buffer};
+use crate::transport::polling::Polling;
+use crate::transport::websocket::WebSocket;
 
-/// The stream has ended without a word.
-const EOF: io::ErrorKind = io::ErrorKind::UnexpectedEof;
-/// Reads within one turn.
-const READS: usize = 4;
+/// The payload of the ping which asks whether the server is still there.
+pub(super) const CHECK: &[u8] = b"check";
 
 /// A session and what it runs on.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, each told by its name")]
 pub(crate) struct Carrier {
     site: Arc<Site>,
-    session: Session,
-    polling: Option<Polling>,
-    stream: Option<WebSocket>,
+    pub(super) session: Session,
+    pub(super) polling: Option<Polling>,
+    pub(super) stream: Option<WebSocket>,
     /// A WebSocket on its way, to which the session will be upgraded.
     upgrade: Option<BoxFuture<Result<WebSocket, ConnectError>>>,
     /// Longest body of a POST that the server takes.
-    max_post: usize,
-    is_open: bool,
-    end: End,
-    close_code: ws::CloseCode,
+    pub(super) max_post: usize,
+    pub(super) is_open: bool,
+    pub(super) end: End,
+    pub(super) doubt: Doubt,
+    /// Of the server.
+    ping_timeout: Duration,
+    /// Nothing was heard for almost as long as a server waits.
+    is_late: bool,
+    pub(super) close_code: ws::CloseCode,
     upgraded: bool,
     /// The stream which is being read must not be kept.
-    stream_refused: bool,
+    pub(super) stream_refused: bool,
     /// A request was begun which was not polled yet.
-    started: bool,
+    pub(super) started: bool,
     /// Something was not read in this turn, because handlers or readers were far behind.
-    is_held_up: bool,
+    pub(super) is_held_up: bool,
+    pub(super) ages: Ages,
 }
 
 impl std::fmt::Debug for Carrier {
@@ -76,11 +80,15 @@ impl Carrier {
             upgrade: None,
             is_open: false,
             end: End::default(),
+            doubt: Doubt::default(),
+            ping_timeout: Duration::ZERO,
+            is_late: false,
             close_code: ws::CloseCode::NORMAL,
             upgraded: false,
             stream_refused: false,
             started: false,
             is_held_up: false,
+            ages: Ages::new(now),
         }
     }
 
@@ -90,6 +98,7 @@ impl Carrier {
         if self.end.parting().is_some() {
             return self.part(now, cx);
         }
+        self.note_lateness(now);
         self.poll_upgrade(now, cx);
         self.read_polling(upper, now, cx);
         self.read_stream(upper, now, cx);
@@ -101,13 +110,52 @@ impl Carrier {
             self.session.handle_timeout(now);
         }
         self.follow(upper, now);
-        self.write_polling(upper);
+        self.ask(upper, now);
+        self.write_polling(upper, now);
         self.write_stream(upper, now, cx);
         self.follow(upper, now);
     }
 
+    /// Doubts when this side has been stopped for so long that the server may have given it up: the ping which is about to
+    /// be read may be an old one. A quarter of `ping_timeout` is for the way of the packets by which both count.
+    fn note_lateness(&mut self, now: Instant) {
+        let given_up = self.session.poll_timeout().map(|due| match self.session.revision() {
+            // What is due is a ping of this side; only its answer has a limit.
+            Revision::V3 => after(due, self.ping_timeout),
+            Revision::V4 => due,
+        });
+        let is_late = given_up.is_some_and(|given_up| after(now, self.ping_timeout / 4) >= given_up);
+        // Once, and not again when the server has answered.
+        if is_late && !self.is_late {
+            self.doubt();
+        }
+        self.is_late = is_late;
+    }
+
+    /// Asks the server whether it is still there, if that is in doubt; without an answer it is not.
+    fn ask(&mut self, upper: &impl Upper, now: Instant) {
+        if upper.is_congested() {
+            self.doubt.put_off(now);
+        } else if self.doubt.is_confirmed(now) {
+            self.break_off(CloseReason::PingTimeout, self.ages.ping_timeout(now));
+        }
+        let lane = self.session.data_lane().filter(|_| self.doubt.is_new());
+        match (lane, &mut self.stream, &mut self.polling) {
+            (Some(Lane::Stream), Some(stream), _) => stream.ping(CHECK),
+            // One is under way: if its answer does not come, this one's would not either.
+            (Some(Lane::Polling), _, Some(polling)) if polling.is_writable() => {
+                polling.check();
+                self.started = true;
+            }
+            (Some(Lane::Polling), _, Some(_)) => {}
+            // In the middle of an upgrade nothing is sent, and it has a limit of its own.
+            _ => return,
+        }
+        self.doubt.asked(now);
+    }
+
     /// Takes over what the session has decided.
-    fn follow(&mut self, upper: &mut impl Upper, now: Instant) {
+    pub(super) fn follow(&mut self, upper: &mut impl Upper, now: Instant) {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Opened(open) => self.opened(&open, upper, now),
@@ -115,6 +163,8 @@ impl Carrier {
                     tracing::debug!("upgraded to WebSocket");
                     self.polling = None;
                     self.upgraded = true;
+                    // What was asked by polling is answered by nobody now.
+                    self.doubt.renew();
                 }
                 Event::UpgradeFailed => {
                     tracing::debug!("the upgrade to WebSocket failed; polling goes on");
@@ -122,6 +172,9 @@ impl Carrier {
                     self.stream_refused = self.stream.take().is_none();
                 }
                 Event::Closed(reason) => {
+                    if reason == CloseReason::PingTimeout {
+                        self.end.blame(ConnectError::ended(self.ages.ping_timeout(now)));
+                    }
                     let is_asked = self.polling.as_ref().is_some_and(|polling| !polling.is_writable());
                     self.end.came(reason, is_asked, now);
                 }
@@ -141,14 +194,14 @@ impl Carrier {
     }
 
     /// Notes what went wrong, if it has ended the session. Of what is only probed nobody wants to know.
-    fn blame(&mut self, error: ConnectError) {
+    pub(super) fn blame(&mut self, error: ConnectError) {
         if self.session.is_closed() {
             self.end.blame(error);
         }
     }
 
     /// The server did what it must not.
-    fn break_off(&mut self, reason: CloseReason, cause: impl Into<Cause>) {
+    pub(super) fn break_off(&mut self, reason: CloseReason, cause: impl Into<Cause>) {
         // What came after the end did not cause it.
         if !self.session.is_closed() {
             self.session.close(reason);
@@ -158,14 +211,15 @@ impl Carrier {
 
     fn opened(&mut self, open: &Open, upper: &mut impl Upper, now: Instant) {
         self.is_open = true;
+        self.ping_timeout = open.ping_timeout;
         self.max_post = open.max_payload.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let config = &self.site.config;
         if let Some(polling) = &mut self.polling {
             polling.set_sid(open.sid.as_str());
             let offered = config.upgrade && open.upgrades.contains(&TransportName::Websocket);
             if offered && config.transports.contains(&Transport::Websocket) {
-                let opening = WebSocket::open(Arc::clone(&self.site), Some(open.sid.as_str().to_owned()));
-                self.upgrade = Some(Box::pin(within(config.engine.upgrade_timeout, opening)));
+                let (site, sid) = (Arc::clone(&self.site), open.sid.as_str().to_owned());
+                self.upgrade = Some(Box::pin(WebSocket::open_for(sid, site)));
                 self.started = true;
             }
         }
@@ -183,224 +237,6 @@ impl Carrier {
                 }
             }
             Err(error) => tracing::debug!(%error, "no upgrade to WebSocket; polling goes on"),
-        }
-    }
-
-    fn read_polling(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
-        if let Some(polling) = &mut self.polling
-            && let Poll::Ready(taken) = polling.poll_post(cx)
-        {
-            match taken {
-                Ok(()) => self.session.handle_post_done(now),
-                Err(error) => self.lane_failed(error, now),
-            }
-        }
-        if upper.is_congested() {
-            self.is_held_up = true;
-            return;
-        }
-        if let Some(polling) = &mut self.polling
-            && let Poll::Ready(body) = polling.poll_get(cx)
-        {
-            match body {
-                Ok(body) => self.receive_payload(&body, upper, now, cx),
-                Err(error) => self.lane_failed(error, now),
-            }
-        }
-    }
-
-    fn lane_failed(&mut self, error: ConnectError, now: Instant) {
-        tracing::debug!(%error, "long-polling failed");
-        self.polling = None;
-        self.session.handle_lane_closed(now, Lane::Polling, CloseReason::TransportError);
-        self.blame(error);
-    }
-
-    fn receive_payload(&mut self, body: &[u8], upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
-        let revision = self.session.revision();
-        if revision == Revision::V4 && !self.is_open && is_revision_3(body) {
-            self.end.blame(ConnectError::old_server());
-            return self.session.close(CloseReason::ParseError);
-        }
-        let taken = match revision {
-            Revision::V3 => {
-                payload_v3::Packets::new(body, false).map(|packets| self.receive_all(packets, upper, now, cx))
-            }
-            Revision::V4 => payload::Packets::new(body).map(|packets| self.receive_all(packets, upper, now, cx)),
-        };
-        match taken.flatten() {
-            Ok(()) => self.session.handle_poll_done(now),
-            Err(error) => self.break_off(error.close_reason(), error),
-        }
-    }
-
-    fn receive_all<'a>(
-        &mut self,
-        packets: impl Iterator<Item = Result<Packet<'a>, ProtocolError>>,
-        upper: &mut impl Upper,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) -> Result<(), ProtocolError> {
-        for packet in packets {
-            self.receive(Lane::Polling, packet?, upper, now, cx);
-        }
-        Ok(())
-    }
-
-    /// A packet arrived: its message goes up.
-    fn receive(&mut self, lane: Lane, packet: Packet<'_>, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
-        match self.session.handle_packet(now, lane, packet) {
-            Ok(Some(message)) => {
-                if let Err(cause) = upper.received(message, now, cx) {
-                    self.break_off(CloseReason::ParseError, cause);
-                }
-            }
-            Ok(None) => self.follow(upper, now),
-            // A late packet on a lane that is being left does no harm; all other errors have closed the session.
-            Err(error) => {
-                tracing::debug!(%error, "the server broke the protocol");
-                self.blame(ConnectError::ended(error.into()));
-            }
-        }
-    }
-
-    fn read_stream(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
-        if self.stream.is_none() || self.session.is_closed() {
-            return;
-        }
-        lend_read_buffer(|buffer| {
-            for _ in 0..READS {
-                self.is_held_up |= upper.is_congested();
-                if self.is_held_up || self.session.is_closed() {
-                    return;
-                }
-                let Some(stream) = &mut self.stream else { return };
-                match stream.poll_read(cx, buffer) {
-                    Poll::Pending => return,
-                    Poll::Ready(Ok(n)) if n > 0 => self.receive_bytes(&mut buffer[..n], upper, now, cx),
-                    Poll::Ready(Ok(_)) => self.stream_failed(CloseReason::TransportClose, EOF.into(), now),
-                    Poll::Ready(Err(error)) => self.stream_failed(CloseReason::TransportError, error, now),
-                }
-            }
-            // There may be more: come back after the others have had their turn.
-            cx.waker().wake_by_ref();
-        });
-    }
-
-    /// Frames → packets → messages.
-    fn receive_bytes(&mut self, bytes: &mut [u8], upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
-        // The decoder is taken out while messages go up, because what it gives borrows from it.
-        let Some(mut stream) = self.stream.take() else { return };
-        self.stream_refused = false;
-        let mut at = 0;
-        while at < bytes.len() && !self.session.is_closed() {
-            let (used, item) = match stream.decoder.decode(&mut bytes[at..]) {
-                Ok(decoded) => decoded,
-                Err(error) => {
-                    self.close_code = error.close_code();
-                    tracing::debug!(%error, "the server broke the WebSocket protocol");
-                    self.put_back(stream);
-                    return self.stream_gone(CloseReason::TransportError, ConnectError::ended(error.into()), now);
-                }
-            };
-            at += used;
-            let packet = match item {
-                Some(ws::Item::Text(text)) if self.session.revision() == Revision::V3 => Packet::decode_text_v3(text),
-                Some(ws::Item::Text(text)) => Packet::decode_text(text),
-                Some(ws::Item::Binary(binary)) => Packet::decode_binary(binary, self.session.revision()),
-                Some(ws::Item::Ping(payload)) => {
-                    let payload = payload.to_vec();
-                    stream.pong(&payload);
-                    continue;
-                }
-                Some(ws::Item::Close(said)) => {
-                    let cause = Cause::closed(said);
-                    self.put_back(stream);
-                    return self.stream_gone(CloseReason::TransportClose, ConnectError::ended(cause), now);
-                }
-                Some(ws::Item::Pong(_)) | None => {
-                    self.session.handle_activity(now);
-                    continue;
-                }
-            };
-            match packet {
-                Ok(packet) => self.receive(Lane::Stream, packet, upper, now, cx),
-                Err(error) => self.break_off(error.close_reason(), error),
-            }
-        }
-        self.put_back(stream);
-    }
-
-    fn put_back(&mut self, stream: WebSocket) {
-        if !self.stream_refused {
-            self.stream = Some(stream);
-        }
-    }
-
-    /// The stream has ended: with it the session, unless it was only being probed.
-    fn stream_gone(&mut self, reason: CloseReason, error: ConnectError, now: Instant) {
-        self.session.handle_lane_closed(now, Lane::Stream, reason);
-        if self.session.is_closed() {
-            self.blame(error);
-        } else {
-            tracing::debug!(%error, "the WebSocket that was to be upgraded to has ended");
-            self.stream = None;
-        }
-    }
-
-    fn stream_failed(&mut self, reason: CloseReason, error: io::Error, now: Instant) {
-        self.stream_gone(reason, ConnectError::io("the WebSocket failed", error), now);
-    }
-
-    fn write_polling(&mut self, upper: &mut impl Upper) {
-        let Some(polling) = &mut self.polling else { return };
-        if self.session.poll_request() {
-            polling.get();
-            self.started = true;
-        }
-        if !polling.is_writable() {
-            return;
-        }
-        let (mut packets, mut bytes) = (Vec::new(), 0);
-        loop {
-            if self.session.peek_transmit(Lane::Polling).is_none() {
-                pull(&mut self.session, Lane::Polling, upper);
-            }
-            let Some(size) = self.session.peek_transmit(Lane::Polling) else { break };
-            // What is too large in one piece, other than CONNECT, does not come here; that is the server's to refuse.
-            bytes += 1 + size;
-            if !packets.is_empty() && bytes > self.max_post {
-                break;
-            }
-            let Some(packet) = self.session.poll_transmit(Lane::Polling) else { break };
-            packets.push(packet);
-        }
-        if !packets.is_empty() {
-            self.session.finish_post();
-            polling.post(&packets);
-            self.started = true;
-        }
-    }
-
-    fn write_stream(&mut self, upper: &mut impl Upper, now: Instant, cx: &mut Context<'_>) {
-        let Some(stream) = &mut self.stream else { return };
-        loop {
-            while !stream.is_full() {
-                let packet: Encoded = match self.session.poll_transmit(Lane::Stream) {
-                    Some(packet) => packet,
-                    None if pull(&mut self.session, Lane::Stream, upper) => continue,
-                    None => break,
-                };
-                stream.put(&packet);
-            }
-            if stream.is_flushed() {
-                return;
-            }
-            match stream.poll_write(cx) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return self.stream_failed(CloseReason::TransportError, error, now),
-            }
         }
     }
 
@@ -435,6 +271,13 @@ impl Carrier {
         }
     }
 
+    /// Whether the server is still there must be asked before anything more is sent.
+    pub(crate) fn doubt(&mut self) {
+        if self.is_open {
+            self.doubt.raise();
+        }
+    }
+
     /// Ends the session as if the server had gone, for a reason of the layer above.
     pub(crate) fn fail(&mut self, cause: Cause) {
         self.break_off(CloseReason::ParseError, cause);
@@ -450,6 +293,11 @@ impl Carrier {
         self.end.take_failure()
     }
 
+    /// How long nothing has passed in either direction.
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        self.ages.idle(now)
+    }
+
     /// Whether the server's handshake has arrived.
     pub(crate) fn is_open(&self) -> bool {
         self.is_open
@@ -463,6 +311,7 @@ impl Carrier {
     /// Whether a packet would be sent at once.
     pub(crate) fn is_writable(&self) -> bool {
         match self.session.data_lane() {
+            _ if self.doubt.is_any() => false,
             Some(Lane::Stream) => self.stream.as_ref().is_some_and(WebSocket::is_flushed),
             Some(Lane::Polling) => self.polling.as_ref().is_some_and(Polling::is_writable),
             None => false,
@@ -481,20 +330,7 @@ impl Carrier {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.end.parting().or_else(|| self.session.poll_timeout())
+        let session = self.session.poll_timeout().into_iter().chain(self.doubt.deadline()).min();
+        self.end.parting().or(session)
     }
-}
-
-/// Gives the session the next packet if `lane` can carry it now; false if there is none.
-fn pull(session: &mut Session, lane: Lane, upper: &mut impl Upper) -> bool {
-    if session.data_lane() != Some(lane) {
-        return false;
-    }
-    let Some(packet) = upper.next_packet(lane) else { return false };
-    packet.messages().cloned().for_each(|message| session.send(message));
-    true
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
-    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(ConnectError::timeout("the WebSocket")))
 }

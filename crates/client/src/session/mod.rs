@@ -1,8 +1,12 @@
 //! One connection at work: transports, namespaces, and the loop that drives them.
 
+mod ages;
 mod end;
+mod doubt;
 mod upper;
 mod carrier;
+mod reading;
+mod writing;
 mod auth;
 mod delivery;
 mod shifts;

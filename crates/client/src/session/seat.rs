@@ -351,7 +351,7 @@ impl Seat {
         self.lost = was_joined.then_some(disconnect.reason);
         if was_joined {
             let (client, reason) = (self.client(), disconnect.reason);
-            tracing::debug!(namespace = %self.member.path, %reason, cause = %disconnect.cause.loggable(), "disconnected");
+            tracing::debug!(namespace = %self.member.path, %reason, cause = %disconnect.loggable(), "disconnected");
             *self.member.last_disconnect.lock() = Some(disconnect.clone());
             self.member.hooks().disconnected(&mut self.jobs, &client, reason);
         }

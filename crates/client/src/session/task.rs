@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
+use sockeye_engine::Rhythm;
 use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
@@ -21,6 +22,7 @@ use super::body::Body;
 use super::carrier::Carrier;
 use super::upper::Upper as _;
 use crate::cause::Cause;
+use crate::clocks::Clocks;
 use crate::config::Transport;
 use crate::dial::BoxFuture;
 use crate::error::{ConnectError, DisconnectReason};
@@ -46,8 +48,8 @@ enum Phase {
     Open { carrier: Box<Carrier>, deadline: Instant },
     /// Nobody wants a connection.
     Resting,
-    /// Between two attempts.
-    Waiting { until: Instant },
+    /// Between two attempts; sooner if somebody asks for it, but not before the server wants it.
+    Waiting { until: Instant, earliest: Instant },
 }
 
 /// Owns one connection.
@@ -63,9 +65,12 @@ struct Task {
     untried: Vec<Transport>,
     /// The last connection came to use WebSocket.
     knows_websocket: bool,
+    /// How idle connections were that broke.
+    rhythm: Rhythm,
     /// Those who wait for the end of what they disconnected.
     leaving: Vec<oneshot::Sender<()>>,
     timer: Option<Pin<Box<Sleep>>>,
+    clocks: Clocks,
     /// Something was begun which was not polled yet.
     again: bool,
     is_over: bool,
@@ -82,8 +87,10 @@ pub(crate) fn start(link: Arc<Link>, runtime: &Handle) {
         outage: None,
         untried: Vec::new(),
         knows_websocket: false,
+        rhythm: Rhythm::default(),
         leaving: Vec::new(),
         timer: None,
+        clocks: Clocks::new(),
         again: false,
         is_over: false,
     });
@@ -114,6 +121,7 @@ impl Future for Task {
 impl Task {
     fn turn(&mut self, now: Instant, cx: &mut Context<'_>) {
         self.obey(now);
+        self.doubt();
         self.step(now, cx);
         if let Some(error) = self.body.run(now, cx) {
             self.give_up_connection(error, now, cx);
@@ -136,7 +144,7 @@ impl Task {
             match command {
                 Command::Connect { member, done } => {
                     self.body.connect(Arc::clone(&member), done, now);
-                    if let (Phase::Waiting { until }, State::Connecting) = (&self.phase, member.state()) {
+                    if let (Phase::Waiting { until, .. }, State::Connecting) = (&self.phase, member.state()) {
                         let delay = until.saturating_duration_since(now);
                         member.set_state(State::Waiting { attempt: self.attempt, delay });
                     }
@@ -149,12 +157,23 @@ impl Task {
         }
     }
 
+    /// The machine has slept, or somebody knows that the way to the server is another: what was heard of it may be old.
+    fn doubt(&mut self) {
+        let is_asked = self.link.take_check();
+        let is_doubtful = self.clocks.look() || is_asked;
+        match &mut self.phase {
+            Phase::Open { carrier, .. } if is_doubtful => carrier.doubt(),
+            Phase::Waiting { until, earliest } if is_asked => *until = *earliest,
+            _ => {}
+        }
+    }
+
     fn step(&mut self, now: Instant, cx: &mut Context<'_>) {
         match std::mem::replace(&mut self.phase, Phase::Resting) {
             Phase::Resting => {}
             // The turn goes on with an attempt, if anybody wants one now.
-            Phase::Waiting { until } if now >= until => {}
-            Phase::Waiting { until } => self.phase = Phase::Waiting { until },
+            Phase::Waiting { until, .. } if now >= until => {}
+            waiting @ Phase::Waiting { .. } => self.phase = waiting,
             Phase::Dialing { site, mut opening, deadline } => match opening.as_mut().poll(cx) {
                 Poll::Ready(Ok(stream)) => {
                     let carrier = Box::new(Carrier::streaming(site, stream, now));
@@ -195,9 +214,9 @@ impl Task {
                 self.failed(error, now);
             }
             (Some(reason), true) => {
-                let error = carrier.take_failure();
+                let (error, idle) = (carrier.take_failure(), carrier.idle(now));
                 carrier.abandon(cx);
-                self.lost(reason.into(), error, now);
+                self.lost(Disconnect::of_connection(reason.into(), error.as_ref(), idle), error, now);
             }
         }
     }
@@ -250,11 +269,14 @@ impl Task {
     }
 
     /// The connection was lost.
-    fn lost(&mut self, reason: DisconnectReason, error: Option<ConnectError>, now: Instant) {
+    fn lost(&mut self, mut disconnect: Disconnect, error: Option<ConnectError>, now: Instant) {
         self.phase = Phase::Resting;
-        let disconnect = Disconnect::of_connection(reason, error.as_ref());
+        disconnect.is_regular = matches!(disconnect.cause, Cause::Io(_)) && self.rhythm.note(disconnect.idle);
         self.count(Some(&disconnect.cause));
-        let error = ConnectError::lost(reason, disconnect.cause.clone(), error);
+        let error = ConnectError::lost(disconnect.reason, disconnect.cause.clone(), error);
+        if !self.body.is_any_joined() {
+            tracing::debug!(%error, attempt = self.attempt, "no connection");
+        }
         self.body.complain_unjoined(&error);
         self.body.lose(&disconnect);
         self.outage.get_or_insert(now);
@@ -272,7 +294,8 @@ impl Task {
         if let Phase::Open { carrier, .. } = std::mem::replace(&mut self.phase, Phase::Resting) {
             carrier.abandon(cx);
         }
-        self.body.lose(&Disconnect::of_connection(DisconnectReason::TransportError, Some(&error)));
+        let reason = DisconnectReason::TransportError;
+        self.body.lose(&Disconnect::of_connection(reason, Some(&error), Duration::ZERO));
         self.untried.clear();
         self.failed(error, now);
         // Its handlers were not polled yet.
@@ -289,13 +312,14 @@ impl Task {
         match delay.filter(|_| !error.is_incompatible()) {
             Some(delay) => {
                 // Clients which were told the same wait come back spread over the delay.
-                let delay = delay.saturating_add(error.retry_after().unwrap_or_default());
+                let asked = error.retry_after().unwrap_or_default();
+                let delay = delay.saturating_add(asked);
                 self.attempt = self.attempt.saturating_add(1);
                 self.body.set_state(&State::Waiting { attempt: self.attempt, delay });
-                self.phase = Phase::Waiting { until: after(now, delay) };
+                self.phase = Phase::Waiting { until: after(now, delay), earliest: after(now, asked) };
             }
             None => {
-                tracing::debug!(%error, "no further attempt");
+                tracing::debug!(attempt = self.attempt, "no further attempt");
                 (self.attempt, self.outage) = (0, None);
                 self.body.give_up(error);
             }
@@ -361,7 +385,7 @@ impl Task {
                 carrier.next_deadline().into_iter().chain(opening).min()
             }
             Phase::Resting => None,
-            Phase::Waiting { until } => Some(*until),
+            Phase::Waiting { until, .. } => Some(*until),
         };
         let Some(deadline) = phase.into_iter().chain(self.body.next_deadline()).min() else { return Poll::Pending };
         if deadline <= now {
@@ -389,7 +413,8 @@ impl Drop for Task {
             }
         }
         let reason = DisconnectReason::TransportClose;
-        self.body.lose(&Disconnect { reason, cause: Cause::Io(std::io::ErrorKind::ConnectionAborted) });
+        let cause = Cause::Io(std::io::ErrorKind::ConnectionAborted);
+        self.body.lose(&Disconnect { cause, ..reason.into() });
         self.body.end(&Ending::Disconnected(reason));
     }
 }

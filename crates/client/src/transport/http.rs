@@ -175,11 +175,15 @@ async fn answer(
     for cookie in response.headers().get_all(header::SET_COOKIE) {
         site.set_cookie(cookie.as_bytes());
     }
-    let status = response.status().as_u16();
+    let (status, announced) = (response.status().as_u16(), response.body().size_hint().exact());
     let retry_after = retry_after(response.headers());
     let body = match collect(response, if status == 200 { site.config.engine.max_payload } else { MAX_ERROR }).await? {
         Collected::Beginning(_) if status == 200 => {
-            return Err(ConnectError::ended(Cause::Limit(Limit::Payload)));
+            return Err(ConnectError::ended(Cause::Limit {
+                limit: Limit::Payload,
+                actual: announced,
+                bound: Some(site.config.engine.max_payload as u64),
+            }));
         }
         // Of an error only the beginning is of interest.
         Collected::All(body) | Collected::Beginning(body) => body,

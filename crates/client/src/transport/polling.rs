@@ -18,11 +18,14 @@ pub(crate) struct Polling {
     sid: Option<String>,
     get: Lane,
     post: Lane,
+    /// The last POST was that of [`Self::check`].
+    is_checked: bool,
 }
 
 impl Polling {
     pub(crate) fn new(site: Arc<Site>) -> Self {
-        Self { get: Lane::new(Arc::clone(&site)), post: Lane::new(Arc::clone(&site)), site, sid: None }
+        let (get, post) = (Lane::new(Arc::clone(&site)), Lane::new(Arc::clone(&site)));
+        Self { get, post, site, sid: None, is_checked: false }
     }
 
     /// The server has told the session's id.
@@ -36,12 +39,29 @@ impl Polling {
     }
 
     pub(crate) fn post(&mut self, packets: &[Encoded]) {
+        self.is_checked = false;
         let mut body = Vec::new();
         match self.site.config.revision {
             Revision::V3 => _ = payload_v3::encode(&mut body, packets, false),
             Revision::V4 => packets.iter().for_each(|packet| payload::append(&mut body, packet)),
         }
         self.post.send(self.target(), Some(body));
+    }
+
+    /// Asks whether the session is still there, by a packet which means nothing to a server that did not ask for it: PONG,
+    /// or in revision 3 the PING which is the client's to send. The answer to the POST is the answer.
+    pub(crate) fn check(&mut self) {
+        let body = match self.site.config.revision {
+            Revision::V3 => "1:2",
+            Revision::V4 => "3",
+        };
+        self.is_checked = true;
+        self.post.send(self.target(), Some(body.into()));
+    }
+
+    /// Whether the last POST was a check.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.is_checked
     }
 
     /// Whether a POST may be sent.

@@ -116,6 +116,13 @@ impl WebSocket {
         Ok(Self::new(io, &site, &established, read, random))
     }
 
+    /// Opens a WebSocket for the session `sid`, in the time that an upgrade may take.
+    pub(crate) async fn open_for(sid: String, site: Arc<Site>) -> Result<Self, ConnectError> {
+        let limit = site.config.engine.upgrade_timeout;
+        let opening = tokio::time::timeout(limit, Self::open(site, Some(sid)));
+        opening.await.unwrap_or_else(|_| Err(ConnectError::timeout("the WebSocket")))
+    }
+
     fn new(io: BoxIo, site: &Site, established: &Established, early: Vec<u8>, random: Random) -> Self {
         for (name, value) in &established.headers {
             if name.eq_ignore_ascii_case("set-cookie") {
@@ -191,6 +198,11 @@ impl WebSocket {
             // A ping that was accepted is short enough to be answered.
             let _ = ws::encode_pong(&mut self.unsent, payload, Some(self.random.bytes()));
         }
+    }
+
+    /// Sends a ping of the WebSocket, of at most 125 bytes.
+    pub(crate) fn ping(&mut self, payload: &[u8]) {
+        let _ = ws::encode_ping(&mut self.unsent, payload, Some(self.random.bytes()));
     }
 
     /// Says that this is the end.

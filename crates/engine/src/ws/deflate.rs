@@ -166,7 +166,7 @@ impl<'a> Inflation<'a> {
             let status = self.state.decompress_vec(input, &mut self.out, FlushDecompress::None);
             let status = status.map_err(|_| Error::InvalidDeflate)?;
             if self.out.len() > self.limit {
-                return Err(Error::TooLarge { limit: self.limit });
+                return Err(Error::TooLarge { bytes: self.out.len() as u64, limit: self.limit });
             }
             let used = usize::try_from(self.state.total_in() - before).unwrap_or(usize::MAX);
             input = input.get(used..).unwrap_or_default();
@@ -385,14 +385,15 @@ mod tests {
         let bomb = |length| deflate_alone(&vec![0; length], Level::new(9), MAX_BITS).unwrap();
         let great = bomb(1 << 24);
         for params in [ALONE, CONTEXT] {
-            assert_eq!(inflate(params, &great, LIMIT), Err(Error::TooLarge { limit: LIMIT }));
+            let too_large = |limit: usize| Err(Error::TooLarge { bytes: limit as u64 + 1, limit });
+            assert_eq!(inflate(params, &great, LIMIT), too_large(LIMIT));
             for length in [1, 63, 64, 65, 1000, 65_536] {
                 let bomb = bomb(length.max(100));
                 let length = length.max(100);
                 assert_eq!(inflate(params, &bomb, length).unwrap().len(), length);
                 assert_eq!(inflate(params, &bomb, length + 1).unwrap().len(), length);
-                assert_eq!(inflate(params, &bomb, length - 1), Err(Error::TooLarge { limit: length - 1 }));
-                assert_eq!(inflate(params, &bomb, 0), Err(Error::TooLarge { limit: 0 }));
+                assert_eq!(inflate(params, &bomb, length - 1), too_large(length - 1));
+                assert_eq!(inflate(params, &bomb, 0), too_large(0));
                 assert_eq!(inflate(params, &bomb, usize::MAX).unwrap().len(), length);
             }
         }

@@ -43,6 +43,8 @@ pub enum Error {
     /// A message longer than [`Limits::max_message`](super::Limits::max_message), announced or decompressed.
     #[error("message exceeds {limit} bytes")]
     TooLarge {
+        /// As many as were announced so far, or one more than the limit where it shows in decompressing.
+        bytes: u64,
         /// The limit, in bytes.
         limit: usize,
     },

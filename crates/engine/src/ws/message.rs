@@ -117,6 +117,13 @@ impl Decoder {
         }
     }
 
+    /// Bytes that are kept for what is unfinished, with the room for more that the buffer has: at most `max_message`, and
+    /// an eighth more if it is compressed. 0 between two messages.
+    #[inline]
+    pub fn unfinished(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.size())
+    }
+
     /// How many frames have come since the last call that are part of a message but not its last, empty ones included: what
     /// they cost shows in no [`Item`].
     pub fn take_fragments(&mut self) -> u32 {
@@ -193,7 +200,10 @@ impl Decoder {
         let length = usize::try_from(header.length)
             .ok()
             .filter(|length| announced.checked_add(*length).is_some_and(|announced| announced <= most));
-        let length = length.ok_or(Error::TooLarge { limit: self.limits.max_message })?;
+        let length = length.ok_or_else(|| Error::TooLarge {
+            bytes: header.length.saturating_add(announced as u64),
+            limit: self.limits.max_message,
+        })?;
         let limit = self.limits.max_fragments.max(1);
         if count >= limit { Err(Error::TooManyFragments { limit }) } else { Ok(length) }
     }
@@ -272,8 +282,8 @@ impl Decoder {
         item.map(Some)
     }
 
-    /// Ignores all else, and keeps nothing.
-    fn finish(&mut self) {
+    /// Ignores all else, and keeps nothing: for an owner that hears no more.
+    pub fn finish(&mut self) {
         self.finished = true;
         self.partial = None;
         self.inflater = None;

@@ -72,6 +72,12 @@ impl Partial {
         self.header_length == 0 && self.frame.is_none() && self.message.is_none()
     }
 
+    /// Room on the heap for what is unfinished.
+    pub(super) fn size(&self) -> usize {
+        let message = self.message.as_ref().map_or(0, |message| message.body.capacity());
+        message + self.control.capacity()
+    }
+
     /// Keeps the beginning of a header.
     pub(super) fn keep_header(&mut self, bytes: &[u8]) {
         self.header_length = self.header.iter_mut().zip(bytes).map(|(to, from)| *to = *from).count();
@@ -137,6 +143,13 @@ impl Body {
             opcode if header.compressed => Self::Deflated(opcode, Vec::new()),
             Opcode::Text => Self::Text(Text::default()),
             _ => Self::Binary(Vec::new()),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Binary(bytes) | Self::Deflated(_, bytes) | Self::Inflated(_, bytes) => bytes.capacity(),
+            Self::Text(text) => text.capacity(),
         }
     }
 

@@ -42,7 +42,6 @@ impl Text {
         self.cut == 0
     }
 
-    #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.valid.capacity()
     }

@@ -23,11 +23,22 @@ impl OwnedArgs {
     /// # Errors
     /// The arguments are in the form of MessagePack, which [`OwnedArgs::encode`] never gives.
     pub fn with_text(self, last: &str) -> Result<Self, EncodeError> {
+        self.with_json(&serde_json::to_string(last).map_err(EncodeError::new)?)
+    }
+
+    /// The same arguments and `null`: whatever they are, the last one is no string.
+    ///
+    /// # Errors
+    /// As for [`Self::with_text`].
+    pub fn with_null(self) -> Result<Self, EncodeError> {
+        self.with_json("null")
+    }
+
+    fn with_json(self, last: &str) -> Result<Self, EncodeError> {
         let OwnedForm::Json { text, attachments } = self.0 else {
             return Err(EncodeError::new("arguments which were received cannot be extended"));
         };
-        let last = serde_json::to_string(last).map_err(EncodeError::new)?;
-        let text = if text.is_empty() { last } else { format!("{text},{last}") };
+        let text = if text.is_empty() { last.to_owned() } else { format!("{text},{last}") };
         Ok(Self(OwnedForm::Json { text: text.into(), attachments }))
     }
 }
@@ -94,5 +105,8 @@ mod tests {
         assert_eq!(args.as_args().decode::<(u32, String, String)>().unwrap(), (1, "a".into(), "i\"d".into()));
         let args = OwnedArgs::encode(&()).unwrap().with_text("id").unwrap();
         assert_eq!(args.as_args().decode::<String>().unwrap(), "id");
+        let args = OwnedArgs::encode(&"text").unwrap().with_null().unwrap();
+        assert_eq!(args.as_args().decode::<(String, Option<u32>)>().unwrap(), ("text".into(), None));
+        assert_eq!(args.as_args().last_text(), None);
     }
 }

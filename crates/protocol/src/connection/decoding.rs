@@ -44,6 +44,14 @@ impl Decoding {
         }
     }
 
+    /// Bytes of messages that have made no packet yet.
+    pub(super) fn unfinished(&self) -> usize {
+        match self {
+            Self::Custom(custom) => custom.unfinished.as_ref().map_or(0, |unfinished| unfinished.bytes),
+            Self::Json | Self::Msgpack { .. } => 0,
+        }
+    }
+
     /// When the rest of a packet must be here.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
@@ -107,10 +115,10 @@ impl Unfinished {
             Message::Binary(bytes) => bytes.len(),
         });
         if self.messages > config.max_attachments {
-            return Err(ProtocolError::TooManyAttachments { limit: config.max_attachments });
+            return Err(ProtocolError::TooManyAttachments { count: self.messages, limit: config.max_attachments });
         }
         if self.bytes > config.max_attachment_bytes {
-            return Err(ProtocolError::AttachmentsTooLarge { limit: config.max_attachment_bytes });
+            return Err(ProtocolError::AttachmentsTooLarge { bytes: self.bytes, limit: config.max_attachment_bytes });
         }
         Ok(())
     }

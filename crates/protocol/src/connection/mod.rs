@@ -226,6 +226,13 @@ impl Connection {
         self.revision
     }
 
+    /// Bytes that are kept of a packet which is not complete: at most the longest message and `max_attachment_bytes`. Of a
+    /// parser of the application, those that it was given after the first message. 0 between two packets.
+    #[inline]
+    pub fn unfinished(&self) -> usize {
+        self.state.unfinished() + self.decoding.unfinished()
+    }
+
     fn attachment_deadline(&self) -> Option<Instant> {
         self.state.attachment_deadline().or_else(|| self.decoding.deadline())
     }

@@ -52,6 +52,11 @@ impl State {
         self.assembly.as_ref().filter(|assembly| !assembly.1.is_complete())?.1.deadline()
     }
 
+    /// Bytes that are kept of a packet whose attachments are still to come.
+    pub(super) fn unfinished(&self) -> usize {
+        self.assembly.as_ref().filter(|assembly| !assembly.1.is_complete()).map_or(0, |assembly| assembly.1.size())
+    }
+
     /// Moves a namespace out of its connected phase.
     pub(super) fn leave(&mut self, slot: Slot, now: Instant, phase: Phase) {
         self.namespaces.set(slot, phase);

@@ -29,6 +29,8 @@ struct Exclusive {
     name: Box<str>,
     running: Running,
     owes: bool,
+    /// Of the event, name and arguments; what is more than 4 GiB counts as that.
+    bytes: u32,
 }
 
 struct Busy<H> {
@@ -49,6 +51,8 @@ struct Concurrent<H> {
     name: Box<str>,
     running: Running,
     owes: bool,
+    /// Of the event, name and arguments; what is more than 4 GiB counts as that.
+    bytes: u32,
 }
 
 /// A handler which failed: the event's name and the error.
@@ -78,7 +82,7 @@ impl<H: Handle> Runner<H> {
     /// Call it only while nothing runs; a job that is running already would be dropped.
     pub fn begin(&mut self, name: &str, job: impl Future<Output = Result<(), BoxError>> + Send + 'static) {
         debug_assert!(self.exclusive.is_none(), "begin is for a fresh runner");
-        self.exclusive = Some(Exclusive { name: name.into(), running: Box::pin(job), owes: false });
+        self.exclusive = Some(Exclusive { name: name.into(), running: Box::pin(job), owes: false, bytes: 0 });
     }
 
     /// Hands an event to a handler: starts it at once if it is its turn, otherwise keeps it.
@@ -158,6 +162,13 @@ impl<H: Handle> Runner<H> {
         self.busy.as_ref().map_or(0, |busy| busy.waiting_bytes)
     }
 
+    /// Bytes of the events at which handlers are, names and arguments, as they came.
+    pub fn bytes_in_hand(&self) -> usize {
+        let exclusive = self.exclusive.as_ref().map_or(0, |exclusive| u64::from(exclusive.bytes));
+        let concurrent = |busy: &Busy<H>| busy.concurrent.iter().map(|concurrent| u64::from(concurrent.bytes)).sum();
+        usize::try_from(exclusive + self.busy.as_deref().map_or(0, concurrent)).unwrap_or(usize::MAX)
+    }
+
     fn may_start(&self, entry: &Arc<Entry<H>>) -> bool {
         self.exclusive.is_none()
             && self.busy.as_ref().is_none_or(|busy| busy.waiting.is_empty() && busy.has_room(entry))
@@ -187,6 +198,7 @@ impl<H: Handle> Runner<H> {
     ) -> Option<Finished> {
         let event = || Box::from(received.name);
         let owes = received.ack.is_some();
+        let bytes = u32::try_from(received.name.len() + received.args.size()).unwrap_or(u32::MAX);
         let handle = handle.clone();
         let started = std::panic::catch_unwind(AssertUnwindSafe(|| entry.handler.start(handle, received)));
         let mut running = match started.unwrap_or_else(|panic| Err(panicked(&*panic))) {
@@ -197,14 +209,14 @@ impl<H: Handle> Runner<H> {
             Poll::Ready(Ok(())) => None,
             Poll::Ready(Err(error)) => Some(Finished { event: event(), error }),
             Poll::Pending if entry.limit.load(Ordering::Relaxed) > 1 => {
-                let concurrent = Concurrent { entry: Arc::clone(entry), name: event(), running, owes };
+                let concurrent = Concurrent { entry: Arc::clone(entry), name: event(), running, owes, bytes };
                 let busy = self.busy.get_or_insert_default();
                 busy.concurrent.push(concurrent);
                 // A future is polled by the set only after its own waker was called: register it now.
                 self.poll_concurrent(cx)
             }
             Poll::Pending => {
-                self.exclusive = Some(Exclusive { name: event(), running, owes });
+                self.exclusive = Some(Exclusive { name: event(), running, owes, bytes });
                 None
             }
         }

@@ -46,7 +46,7 @@ impl Assembly {
         let limit = config.max_attachment_bytes;
         self.bytes = self.bytes.saturating_add(message.len());
         if self.bytes > limit {
-            return Err(ProtocolError::AttachmentsTooLarge { limit });
+            return Err(ProtocolError::AttachmentsTooLarge { bytes: self.bytes, limit });
         }
         match &mut self.discarded {
             Some(count) => *count += 1,
@@ -72,6 +72,11 @@ impl Assembly {
     /// Whether all attachments are here.
     pub(crate) fn is_complete(&self) -> bool {
         self.discarded.unwrap_or(self.attachments.len()) >= self.wanted
+    }
+
+    /// Bytes that are kept.
+    pub(crate) fn size(&self) -> usize {
+        if self.is_discarded() { 0 } else { self.text.len() + self.bytes }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

@@ -222,10 +222,8 @@ fn attachments(rest: &str, limit: usize) -> Result<(usize, &str), ProtocolError>
     if count.is_empty() || count.starts_with('0') || !count.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ProtocolError::InvalidAttachmentCount);
     }
-    match count.parse() {
-        Ok(count) if count <= limit => Ok((count, rest)),
-        _ => Err(ProtocolError::TooManyAttachments { limit }),
-    }
+    let count = count.parse().unwrap_or(usize::MAX);
+    if count <= limit { Ok((count, rest)) } else { Err(ProtocolError::TooManyAttachments { count, limit }) }
 }
 
 /// The digits before the payload.

@@ -14,9 +14,13 @@ use crate::limits::Limit;
 use crate::metrics::Metrics;
 use crate::transport::io::Io;
 
-/// What is said to those who are too many, as far as it can be said at once.
-pub(crate) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\
-    Content-Type: text/plain\r\nContent-Length: 20\r\n\r\nToo many connections";
+/// What is said to those who are too many, as far as it can be said at once: as to those who are refused a session.
+pub(crate) fn full(limit: Limit) -> String {
+    let body = format!("{{\"code\":4,\"message\":\"{limit}\"}}");
+    let head =
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: application/json";
+    format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
 
 /// A byte stream that has one of the server's places for connections, and gives it back when dropped: whatever it becomes,
 /// TLS, a WebSocket, keeps the place for as long as it is open.
@@ -28,23 +32,27 @@ pub(crate) struct Counted<S, P = Place> {
 }
 
 impl<S> Counted<S> {
-    /// Gives the stream back if there is no place for it, in all or for its address. Behind a proxy that is yet to say the
+    /// Gives the stream back if there is no place for it, in all or for its address, and says which. Behind a proxy that is yet to say the
     /// address, [`seated`] is to follow.
-    pub(crate) fn new(core: &Core, io: S, address: Option<SocketAddr>) -> Result<Self, S> {
+    pub(crate) fn new(core: &Core, io: S, address: Option<SocketAddr>) -> Result<Self, (S, Limit)> {
         let address = address.filter(|_| !core.config.proxy_protocol);
         match Place::take(core, address) {
-            Some(place) => Ok(Self { io, _place: place }),
-            None => Err(io),
+            Ok(place) => Ok(Self { io, _place: place }),
+            Err(limit) => Err((io, limit)),
         }
     }
 }
 
 /// Gives a stream that has a place one of those of its address, too; gives it back if there is none.
-pub(crate) fn seated(core: &Core, io: Box<dyn Io>, address: Option<SocketAddr>) -> Result<Box<dyn Io>, Box<dyn Io>> {
+pub(crate) fn seated(
+    core: &Core,
+    io: Box<dyn Io>,
+    address: Option<SocketAddr>,
+) -> Result<Box<dyn Io>, (Box<dyn Io>, Limit)> {
     match seat(core, address) {
         Ok(None) => Ok(io),
         Ok(Some(seat)) => Ok(Box::new(Counted { io, _place: seat })),
-        Err(()) => Err(io),
+        Err(limit) => Err((io, limit)),
     }
 }
 
@@ -57,15 +65,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn take(core: &Core, address: Option<SocketAddr>) -> Option<Self> {
-        let seat = seat(core, address).ok()?.map(Box::new);
+    fn take(core: &Core, address: Option<SocketAddr>) -> Result<Self, Limit> {
+        let seat = seat(core, address)?.map(Box::new);
         let metrics = &core.metrics;
         if !metrics.connections.up_within(core.config.max_connections) {
             metrics.limits.up(Limit::Connections);
             tracing::debug!("a connection was refused: there are too many");
-            return None;
+            return Err(Limit::Connections);
         }
-        Some(Self { metrics: Arc::clone(metrics), _seat: seat })
+        Ok(Self { metrics: Arc::clone(metrics), _seat: seat })
     }
 }
 
@@ -76,13 +84,13 @@ impl Drop for Place {
 }
 
 /// One of the places of an address, if these are bounded. A proxy that is trusted speaks for many.
-fn seat(core: &Core, address: Option<SocketAddr>) -> Result<Option<Seat>, ()> {
+fn seat(core: &Core, address: Option<SocketAddr>) -> Result<Option<Seat>, Limit> {
     let Some(address) = address.map(|address| address.ip()) else { return Ok(None) };
     if core.config.gate.connections_per_address.is_none() || core.config.trusted.trusts(address) {
         return Ok(None);
     }
-    core.gate.seat(address, tokio::time::Instant::now().into_std()).map_err(|limit| {
-        core.metrics.limits.up(limit);
+    core.gate.seat(address, tokio::time::Instant::now().into_std()).inspect_err(|limit| {
+        core.metrics.limits.up(*limit);
         tracing::debug!("a connection was refused: there are too many from its address");
     })
 }

@@ -54,9 +54,23 @@ impl Denial {
         Self { message: Some(refusal.message.clone()), ..Code::Forbidden.into() }
     }
 
+    /// A body is too large: nothing of it was taken, and the session goes on.
+    pub(crate) fn too_large(limit: Limit) -> Self {
+        Self { status: Some(StatusCode::PAYLOAD_TOO_LARGE), ..Self::too_much(limit) }
+    }
+
     /// What was posted ran into a limit, and the session has ended.
     pub(crate) fn too_much(limit: Limit) -> Self {
         Self { message: Some(limit.as_str().to_owned()), ..Code::BadRequest.into() }
+    }
+
+    /// What was posted is too much for all together, and was not taken.
+    pub(crate) fn overloaded(limit: Limit) -> Self {
+        Self {
+            message: Some(limit.as_str().to_owned()),
+            retry_after: Some(Duration::from_secs(1)),
+            ..Code::Busy.into()
+        }
     }
 
     /// There are too many sessions, or they come too fast.

@@ -23,8 +23,8 @@ impl Jsonp {
     pub(crate) fn script(&self, payload: &[u8]) -> Bytes {
         let payload = String::from_utf8_lossy(payload);
         let literal = serde_json::Value::from(&*payload).to_string();
-        // Valid in JSON, line ends in scripts.
-        let literal = literal.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
+        // Valid in JSON, line ends in scripts; and nothing that means something to who takes the script for a page.
+        let literal = literal.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029").replace('<', "\\u003c");
         format!("___eio[{}]({literal});", self.0).into()
     }
 }
@@ -67,7 +67,7 @@ mod tests {
         let jsonp = Jsonp::of("EIO=4&j=0").unwrap();
         assert_eq!(jsonp.script(b"4hello"), "___eio[0](\"4hello\");");
         let payload = "4\"\\\u{2028}\u{2029}\u{1e}\n</script>é";
-        let expected = "___eio[0](\"4\\\"\\\\\\u2028\\u2029\\u001e\\n</script>é\");";
+        let expected = "___eio[0](\"4\\\"\\\\\\u2028\\u2029\\u001e\\n\\u003c/script>é\");";
         assert_eq!(jsonp.script(payload.as_bytes()), expected);
     }
 

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
 
-use super::counted::{Counted, FULL, seated};
+use super::counted::{Counted, full, seated};
 use super::http1::{Speaker, converse};
 use super::site::Site;
 use super::tcp;
@@ -33,6 +33,7 @@ use super::{
     wear::{Owed, Wear},
 };
 use crate::core::{Closing, Core, Hold};
+use crate::limits::Limit;
 use crate::proxy::{self, Preface};
 use crate::transport::io::Io;
 #[cfg(feature = "http2")]
@@ -66,14 +67,14 @@ impl Listener {
                 let (stream, address) = listener.accept().await?;
                 tcp::tune(&SockRef::from(&stream), core.config.heartbeat());
                 let counted = Counted::new(core, stream, Some(address));
-                let counted = counted.map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
+                let counted = counted.map_err(|(stream, limit)| turn_away(&SockRef::from(&stream), spoken, limit));
                 Ok((boxed(counted), Some(address)))
             }
             #[cfg(unix)]
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let counted = Counted::new(core, stream, None);
-                let counted = counted.map_err(|stream| turn_away(&SockRef::from(&stream), spoken));
+                let counted = counted.map_err(|(stream, limit)| turn_away(&SockRef::from(&stream), spoken, limit));
                 Ok((boxed(counted), None))
             }
         }
@@ -85,10 +86,10 @@ fn boxed<S: Io + 'static>(counted: Result<Counted<S>, ()>) -> Option<Box<dyn Io>
 }
 
 /// Tells a client that there is no place for it, if it fits into the empty buffer of its socket, as it does.
-fn turn_away(socket: &SockRef<'_>, spoken: Spoken) {
+fn turn_away(socket: &SockRef<'_>, spoken: Spoken, limit: Limit) {
     // Straight to the socket: the runtime does not know yet that it is writable. Whoever speaks TLS would not understand.
     if spoken == Spoken::Http
-        && let Err(error) = socket.send(FULL)
+        && let Err(error) = socket.send(full(limit).as_bytes())
     {
         tracing::trace!(%error, "a client was not told that there are too many");
     }
@@ -173,10 +174,10 @@ impl Connection {
     fn seated(self, spoken: Spoken) -> Option<Self> {
         match seated(&self.site.core, self.io, self.address) {
             Ok(io) => Some(Self { io, ..self }),
-            Err(mut io) => {
+            Err((mut io, limit)) => {
                 if spoken == Spoken::Http {
                     // Written now or never.
-                    drop(io.write(FULL).now_or_never());
+                    drop(io.write(full(limit).as_bytes()).now_or_never());
                 }
                 None
             }

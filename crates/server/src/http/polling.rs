@@ -1,5 +1,6 @@
 //! GET and POST of a polling session.                                                     [EIO4 "HTTP long-polling"]
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -13,10 +14,13 @@ use super::Body;
 use super::denial::{Code, Denial};
 use super::jsonp::{Jsonp, form_body};
 use super::response::{closing, empty, no_store, respond};
+use crate::cause::Cause;
 use crate::compression::HttpCompression;
 use crate::config::Config;
 use crate::encoding::Encoding;
+use crate::limits::Limit;
 use crate::link::{Answer, Link, Request};
+use crate::unfinished::Share;
 
 /// A body from this size on is compressed by a thread that may be busy for long.
 const BLOCKING: usize = 64 * 1024;
@@ -164,37 +168,51 @@ where
     B: http_body::Body,
 {
     if !link.begin_post() {
-        drop(link.request(Request::Misused));
+        drop(link.request(Request::Failed(Cause::Misuse("a POST while another is under way".into()))));
         return closing(empty(StatusCode::BAD_REQUEST)).into();
     }
-    let mut posting = Posting { link: &link, lost: true };
+    let mut posting = Posting { link: &link, lost: Some(Cause::Io(io::ErrorKind::ConnectionAborted)) };
     let binary = manner.binary;
     if binary && link.revision == Revision::V4 {
+        posting.lost = Some(Cause::Misuse("a binary body".into()));
         return closing(empty(StatusCode::BAD_REQUEST)).into();
     }
     let limit = link.max_payload();
     let body = match tokio::time::timeout(link.config.request_timeout, collect(&link, body, limit)).await {
         Ok(Ok(body)) => body,
         Ok(Err(BodyError::TooLarge)) => {
-            posting.lost = false;
-            link.metrics.limits.up(link.payload_limit());
-            return closing(empty(StatusCode::PAYLOAD_TOO_LARGE)).into();
+            posting.lost = None;
+            let limit = link.payload_limit();
+            link.metrics.limits.up(limit);
+            return closing(Denial::too_large(limit).response()).into();
+        }
+        Ok(Err(BodyError::Shared(limit))) => {
+            posting.lost = None;
+            link.metrics.limits.up(limit);
+            return closing(Denial::overloaded(limit).response()).into();
         }
         Ok(Err(BodyError::Broken)) => return closing(empty(StatusCode::BAD_REQUEST)).into(),
-        Err(_) => return closing(empty(StatusCode::REQUEST_TIMEOUT)).into(),
+        Err(_) => {
+            posting.lost = Some(Cause::Io(io::ErrorKind::TimedOut));
+            return closing(empty(StatusCode::REQUEST_TIMEOUT)).into();
+        }
     };
     let body = match manner.jsonp {
         Some(_) => form_body(&body),
         None => Some(body),
     };
-    let Some(body) = body else { return empty(StatusCode::BAD_REQUEST).into() };
-    posting.lost = false;
+    let Some(body) = body else {
+        posting.lost = Some(Cause::Misuse("a body that is no form".into()));
+        return empty(StatusCode::BAD_REQUEST).into();
+    };
+    posting.lost = None;
     let (answer, taken) = oneshot::channel();
     if link.request(Request::Post { body, binary, begun: false, answer }).is_err() {
         return Denial::from(Code::UnknownSession).response().into();
     }
     match taken.await {
         Ok(Answer::Taken) => Reply::usual("text/html", "ok"),
+        Ok(Answer::TooMuch(Limit::Unfinished)) => Denial::overloaded(Limit::Unfinished).response().into(),
         Ok(Answer::TooMuch(limit)) => Denial::too_much(limit).response().into(),
         Ok(_) => Denial::from(Code::BadRequest).response().into(),
         Err(oneshot::Canceled) => Denial::from(Code::UnknownSession).response().into(),
@@ -204,17 +222,17 @@ where
 /// A POST that is being received.
 struct Posting<'a> {
     link: &'a Link,
-    /// Its messages will not come: the session cannot go on as if nothing had been sent. A body that is too large is
-    /// no loss, as the client is told.
-    lost: bool,
+    /// Why its messages will not come: the session cannot go on as if nothing had been sent. A body that is too large
+    /// is no loss, as the client is told.
+    lost: Option<Cause>,
 }
 
 impl Drop for Posting<'_> {
     fn drop(&mut self) {
         self.link.end_post();
-        if self.lost {
+        if let Some(cause) = self.lost.take() {
             // If the session is over as well, there is nobody to tell.
-            drop(self.link.request(Request::Misused));
+            drop(self.link.request(Request::Failed(cause)));
         }
     }
 }
@@ -222,6 +240,27 @@ impl Drop for Posting<'_> {
 enum BodyError {
     TooLarge,
     Broken,
+    /// It is too much for all together.
+    Shared(Limit),
+}
+
+/// What has come of a body.
+struct Held<'a> {
+    link: &'a Link,
+    share: Share,
+}
+
+impl Held<'_> {
+    fn set(&mut self, bytes: usize) -> Result<(), BodyError> {
+        let Link { config, metrics, .. } = self.link;
+        self.share.set(bytes, config.max_unfinished, metrics).map_err(|excess| BodyError::Shared(excess.limit))
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let _ = self.share.set(0, usize::MAX, &self.link.metrics);
+    }
 }
 
 /// Reads a body up to `limit` bytes; what is longer is given up at once, by its announced length if there is one.
@@ -232,6 +271,7 @@ async fn collect<B: http_body::Body>(link: &Link, body: B, limit: usize) -> Resu
     let mut body = std::pin::pin!(body);
     let mut whole = Bytes::new();
     let mut parts: Vec<u8> = Vec::new();
+    let mut held = Held { link, share: Share::default() };
     while let Some(frame) = body.frame().await {
         let Ok(mut data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
         let length = data.remaining();
@@ -250,6 +290,9 @@ async fn collect<B: http_body::Body>(link: &Link, body: B, limit: usize) -> Resu
             link.note_activity();
             parts.reserve_exact(growth(parts.len(), parts.capacity(), length, limit));
             parts.extend_from_slice(&piece);
+        }
+        if !body.is_end_stream() {
+            held.set(whole.len() + parts.capacity())?;
         }
     }
     Ok(if parts.is_empty() { whole } else { parts.into() })

@@ -12,18 +12,25 @@ use sockeye_protocol::event::Received;
 use sockeye_protocol::{AckId, Args, Connection, Event, NamespacePath, Outgoing, OwnedArgs, Slot};
 
 use super::admission;
+use super::ages::{Ages, Tick};
 use super::fault::Fault;
 use super::meters::Meters;
 use super::occupant::{Admission, Asking, Departing, Joined, Occupant};
 use crate::ack::Waiter;
+use crate::cause::Disconnect;
+use crate::config::Config;
 use crate::core::Core;
 use crate::error::{DisconnectReason, Refusal};
 use crate::handlers::short;
-use crate::limits::Limit;
+use crate::limits::{Excess, Limit};
 use crate::link::{Link, Urgency};
 use crate::namespace::Visit;
 use crate::peer::Peer;
 use crate::registry::Registry;
+use crate::unfinished::Share;
+
+/// The packet that asks whether the client is there.
+const PING: &[u8] = b"2";
 
 /// What still reaches somebody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,12 +48,15 @@ pub(crate) struct Body {
     pub(crate) core: Arc<Core>,
     pub(crate) link: Arc<Link>,
     pub(crate) session: Session,
-    connection: Connection,
+    pub(super) connection: Connection,
     pub(super) sockets: Vec<Occupant>,
     pub(super) departing: Vec<Departing>,
     pub(crate) hearing: Hearing,
-    /// Why the session ends: the first cause, as others may follow from it.
-    cause: Option<DisconnectReason>,
+    /// How the session ends: the first cause, as others may follow from it.
+    pub(super) end: Option<Box<Disconnect>>,
+    pub(super) ages: Ages,
+    /// What is held of messages that have not come to their end.
+    unfinished: Share,
     /// A namespace was joined once: longer messages are taken.
     joined: bool,
     /// There if rates are bounded.
@@ -71,16 +81,18 @@ impl Body {
     ) -> Self {
         Self {
             meters: Meters::new(&core.config, now),
-            core,
             link,
             session,
             connection,
             sockets: Vec::new(),
             departing: Vec::new(),
             hearing: Hearing::default(),
-            cause: None,
+            end: None,
+            unfinished: Share::default(),
+            ages: Ages::new(Tick::at(now, core.started)),
             joined: false,
             heard: Heard::default(),
+            core,
         }
     }
 
@@ -120,7 +132,8 @@ impl Body {
         };
         self.heard.bytes += length as u64;
         if !self.joined && size > self.core.config.unconnected_payload {
-            return Err(Fault::Limit(Limit::UnconnectedPayload));
+            let most = self.core.config.unconnected_payload;
+            return Err(Fault::Limit(Excess::new(Limit::UnconnectedPayload, size, most)));
         }
         if lane == Lane::Stream {
             self.measure(|meters| meters.message(length, now))?;
@@ -171,7 +184,11 @@ impl Body {
     #[inline]
     fn measure(&mut self, take: impl FnOnce(&mut Meters) -> Result<(), Limit>) -> Result<(), Fault> {
         match &mut self.meters {
-            Some(meters) if self.hearing != Hearing::Nothing => take(meters).map_err(Fault::Limit),
+            Some(meters) if self.hearing != Hearing::Nothing => take(meters).map_err(|limit| {
+                let Config { bytes, events, .. } = &*self.core.config;
+                let rate = if limit == Limit::BytesPerSecond { bytes } else { events };
+                Fault::Limit(Excess::of_rate(limit, *rate))
+            }),
             _ => Ok(()),
         }
     }
@@ -181,7 +198,7 @@ impl Body {
         self.joined
     }
 
-    fn count_heard(&mut self) {
+    pub(super) fn count_heard(&mut self) {
         if self.heard.messages > 0 {
             let Heard { messages, bytes } = std::mem::take(&mut self.heard);
             self.core.metrics.messages_received.add(messages);
@@ -193,6 +210,19 @@ impl Body {
     pub(crate) fn release(&mut self) {
         self.connection.release();
         self.count_heard();
+    }
+
+    /// So much is held of a message that has not come to its end, beside a packet that lacks attachments.
+    #[inline]
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), Fault> {
+        let kept = bytes + self.connection.unfinished();
+        let Core { config, metrics, .. } = &*self.core;
+        self.unfinished.set(kept, config.max_unfinished, metrics).map_err(Fault::Limit)
+    }
+
+    /// Nothing is held any more.
+    pub(super) fn let_go(&mut self) {
+        let _ = self.unfinished.set(0, usize::MAX, &self.core.metrics);
     }
 
     /// A client asks for a namespace, by a message of `size` bytes.
@@ -236,13 +266,13 @@ impl Body {
         }
     }
 
-    fn push(&self, packet: Outgoing) {
+    pub(super) fn push(&self, packet: Outgoing) {
         if let Err(error) = self.link.push(packet, Urgency::Protocol) {
             tracing::trace!(%error, "the session is closing");
         }
     }
 
-    fn occupant(&mut self, slot: Slot) -> &mut Occupant {
+    pub(super) fn occupant(&mut self, slot: Slot) -> &mut Occupant {
         let at = usize::from(slot.0);
         if at >= self.sockets.len() {
             // Most connections have one socket for ever.
@@ -329,7 +359,10 @@ impl Body {
             return Ok(());
         }
         self.connection.handle_timeout(now).map_err(|error| match error {
-            sockeye_protocol::ProtocolError::ConnectTimeout => Fault::Limit(Limit::ConnectTime),
+            sockeye_protocol::ProtocolError::ConnectTimeout => {
+                let most = self.core.config.protocol.connect_timeout;
+                Fault::Limit(Excess::of_time(Limit::ConnectTime, most))
+            }
             error => Fault::Protocol(error),
         })
     }
@@ -354,8 +387,11 @@ impl Body {
     }
 
     /// The next packet of the engine itself, which goes before all messages.
-    pub(crate) fn control(&mut self, lane: Lane) -> Option<Encoded> {
+    pub(crate) fn control(&mut self, lane: Lane, now: Instant) -> Option<Encoded> {
         let packet = self.session.poll_transmit(lane)?;
+        if packet.packet() == PING {
+            self.ages.pinged = Some(self.tick(now));
+        }
         tracing::trace!(kind = "control", bytes = packet.packet().len(), "sent");
         Some(packet)
     }
@@ -396,48 +432,6 @@ impl Body {
     pub(crate) fn has_answers_open(&self) -> bool {
         self.sockets.iter().any(|occupant| matches!(occupant, Occupant::Joined(joined) if joined.has_answers_open()))
     }
-
-    /// This side disconnects one socket.
-    pub(crate) fn leave(&mut self, slot: Slot, socket: &str, now: Instant) {
-        let here = matches!(self.occupant(slot), Occupant::Joined(joined) if joined.socket.id() == socket);
-        if here {
-            self.leave_slot(slot, DisconnectReason::ServerDisconnect, true, now);
-        }
-    }
-
-    /// The session ends and every socket leaves; with `say`, each of them is told by a DISCONNECT.
-    pub(crate) fn leave_all(&mut self, reason: DisconnectReason, say: bool, now: Instant) {
-        self.cause.get_or_insert(reason);
-        for at in 0..self.sockets.len() {
-            self.leave_slot(slot_at(at), reason, say, now);
-        }
-    }
-
-    fn leave_slot(&mut self, slot: Slot, reason: DisconnectReason, say: bool, now: Instant) {
-        if let Some(packet) = self.connection.disconnect(slot, now)
-            && say
-        {
-            self.push(packet);
-        }
-        self.depart(slot, reason, now);
-    }
-
-    fn depart(&mut self, slot: Slot, reason: DisconnectReason, now: Instant) {
-        if let Occupant::Joined(joined) = std::mem::take(self.occupant(slot)) {
-            tracing::debug!(namespace = short(joined.namespace.path()), %reason, "a socket left");
-            self.departing.push(joined.depart(reason, now));
-        }
-    }
-
-    /// The session is over for everybody; its task may go on with handlers that still run.
-    pub(crate) fn retire(&mut self) {
-        self.count_heard();
-        drop(self.link.end());
-        self.core.metrics.sessions.down();
-        let reason = self.cause.unwrap_or(DisconnectReason::ForcedClose);
-        self.core.metrics.sessions_closed.up(reason);
-        tracing::debug!(%reason, "a session ended");
-    }
 }
 
 /// Lets a client into a namespace that is not there yet, if one is made for it.
@@ -455,7 +449,7 @@ async fn on_demand(
     Ok(namespace)
 }
 
-fn slot_at(at: usize) -> Slot {
+pub(super) fn slot_at(at: usize) -> Slot {
     Slot(u16::try_from(at).unwrap_or(u16::MAX))
 }
 

@@ -4,9 +4,9 @@ use super::body::Body;
 use super::occupant::{Load, Occupant};
 
 /// Bytes of CONNECTs that may wait for decisions before a namespace was joined.
-const UNDECIDED: usize = 2 * 1024;
+pub(crate) const UNDECIDED: usize = 2 * 1024;
 /// How many times as many events may wait for handlers while an answer of the client is waited for.
-const ASKING: usize = 4;
+pub(crate) const ASKING: usize = 4;
 
 impl Body {
     /// Whether handlers, or checks of `authorize`, are so far behind that no more should be read.
@@ -32,9 +32,11 @@ impl Body {
         for departing in &self.departing {
             load += departing.load();
         }
+        // One socket at a time may be at events of any size, or none that is larger than the bound could be handled.
+        let bytes = load.bytes.saturating_add(load.in_hand - load.most_in_hand);
         let is_behind = |times| {
             load.events >= config.max_waiting_events.saturating_mul(times)
-                || load.bytes >= config.max_waiting_bytes.saturating_mul(times)
+                || bytes >= config.max_waiting_bytes.saturating_mul(times)
         };
         // A handler may wait for its own client, whose answer stands behind these events: only reading on gets there.
         let handlers_are_behind = is_behind(1) && (is_behind(ASKING) || !self.is_asking());

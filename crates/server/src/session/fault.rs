@@ -1,57 +1,83 @@
 //! What ends a session.
 
+use std::io;
+
 use sockeye_engine::CloseReason;
 
+use crate::cause::Cause;
 use crate::error::DisconnectReason;
-use crate::limits::Limit;
+use crate::limits::{Excess, Limit};
 use crate::link::Link;
 
 /// Why a session cannot go on.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum Fault {
-    #[error("{0}")]
     Engine(sockeye_engine::ProtocolError),
-    #[error("{0}")]
     Protocol(sockeye_protocol::ProtocolError),
-    #[error("{0}")]
-    Limit(Limit),
-    #[error("the client reads too slowly")]
+    Limit(Excess),
     SlowConsumer,
-    #[error("the transport failed")]
-    Transport,
+    /// The transport failed, or was misused.
+    Transport(Box<Cause>),
 }
 
 impl Fault {
-    /// What the sockets are told.
+    /// The transport failed.
+    pub(crate) fn io(kind: io::ErrorKind) -> Self {
+        Self::Transport(Box::new(Cause::Io(kind)))
+    }
+
+    /// What the sockets are told, unless it is a limit.
     pub(crate) fn reason(&self) -> DisconnectReason {
         match self {
             Self::Protocol(_) => DisconnectReason::ForcedClose,
-            Self::Limit(limit) => DisconnectReason::LimitExceeded(*limit),
+            Self::Limit(excess) => DisconnectReason::LimitExceeded(excess.limit),
             Self::SlowConsumer => DisconnectReason::SlowConsumer,
-            Self::Engine(_) | Self::Transport => self.close_reason().into(),
+            Self::Engine(_) | Self::Transport(_) => self.close_reason().into(),
         }
     }
 
     pub(crate) fn close_reason(&self) -> CloseReason {
         match self {
             Self::Engine(error) => error.close_reason(),
-            Self::Transport => CloseReason::TransportError,
+            Self::Transport(_) => CloseReason::TransportError,
             Self::Protocol(_) | Self::Limit(_) | Self::SlowConsumer => CloseReason::Forced,
         }
     }
 
     /// The limit that the client ran into, if it was one.
-    pub(crate) fn limit(&self, link: &Link) -> Option<Limit> {
+    pub(crate) fn excess(&self, link: &Link) -> Option<Excess> {
         use sockeye_protocol::ProtocolError;
-        match self {
-            Self::Engine(sockeye_engine::ProtocolError::TooLarge { .. }) => Some(link.payload_limit()),
-            Self::Limit(limit) => Some(*limit),
-            Self::Protocol(ProtocolError::AttachmentTimeout) => Some(Limit::AttachmentTime),
-            Self::Protocol(ProtocolError::AttachmentsTooLarge { .. }) => Some(Limit::AttachmentBytes),
-            Self::Protocol(ProtocolError::TooDeep { .. }) => Some(Limit::Depth),
-            Self::Protocol(ProtocolError::TooManyAttachments { .. }) => Some(Limit::Attachments),
-            Self::Protocol(ProtocolError::TooManyNamespaces { .. }) => Some(Limit::Namespaces),
-            _ => None,
+        Some(match *self {
+            Self::Engine(sockeye_engine::ProtocolError::TooLarge { limit }) => {
+                Excess { limit: link.payload_limit(), actual: None, bound: Some(limit as u64) }
+            }
+            Self::Limit(excess) => excess,
+            Self::Protocol(ProtocolError::AttachmentTimeout) => {
+                Excess::of_time(Limit::AttachmentTime, link.config.protocol.attachment_timeout)
+            }
+            Self::Protocol(ProtocolError::AttachmentsTooLarge { bytes, limit }) => {
+                Excess::new(Limit::AttachmentBytes, bytes, limit)
+            }
+            Self::Protocol(ProtocolError::TooDeep { limit }) => Excess::by_one(Limit::Depth, limit),
+            Self::Protocol(ProtocolError::TooManyAttachments { count, limit }) => {
+                Excess::new(Limit::Attachments, count, limit)
+            }
+            Self::Protocol(ProtocolError::TooManyNamespaces { limit }) => Excess::by_one(Limit::Namespaces, limit),
+            _ => return None,
+        })
+    }
+
+    /// What happened.
+    pub(crate) fn cause(&self, link: &Link) -> Cause {
+        match (self.excess(link), self) {
+            (Some(excess), _) => excess.into(),
+            (None, Self::Engine(sockeye_engine::ProtocolError::OverlappingPoll)) => {
+                Cause::Misuse("a GET while another waits".into())
+            }
+            (None, Self::Engine(error)) => Cause::Protocol(error.to_string().into()),
+            (None, Self::Protocol(error)) => Cause::Protocol(error.to_string().into()),
+            (None, Self::Transport(cause)) => Cause::clone(cause),
+            (None, Self::Limit(_) | Self::SlowConsumer) => Cause::of_reason(self.reason()),
         }
     }
 

@@ -3,9 +3,11 @@
 pub(crate) mod admission;
 pub(crate) mod occupant;
 mod fault;
+mod ages;
 mod meters;
 pub(crate) mod body;
-mod congestion;
+mod leaving;
+pub(crate) mod congestion;
 mod answers;
 pub(crate) mod alarm;
 pub(crate) mod task;

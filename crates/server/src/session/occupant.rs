@@ -13,7 +13,8 @@ use sockeye_protocol::{AckId, AckTable, Args};
 
 use super::admission;
 use crate::ack::Waiter;
-use crate::error::{AckError, DisconnectReason, Refusal};
+use crate::cause::Disconnect;
+use crate::error::{AckError, Refusal};
 use crate::handlers::{HandlerError, short};
 use crate::hub::{Hub, Member};
 use crate::limits::Limit;
@@ -27,18 +28,27 @@ const WAITING: usize = 128;
 /// What a socket that has left costs beside its events and its `auth`.
 const LEAVING: usize = 1024;
 
-/// What waits for handlers.
+/// So much of what handlers are at is not worth looking at.
+const IN_HAND: usize = 16 * 1024;
+
+/// What waits for handlers, or is in their hands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Load {
     pub(super) events: usize,
     /// What is kept of them.
     pub(super) bytes: usize,
+    /// Bytes of the events at which handlers are.
+    pub(super) in_hand: usize,
+    /// The most that one socket has of these.
+    pub(super) most_in_hand: usize,
 }
 
 impl Load {
     fn of(runner: &Runner<Socket>) -> Self {
         let events = runner.waiting();
-        Self { events, bytes: runner.waiting_bytes() + events * WAITING }
+        let in_hand = runner.bytes_in_hand();
+        let bytes = runner.waiting_bytes() + events * WAITING;
+        Self { events, bytes, in_hand, most_in_hand: in_hand }
     }
 }
 
@@ -46,6 +56,8 @@ impl AddAssign for Load {
     fn add_assign(&mut self, other: Self) {
         self.events += other.events;
         self.bytes += other.bytes;
+        self.in_hand = self.in_hand.saturating_add(other.in_hand);
+        self.most_in_hand = self.most_in_hand.max(other.most_in_hand);
     }
 }
 
@@ -167,10 +179,10 @@ impl Joined {
         Load::of(&self.runner)
     }
 
-    /// Whether no event waits for its turn.
+    /// Whether no event waits for its turn, and what its handlers are at is small.
     #[inline]
     pub(super) fn is_at_ease(&self) -> bool {
-        self.runner.waiting() == 0
+        self.runner.is_idle() || (self.runner.waiting() == 0 && self.runner.bytes_in_hand() <= IN_HAND)
     }
 
     /// Whether an answer is waited for.
@@ -235,7 +247,9 @@ impl Joined {
     }
 
     /// Takes the socket out of its namespace; what still runs on its behalf is returned.
-    pub(crate) fn depart(mut self, reason: DisconnectReason, now: Instant) -> Departing {
+    pub(crate) fn depart(mut self, disconnect: Disconnect, now: Instant) -> Departing {
+        let reason = disconnect.reason;
+        self.socket.set_last_disconnect(disconnect);
         admission::dismiss(self.hub(), self.socket.member(), reason, now);
         self.metrics().disconnects.up(reason);
         for waiter in self.acks.drain() {
@@ -266,7 +280,8 @@ impl Departing {
     /// What is still kept on its behalf; itself counts as an event.
     pub(super) fn load(&self) -> Load {
         let mut load = Load::of(&self.runner);
-        load += Load { events: 1, bytes: LEAVING + self.socket.member().peer.size() };
+        load.events += 1;
+        load.bytes += LEAVING + self.socket.member().peer.size();
         load
     }
 

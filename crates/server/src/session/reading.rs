@@ -1,5 +1,6 @@
 //! What comes by the stream: bytes → frames → packets → handlers.
 
+use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -7,8 +8,10 @@ use sockeye_engine::{CloseReason, Lane, Packet, Revision, ws, wt};
 
 use super::fault::Fault;
 use super::task::Task;
-use crate::limits::Limit;
+use crate::cause::Cause;
+use crate::limits::{Excess, Limit};
 use crate::link::Link;
+use crate::transport::carrier::Carrier;
 use crate::transport::stream::{Broken, lend_read_buffer};
 
 /// What one read counts at least, when it is decided whether others should have their turn.
@@ -44,12 +47,16 @@ impl Task {
                     Poll::Pending => return Ok(()),
                     Poll::Ready(Ok(n)) if n > 0 => {
                         left = left.saturating_sub(n.max(LEAST));
+                        self.body.note_heard(now);
                         let used = self.receive_bytes(&mut buffer[..n], Pace::Measured, now, cx)?;
                         if let Some(stream) = &mut self.stream {
                             stream.put_back(&buffer[used..n]);
                         }
                     }
-                    Poll::Ready(end) => self.stream_gone(reason_of(&end), now),
+                    Poll::Ready(end) => {
+                        let cause = cause_of(&end, stream.carrier());
+                        self.stream_gone(reason_of(&end), || cause, now);
+                    }
                 }
             }
             // There may be more: the others have their turn first, however much this client sends.
@@ -67,13 +74,17 @@ impl Task {
             }
             match stream.poll_ahead(cx, &mut buffer[..room]) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(n)) if n > 0 => self.body.session.handle_backlog(now),
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.body.note_heard(now);
+                    self.body.session.handle_backlog(now);
+                }
                 Poll::Ready(end) => {
                     // What it said before it went is heard; its handlers may take their time for that.
+                    let cause = cause_of(&end, stream.carrier());
                     let mut last = stream.take_ahead();
                     self.receive_bytes(&mut last, Pace::Last, now, cx)?;
                     if self.stream.is_some() {
-                        self.stream_gone(reason_of(&end), now);
+                        self.stream_gone(reason_of(&end), || cause, now);
                     }
                 }
             }
@@ -117,9 +128,7 @@ impl Task {
             let (used, item) = match stream.decode(&mut bytes[at..]) {
                 Ok(decoded) => decoded,
                 Err(error) => {
-                    let limit = limit_of(&error, &body.link);
-                    self.farewell = Some((error.close_code(), limit.map_or("", Limit::as_str)));
-                    self.stream_broken(limit, now)?;
+                    self.stream_broken(&error, now)?;
                     return Ok(bytes.len());
                 }
             };
@@ -135,8 +144,9 @@ impl Task {
                     body.measure_frames(1, now)?;
                     continue;
                 }
-                Some(ws::Item::Close(_)) => {
-                    self.stream_gone(CloseReason::TransportClose, now);
+                Some(ws::Item::Close(said)) => {
+                    let cause = Cause::closed(said);
+                    self.stream_gone(CloseReason::TransportClose, || cause, now);
                     return Ok(bytes.len());
                 }
                 Some(ws::Item::Pong(_)) | None => {
@@ -148,9 +158,9 @@ impl Task {
             match packet {
                 Ok(packet) => body.receive(now, Lane::Stream, packet, cx)?,
                 Err(error) if body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Engine(error)),
-                Err(_) => {
+                Err(error) => {
                     // A stream that is only being probed ends alone, as when it says anything else out of turn.
-                    self.stream_gone(CloseReason::TransportError, now);
+                    self.stream_gone(CloseReason::TransportError, || Cause::Protocol(error.to_string().into()), now);
                     return Ok(bytes.len());
                 }
             }
@@ -166,29 +176,42 @@ impl Task {
     }
 
     /// The client broke the rules of the stream's framing: the session ends, unless the stream was only being probed.
-    fn stream_broken(&mut self, limit: Option<Limit>, now: Instant) -> Result<(), Fault> {
-        match limit {
-            Some(limit) if self.body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Limit(limit)),
-            Some(limit) => self.body.core.metrics.limits.up(limit),
+    fn stream_broken(&mut self, broken: &Broken, now: Instant) -> Result<(), Fault> {
+        let excess = excess_of(broken, &self.body.link);
+        let words = excess.map_or("", |excess| excess.limit.as_str());
+        self.farewell = Some(Box::new((broken.close_code(), words)));
+        match excess {
+            Some(excess) if self.body.session.data_lane() == Some(Lane::Stream) => return Err(Fault::Limit(excess)),
+            Some(excess) => self.body.core.metrics.limits.up(excess.limit),
             None => {}
         }
-        self.stream_gone(CloseReason::TransportError, now);
+        self.stream_gone(CloseReason::TransportError, || Cause::Protocol(broken.to_string().into()), now);
         Ok(())
     }
 }
 
 /// Why a stream ended that gave this.
-fn reason_of(end: &std::io::Result<usize>) -> CloseReason {
+fn reason_of(end: &io::Result<usize>) -> CloseReason {
     if end.is_ok() { CloseReason::TransportClose } else { CloseReason::TransportError }
 }
 
+/// What happened to such a stream. A WebSocket is closed by a frame; that of WebTransport has no other close than its end.
+fn cause_of(end: &io::Result<usize>, carrier: Carrier) -> Cause {
+    match end {
+        Ok(_) if carrier == Carrier::Webtransport => Cause::closed(None),
+        Ok(_) => Cause::Io(io::ErrorKind::UnexpectedEof),
+        Err(error) => Cause::Io(error.kind()),
+    }
+}
+
 /// The limit that a message ran into, if it was one.
-fn limit_of(broken: &Broken, link: &Link) -> Option<Limit> {
-    match broken {
-        Broken::Websocket(ws::Error::TooLarge { .. }) | Broken::Webtransport(wt::Error::TooLarge { .. }) => {
-            Some(link.payload_limit())
+fn excess_of(broken: &Broken, link: &Link) -> Option<Excess> {
+    match *broken {
+        Broken::Websocket(ws::Error::TooLarge { bytes, limit })
+        | Broken::Webtransport(wt::Error::TooLarge { bytes, limit }) => {
+            Some(Excess { limit: link.payload_limit(), actual: Some(bytes), bound: Some(limit as u64) })
         }
-        Broken::Websocket(ws::Error::TooManyFragments { .. }) => Some(Limit::Fragments),
+        Broken::Websocket(ws::Error::TooManyFragments { limit }) => Some(Excess::by_one(Limit::Fragments, limit)),
         Broken::Websocket(_) | Broken::Webtransport(_) => None,
     }
 }

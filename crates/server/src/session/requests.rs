@@ -1,5 +1,6 @@
 //! HTTP requests, as the task of their session serves them.                               [EIO4 "HTTP long-polling"]
 
+use std::io;
 use std::task::Context;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use sockeye_engine::{CloseReason, Lane, Packet, ProtocolError, Revision, payload
 
 use super::fault::Fault;
 use super::task::{Task, reply};
+use crate::cause::Cause;
 use crate::link::{Answer, Request};
 use crate::transport::carrier::Carrier;
 
@@ -27,12 +29,15 @@ impl Task {
             && answer.poll_canceled(cx).is_ready()
         {
             // The client has given up its request: what it said will not be heard to the end.
-            return Err(Fault::Transport);
+            return Err(Fault::io(io::ErrorKind::ConnectionAborted));
         }
         Ok(())
     }
 
     fn serve_one(&mut self, request: Request, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        if !matches!(request, Request::Failed(_) | Request::PollGone | Request::UpgradeGone) {
+            self.body.note_heard(now);
+        }
         match request {
             Request::Poll(answer) => match self.body.session.handle_poll(now) {
                 Ok(()) => self.poll = Some(answer),
@@ -43,10 +48,14 @@ impl Task {
                     }
                 }
             },
-            Request::PollGone => {
-                self.poll = None;
-                self.body.session.handle_lane_closed(now, Lane::Polling, CloseReason::TransportError);
+            Request::PollEnded => {
+                // It gets what there is. As the official server, it is not waited with: who closes a page does the same.
+                self.answer_poll(now);
+                if self.poll.is_some() {
+                    self.poll_gone(now);
+                }
             }
+            Request::PollGone => self.poll_gone(now),
             Request::Post { body, answer, .. } if self.body.session.is_closed() => {
                 // Nothing is heard any more; but a client that leaves as well need not be waited for.
                 let leaves = payload::Packets::new(&body).is_ok_and(|all| all.flatten().any(|p| p == Packet::Close));
@@ -58,7 +67,7 @@ impl Task {
                 return self.take_post(body, binary, begun, answer, now, cx);
             }
             Request::Activity => self.body.session.handle_activity(now),
-            Request::Misused => return Err(Fault::Transport),
+            Request::Failed(cause) => return Err(Fault::Transport(Box::new(cause))),
             Request::Upgrade(stream) => {
                 if self.body.session.handle_stream_open(now).is_ok() {
                     self.stream = Some(*stream);
@@ -69,6 +78,12 @@ impl Task {
             Request::UpgradeGone => self.upgrade_gone(),
         }
         Ok(())
+    }
+
+    fn poll_gone(&mut self, now: Instant) {
+        self.poll = None;
+        let cause = || Cause::Io(io::ErrorKind::ConnectionAborted);
+        self.lane_gone(Lane::Polling, CloseReason::TransportError, cause, now);
     }
 
     /// No stream comes of an upgrade that was begun: polling goes on.
@@ -99,10 +114,12 @@ impl Task {
                 reply(answer, Answer::BadRequest);
                 return Ok(());
             }
-            result => result.map(drop),
+            // It may have been half of a packet.
+            Ok(None) => self.hold(),
+            Err(fault) => Err(fault),
         };
-        let limit = result.as_ref().err().and_then(|fault| fault.limit(&self.body.link));
-        reply(answer, limit.map_or(Answer::Taken, Answer::TooMuch));
+        let excess = result.as_ref().err().and_then(|fault| fault.excess(&self.body.link));
+        reply(answer, excess.map_or(Answer::Taken, |excess| Answer::TooMuch(excess.limit)));
         result
     }
 

@@ -3,6 +3,7 @@
 //! Up, in one call chain without queue or lock: bytes → frame → engine packet → socket packet → handler. Down: handlers
 //! and other tasks fill the outbox, and at the end of its turn the task writes all of it at once.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -17,8 +18,10 @@ use super::alarm::{Alarm, now};
 use super::answers;
 use super::body::{Body, Hearing};
 use super::fault::Fault;
+use crate::cause::Cause;
 use crate::core::Core;
 use crate::error::DisconnectReason;
+use crate::limits::Limit;
 use crate::link::{Answer, Command, Link, Request};
 use crate::transport::carrier::Carrier;
 use crate::transport::stream::{StreamTransport, lend_batch};
@@ -39,8 +42,8 @@ pub(crate) struct Task {
     alarm: Alarm,
     /// Set when the connection is being closed: when it must be over, or when answers are no longer waited for.
     pub(super) closing: Option<Instant>,
-    /// What the close frame of the stream will say.
-    pub(super) farewell: Option<(ws::CloseCode, &'static str)>,
+    /// What the close frame of the stream will say. Boxed, as most have nothing to say for long.
+    pub(super) farewell: Option<Box<(ws::CloseCode, &'static str)>>,
     /// The stream takes messages of full length: a namespace was joined.
     pub(super) raised: bool,
     begun: bool,
@@ -134,7 +137,7 @@ impl Task {
         if self.body.session.is_closed() {
             self.body.run_departing(cx);
             // What the session still has to say may need one more GET of the client.
-            let written = self.write(cx);
+            let written = self.write(now, cx);
             if late || written.is_err() || self.body.session.is_finished() {
                 self.end(now, cx);
             }
@@ -153,6 +156,7 @@ impl Task {
         self.serve(now, cx)?;
         self.read(now, cx)?;
         self.body.release();
+        self.hold()?;
         let was_congested = self.body.is_congested();
         self.body.run_sockets(now, cx);
         self.check_time(now, was_congested)?;
@@ -162,7 +166,12 @@ impl Task {
         }
         self.finish_when_answered(now, cx);
         self.follow_session(now);
-        self.write(cx)
+        self.write(now, cx)
+    }
+
+    /// Counts what is held of messages that have not come to their end.
+    pub(super) fn hold(&mut self) -> Result<(), Fault> {
+        self.body.hold(self.stream.as_ref().map_or(0, StreamTransport::unfinished))
     }
 
     /// The server is being closed: so is this connection, as soon as neither side waits for an answer.
@@ -207,10 +216,11 @@ impl Task {
                     self.body.wait_for(slot, &socket, ack, deadline, waiter);
                 }
                 Command::Leave { slot, socket } => self.body.leave(slot, &socket, now),
+                Command::Overrun { packets, bytes } => self.body.overrun(packets, bytes, now),
                 Command::Close { reason: DisconnectReason::SlowConsumer, .. } => outcome = Err(Fault::SlowConsumer),
                 Command::Close { reason, say } => self.leave(reason, say, now),
                 Command::Finish { until } if self.body.hearing != Hearing::Nothing => {
-                    self.farewell = Some((ws::CloseCode::GOING_AWAY, ""));
+                    self.farewell = Some(Box::new((ws::CloseCode::GOING_AWAY, "")));
                     self.body.hearing = Hearing::Answers;
                     // Whoever closes a server twice is in more of a hurry.
                     self.closing = Some(self.closing.map_or(until, |before| before.min(until)));
@@ -226,6 +236,9 @@ impl Task {
 
     /// Closes the connection: every socket leaves.
     fn leave(&mut self, reason: DisconnectReason, say: bool, now: Instant) {
+        if reason == DisconnectReason::TransportClose {
+            self.body.blame(reason, || Cause::Replaced, now);
+        }
         self.body.leave_all(reason, say, now);
         self.begin_closing(now);
     }
@@ -239,14 +252,24 @@ impl Task {
     }
 
     /// The stream has ended: with it the session, unless it was only being probed.
-    pub(super) fn stream_gone(&mut self, reason: CloseReason, now: Instant) {
-        self.body.session.handle_lane_closed(now, Lane::Stream, reason);
+    pub(super) fn stream_gone(&mut self, reason: CloseReason, cause: impl FnOnce() -> Cause, now: Instant) {
+        self.lane_gone(Lane::Stream, reason, cause, now);
         self.drop_stream();
+    }
+
+    /// Nothing more comes by `lane`: that ends the session, if it is what carries it.
+    pub(super) fn lane_gone(&mut self, lane: Lane, reason: CloseReason, cause: impl FnOnce() -> Cause, now: Instant) {
+        let was_over = self.body.session.is_closed();
+        self.body.session.handle_lane_closed(now, lane, reason);
+        if !was_over && self.body.session.is_closed() {
+            self.body.blame(reason.into(), cause, now);
+        }
     }
 
     fn drop_stream(&mut self) {
         if let Some(stream) = self.stream.take() {
-            tokio::spawn(stream.close(self.farewell.take(), self.body.core.hold_farewell()));
+            let farewell = self.farewell.take().map(|farewell| *farewell);
+            tokio::spawn(stream.close(farewell, self.body.core.hold_farewell()));
         }
     }
 
@@ -278,9 +301,10 @@ impl Task {
 
     /// The client, or the world, did something that ends the session.
     fn fail(&mut self, fault: &Fault, now: Instant) {
-        let limit = fault.limit(&self.body.link);
+        let limit = fault.excess(&self.body.link).map(|excess| excess.limit);
         let reason = limit.map_or_else(|| fault.reason(), DisconnectReason::LimitExceeded);
-        tracing::debug!(%fault, "session ends");
+        let cause = fault.cause(&self.body.link);
+        self.body.blame(reason, || cause, now);
         if fault.is_protocol() {
             self.body.core.metrics.protocol_errors.up();
         }
@@ -288,7 +312,10 @@ impl Task {
             self.body.core.metrics.limits.up(limit);
         }
         if limit.is_some() || matches!(fault, Fault::SlowConsumer) {
-            self.farewell.get_or_insert((ws::CloseCode::POLICY, reason.as_str()));
+            // The fault of all together is not the client's.
+            let is_shared = limit == Some(Limit::Unfinished);
+            let code = if is_shared { ws::CloseCode::TRY_AGAIN } else { ws::CloseCode::POLICY };
+            self.farewell.get_or_insert_with(|| Box::new((code, reason.as_str())));
         }
         self.body.leave_all(reason, false, now);
         self.body.session.close(fault.close_reason());
@@ -304,21 +331,20 @@ impl Task {
 
     fn is_drained(&self) -> bool {
         let flushed = self.stream.as_ref().is_none_or(StreamTransport::is_flushed);
-        flushed && self.body.link.waiting().0 == 0
+        flushed && self.body.link.is_drained()
     }
 
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if self.poll.is_some() {
-            self.answer_poll();
-        }
+    fn write(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
+        self.answer_poll(now);
         let Self { body, stream: Some(stream), .. } = self else { return Ok(()) };
+        let failed = |error: io::Error| Fault::io(error.kind());
         lend_batch(|batch| {
-            if !stream.is_flushed() && stream.poll_unsent(cx).map_err(|_| Fault::Transport)?.is_pending() {
+            if !stream.is_flushed() && stream.poll_unsent(cx).map_err(failed)?.is_pending() {
                 return Ok(());
             }
             loop {
                 let mut room = stream.put_pong(batch);
-                while room && let Some(packet) = body.control(Lane::Stream) {
+                while room && let Some(packet) = body.control(Lane::Stream, now) {
                     room = stream.put(batch, &packet);
                 }
                 if room && body.session.data_lane() == Some(Lane::Stream) {
@@ -330,7 +356,8 @@ impl Task {
                 if batch.is_empty() && stream.is_flushed() {
                     return Ok(());
                 }
-                stream.write(cx, batch).map_err(|_| Fault::Transport)?;
+                body.note_sent(now);
+                stream.write(cx, batch).map_err(failed)?;
                 // With room left there was no more; what was emitted meanwhile begins another turn.
                 if room || !stream.is_flushed() {
                     return Ok(());
@@ -340,10 +367,12 @@ impl Task {
     }
 
     /// Answers the waiting GET if there is anything to say.
-    fn answer_poll(&mut self) {
-        if let Some(body) = answers::collect(&mut self.body)
+    pub(super) fn answer_poll(&mut self, now: Instant) {
+        if self.poll.is_some()
+            && let Some(body) = answers::collect(&mut self.body, now)
             && let Some(poll) = self.poll.take()
         {
+            self.body.note_sent(now);
             self.body.session.finish_poll();
             reply(poll, body);
         }
@@ -355,9 +384,7 @@ impl Task {
             return;
         }
         self.body.leave_all(DisconnectReason::ForcedClose, false, now);
-        if self.poll.is_some() {
-            self.answer_poll();
-        }
+        self.answer_poll(now);
         self.poll = None;
         if let Some(stream) = self.stream.take() {
             if self.vanished {
@@ -365,7 +392,7 @@ impl Task {
                 drop(stream);
             } else {
                 self.stream = Some(stream);
-                drop(self.write(cx));
+                drop(self.write(now, cx));
                 self.drop_stream();
             }
         }
@@ -408,5 +435,15 @@ fn put_all(stream: &mut StreamTransport, batch: &mut Vec<u8>, packet: &Outgoing)
 pub(super) fn reply(request: oneshot::Sender<Answer>, answer: Answer) {
     if request.send(answer).is_err() {
         tracing::trace!("the request was given up");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Task>() <= 664, "{}", size_of::<Task>());
     }
 }

@@ -67,9 +67,11 @@ pub(crate) enum Framing {
 }
 
 /// The client broke the rules of the framing.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
+    #[error("{0}")]
     Websocket(ws::Error),
+    #[error("{0}")]
     Webtransport(wt::Error),
 }
 
@@ -131,6 +133,15 @@ impl StreamTransport {
         match &mut self.framing {
             Framing::Websocket(websocket) => websocket.decoder.release(),
             Framing::Webtransport(stream) => stream.decoder.release(),
+        }
+    }
+
+    /// Bytes that are kept of what is unfinished.
+    #[inline]
+    pub(crate) fn unfinished(&self) -> usize {
+        match &self.framing {
+            Framing::Websocket(websocket) => websocket.decoder.unfinished(),
+            Framing::Webtransport(stream) => stream.decoder.unfinished(),
         }
     }
 
@@ -253,12 +264,15 @@ impl StreamTransport {
     /// closed with unread input would send a reset, which can destroy what is on its way. `until_sent` is dropped when
     /// everything is written.
     pub(crate) async fn close(mut self, farewell: Option<(ws::CloseCode, &'static str)>, until_sent: impl Send) {
-        let settle = match &self.framing {
-            Framing::Websocket(_) => {
+        // Nobody hears the rest of what was begun.
+        let settle = match &mut self.framing {
+            Framing::Websocket(websocket) => {
+                websocket.decoder.finish();
                 self.unsent.push_back(WebSocket::close_frame(farewell));
                 LINGER
             }
             Framing::Webtransport(stream) => {
+                stream.decoder.finish();
                 stream.set_farewell(farewell);
                 // Who broke the rules need not read.
                 if stream.is_orderly() { SETTLE } else { Duration::ZERO }

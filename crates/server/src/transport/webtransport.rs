@@ -55,7 +55,7 @@ impl WebTransport {
         let Some((code, reason)) = farewell else { return };
         let end = match code {
             ws::CloseCode::GOING_AWAY | ws::CloseCode::NORMAL => End::Orderly,
-            ws::CloseCode::POLICY | ws::CloseCode::TOO_LARGE => End::TooMuch,
+            ws::CloseCode::POLICY | ws::CloseCode::TOO_LARGE | ws::CloseCode::TRY_AGAIN => End::TooMuch,
             _ => End::Protocol,
         };
         // Said once: a transport is closed once.

@@ -158,3 +158,50 @@ async fn a_client_that_polls_while_its_handlers_are_behind_is_not_taken_for_dead
     bob.close().await;
     net.assert_clean().await;
 }
+
+/// One socket may be at an event of any size, or no such event could be handled; the others count with those that wait,
+/// also when they have left.
+#[tokio::test(start_paused = true)]
+async fn what_handlers_of_many_sockets_are_at_was_not_counted() {
+    for leaves in [false, true] {
+        let io = Server::builder().max_waiting_events(1_000, 100_000).build().unwrap();
+        for path in ["/", "/a", "/b"] {
+            io.of(path).on("work", async |_, _: String| tokio::time::sleep(secs(60)).await);
+        }
+        io.of("/").on_with_ack("ask", async |_, ()| true);
+        let net = Net::new(&io);
+        let mut alice = net.websocket().await;
+        for path in ["/a", "/b", "/"] {
+            alice.send(&format!("40{path},")).await;
+            alice.next().await;
+        }
+        let work = |path: &str, length: usize| format!("42{path},[\"work\",\"{}\"]", "x".repeat(length));
+        alice.send(&work("/a", 400_000)).await;
+        if leaves {
+            alice.send("41/a,").await;
+        }
+        alice.send("421[\"ask\"]").await;
+        alice.expect("431[true]").await;
+        alice.send(&work("/b", 90_000)).await;
+        if leaves {
+            alice.send("41/b,").await;
+        }
+        alice.send("422[\"ask\"]").await;
+        alice.expect("432[true]").await;
+        alice.send(&work("/", 20_000)).await;
+        let read = io.metrics().messages_received;
+        alice.send("42[\"work\",\"\"]").await;
+        assert_eq!(io.metrics().messages_received, read, "leaves: {leaves}");
+        // A handler ends: then it goes on.
+        net.advance(secs(25)).await;
+        alice.expect("2").await;
+        alice.send("3").await;
+        net.advance(secs(24)).await;
+        assert_eq!(io.metrics().messages_received, read);
+        net.advance(secs(12)).await;
+        assert_eq!(io.metrics().messages_received, read + 1);
+        alice.close().await;
+        net.advance(secs(300)).await;
+        net.assert_clean().await;
+    }
+}

@@ -20,7 +20,7 @@ async fn flood(policy: WhenFull) -> (Server, Net, WebSocket, Socket, Vec<Result<
     for n in 0..50 {
         results.push(socket.emit("e", (n, "x".repeat(PADDING))));
         settle().await;
-        assert!(socket.queued().1 <= 20_000, "{:?}", socket.queued());
+        assert!(socket.queued().bytes <= 20_000, "{:?}", socket.queued());
     }
     (io, net, alice, socket, results)
 }
@@ -38,7 +38,7 @@ async fn the_slow_consumer_is_disconnected() {
     let full = results.iter().position(Result::is_err).unwrap();
     assert!(results[full..].iter().all(|result| matches!(result, Err(EmitError::Closed))));
     assert_eq!(io.metrics().slow_consumers, 1);
-    assert_eq!(socket.queued(), (0, 0));
+    assert_eq!(socket.queued().packets, 0);
     net.advance(secs(6)).await;
     alice.drain().await;
     assert!(alice.is_ended(), "it is not waited for any longer");
@@ -120,7 +120,7 @@ async fn packets_are_bounded_in_number_too() {
     let bob = net.polling().await;
     let socket = io.get(&bob.join().await).unwrap();
     let sent = (0..20).filter(|n| socket.emit("e", n).is_ok()).count();
-    assert_eq!((sent, socket.queued().0), (10, 10));
+    assert_eq!((sent, socket.queued().packets), (10, 10));
     assert!(matches!(socket.emit_with_ack::<_, ()>("e", ()).await, Err(sockeye::AckError::Emit(EmitError::Full))));
     assert_eq!(io.metrics().acks, 0);
     bob.close().await;
@@ -184,7 +184,7 @@ async fn volatile_events_do_not_queue_behind_a_reader_that_is_stuck() {
         io.volatile().emit("e", (n, "x".repeat(PADDING))).unwrap();
         settle().await;
     }
-    assert_eq!(io.get(&id).unwrap().queued(), (0, 0));
+    assert_eq!(io.get(&id).unwrap().queued().packets, 0);
     let arrived = numbers(&mut alice).await;
     assert_eq!(arrived, (0..u32::try_from(arrived.len()).unwrap()).collect::<Vec<_>>());
     assert_eq!(io.metrics().dropped_volatile, 50 - arrived.len() as u64);

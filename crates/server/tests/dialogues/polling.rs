@@ -111,7 +111,7 @@ async fn a_body_beyond_the_limit_is_refused_and_the_session_goes_on() {
     let net = Net::new(&io);
     let bob = net.polling().await;
     bob.join().await;
-    bob.post(&"x".repeat(101)).expect(413, "").await;
+    bob.post(&"x".repeat(101)).expect(413, r#"{"code":3,"message":"message too large"}"#).await;
     let exactly = format!("42[\"echo\",\"{}\"]", "x".repeat(100 - 13));
     bob.send(&exactly).await;
     bob.expect(&exactly).await;

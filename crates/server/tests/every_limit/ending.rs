@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sockeye::{DisconnectReason, Limit, Server, ServerBuilder};
+use sockeye::{Cause, Disconnect, DisconnectReason, Limit, Server, ServerBuilder, Socket};
 use sockeye_testing::Net;
 
 use crate::client::{Client, Piece, TRANSPORTS, Told, Transport};
@@ -371,7 +371,9 @@ pub(crate) fn assert_known(case: &Case, fate: Fate, io: &Server, reasons: &Reaso
         assert_eq!((metrics.sessions_closed.get(reason), metrics.sessions_closed.total()), (1, 1), "{what}");
         // Of the namespaces of one connection each is told.
         let mut reasons = reasons.lock().unwrap();
-        assert!(reasons.iter().all(|other| *other == reason), "{what}: {reasons:?}");
+        let (actual, bound) = values(case);
+        let wanted = Cause::Limit { limit, actual, bound };
+        assert!(reasons.iter().all(|last| last.reason == reason && last.cause == wanted), "{what}: {reasons:?}");
         assert_eq!(
             reasons.len(),
             if limit == Limit::Namespaces { case.most } else { usize::from(stage == Member) },
@@ -382,19 +384,32 @@ pub(crate) fn assert_known(case: &Case, fate: Fate, io: &Server, reasons: &Reaso
     assert!(reasons.lock().unwrap().is_empty(), "{what}");
 }
 
+/// What is told of one too many: how many there were, and may be.
+fn values(case: &Case) -> (Option<u64>, Option<u64>) {
+    match case.limit {
+        Limit::AttachmentTime => (None, Some(5_000)),
+        Limit::BytesPerSecond | Limit::EventsPerSecond => (None, Some(1)),
+        _ => (Some(case.most as u64 + 1), Some(case.most as u64)),
+    }
+}
+
+fn last(socket: &Socket) -> Disconnect {
+    socket.last_disconnect().expect("it has left")
+}
+
 fn expected(case: &Case, transport: Transport) -> Told {
     let words = case.limit.as_str();
     match (transport, case.answer) {
-        (Transport::Polling, Some(Answer::TooLarge)) => Told::Answered(413, String::new()),
-        (Transport::Polling, Some(Answer::Said)) => {
-            Told::Answered(400, format!("{{\"code\":3,\"message\":\"{words}\"}}"))
+        (Transport::Polling, Some(answer @ (Answer::TooLarge | Answer::Said))) => {
+            let status = if answer == Answer::TooLarge { 413 } else { 400 };
+            Told::Answered(status, format!("{{\"code\":3,\"message\":\"{words}\"}}"))
         }
         (Transport::Polling, _) => Told::Nothing,
         _ => Told::Closed(Some(case.code), words.to_owned()),
     }
 }
 
-pub(crate) type Reasons = Arc<Mutex<Vec<DisconnectReason>>>;
+pub(crate) type Reasons = Arc<Mutex<Vec<Disconnect>>>;
 
 fn server(options: fn(ServerBuilder) -> ServerBuilder) -> (Server, Net, Reasons) {
     let (io, reasons) = server_of(options(Server::builder()));
@@ -407,10 +422,10 @@ pub(crate) fn server_of(builder: ServerBuilder) -> (Server, Reasons) {
     let io = builder.ping_interval(Duration::from_mins(1)).build().expect("the options agree");
     let reasons = Reasons::default();
     let seen = Arc::clone(&reasons);
-    io.on_disconnect(async move |_, reason| seen.lock().unwrap().push(reason));
+    io.on_disconnect(async move |socket, _| seen.lock().unwrap().push(last(&socket)));
     let seen = Arc::clone(&reasons);
     let rooms = io.of_pattern("/room-{id}").expect("a pattern");
-    rooms.on_disconnect(async move |_, reason| seen.lock().unwrap().push(reason));
+    rooms.on_disconnect(async move |socket, _| seen.lock().unwrap().push(last(&socket)));
     (io, reasons)
 }
 

@@ -82,7 +82,7 @@ async fn jam(socket: &Socket, transport: Transport) {
         socket.emit("jam", "x".repeat(JAM)).expect("there is room");
         settle().await;
     }
-    assert_eq!(socket.queued(), (0, 0), "{transport:?}");
+    assert_eq!(socket.queued().packets, 0, "{transport:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,10 +93,10 @@ async fn packets_that_wait_for_a_client() {
         jam(&socket, transport).await;
         for n in 1..=3 {
             socket.emit("e", n).expect("there is room");
-            assert_eq!(socket.queued().0, n, "{transport:?}");
+            assert_eq!(socket.queued().packets, n, "{transport:?}");
         }
         assert!(matches!(socket.emit("e", 4), Err(EmitError::Full)), "{transport:?}");
-        assert_eq!((socket.queued().0, io.metrics().dropped_full), (3, 1), "{transport:?}");
+        assert_eq!((socket.queued().packets, io.metrics().dropped_full), (3, 1), "{transport:?}");
         assert_eq!(io.metrics().sessions, 1);
         client.leave().await;
         net.advance(Duration::from_secs(6)).await;
@@ -111,7 +111,7 @@ async fn bytes_that_wait_for_a_client() {
         let (_, net, client, socket) = joined(Server::builder(), transport).await;
         jam(&socket, transport).await;
         socket.emit("e", "x".repeat(EVENT)).expect("there is room");
-        let weight = socket.queued().1;
+        let weight = socket.queued().bytes;
         assert!((EVENT..EVENT + 200).contains(&weight), "{weight}");
         client.leave().await;
         net.advance(Duration::from_secs(6)).await;
@@ -121,7 +121,7 @@ async fn bytes_that_wait_for_a_client() {
             let (io, net, client, socket) = joined(builder, transport).await;
             jam(&socket, transport).await;
             let sent = (0..4).filter(|_| socket.emit("e", "x".repeat(EVENT)).is_ok()).count();
-            assert_eq!((sent, socket.queued().1), (fit, fit * weight), "{bound} over {transport:?}");
+            assert_eq!((sent, socket.queued().bytes), (fit, fit * weight), "{bound} over {transport:?}");
             assert_eq!(io.metrics().dropped_full, 4 - fit as u64, "{bound} over {transport:?}");
             client.leave().await;
             net.advance(Duration::from_secs(6)).await;

@@ -7,6 +7,7 @@ mod gate;
 mod ending;
 mod keeping;
 mod old_clients;
+mod unfinished;
 
 #[cfg(feature = "webtransport")]
 #[path = "../webtransport/clock.rs"]

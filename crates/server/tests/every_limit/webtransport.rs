@@ -288,7 +288,7 @@ async fn answers_that_are_waited_for() {
 async fn jam(socket: &Socket) {
     socket.emit("jam", "x".repeat(JAM)).expect("there is room");
     settle().await;
-    assert_eq!(socket.queued(), (0, 0));
+    assert_eq!(socket.queued().packets, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -299,16 +299,16 @@ async fn packets_that_wait_for_a_client() {
         jam(&socket).await;
         for n in 1..=3 {
             socket.emit("e", n).expect("there is room");
-            assert_eq!(socket.queued().0, n, "{way:?}");
+            assert_eq!(socket.queued().packets, n, "{way:?}");
         }
         assert!(matches!(socket.emit("e", 4), Err(EmitError::Full)), "{way:?}");
-        assert_eq!((socket.queued().0, io.metrics().dropped_full), (3, 1), "{way:?}");
+        assert_eq!((socket.queued().packets, io.metrics().dropped_full), (3, 1), "{way:?}");
         // It has lost nothing else.
         assert_eq!(moving(client.peer.hear()).await.len(), JAM + "42[\"jam\",\"\"]".len());
         for n in 1..=3 {
             assert_eq!(moving(client.peer.hear()).await, format!("42[\"e\",{n}]"), "{way:?}");
         }
-        assert_eq!((socket.queued(), io.metrics().sessions), ((0, 0), 1), "{way:?}");
+        assert_eq!((socket.queued().packets, io.metrics().sessions), (0, 1), "{way:?}");
         client.leave().await;
     }
 }
@@ -319,14 +319,14 @@ async fn bytes_that_wait_for_a_client() {
     let (_, client, socket) = joined(builder(), Way::Direct).await;
     jam(&socket).await;
     socket.emit("e", "x".repeat(EVENT)).expect("there is room");
-    let weight = socket.queued().1;
+    let weight = socket.queued().bytes;
     client.leave().await;
     for way in WAYS {
         for (bound, fit) in [(3 * weight - 1, 2), (3 * weight, 3), (3 * weight + 1, 3)] {
             let (io, client, socket) = joined(builder().outbox(bound, 1_000).when_full(WhenFull::Fail), way).await;
             jam(&socket).await;
             let sent = (0..4).filter(|_| socket.emit("e", "x".repeat(EVENT)).is_ok()).count();
-            assert_eq!((sent, socket.queued().1), (fit, fit * weight), "{bound}, {way:?}");
+            assert_eq!((sent, socket.queued().bytes), (fit, fit * weight), "{bound}, {way:?}");
             assert_eq!(io.metrics().dropped_full, 4 - fit as u64, "{bound}, {way:?}");
             client.leave().await;
         }
@@ -347,8 +347,50 @@ async fn a_slow_consumer_is_told_and_counted() {
         let metrics = io.metrics();
         assert_eq!((metrics.limits.get(Limit::Outbox), metrics.limits.total()), (1, 1), "{way:?}");
         assert_eq!((metrics.slow_consumers, metrics.sockets), (1, 0), "{way:?}");
-        assert_eq!(*reasons.lock().unwrap(), [DisconnectReason::SlowConsumer], "{way:?}");
+        let reasons: Vec<_> = reasons.lock().unwrap().iter().map(|last| last.reason).collect();
+        assert_eq!(reasons, [DisconnectReason::SlowConsumer], "{way:?}");
         client.leave().await;
+    }
+}
+
+/// All but the last byte of a packet, in two parts: the buffer of the first must become one for all of it.
+async fn begin(client: &mut Client, length: u16) {
+    let packet = [&[0x7e][..], &length.to_be_bytes(), &vec![b'4'; usize::from(length) - 1]].concat();
+    let (first, second) = packet.split_at(packet.len() / 2 + 10);
+    for part in [first, second] {
+        drop(moving(client.peer.send.write_all(part)).await);
+        settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_all_together_leave_unfinished() {
+    const FREE: u16 = 16 * 1024;
+    for way in WAYS {
+        for (over, fits) in [(-1, true), (0, true), (1, false)] {
+            let what = format!("{over}, {way:?}");
+            let (io, reasons) = ending::server_of(builder().max_payload(80_000).max_unfinished(80_000));
+            let (mut alice, mut bob) = (Client::open(&io, way).await, Client::open(&io, way).await);
+            alice.join().await;
+            bob.join().await;
+            begin(&mut alice, FREE + 40_000).await;
+            until(|| io.metrics().unfinished_bytes == 40_000).await;
+            begin(&mut bob, (FREE + 40_000).checked_add_signed(over).unwrap()).await;
+            if fits {
+                until(|| io.metrics().unfinished_bytes == 80_000_u64.checked_add_signed(over.into()).unwrap()).await;
+            } else {
+                let words = "the server is receiving too much at once".to_owned();
+                assert_eq!(bob.closed().await, (EXCESSIVE_LOAD, words), "{what}");
+                let reasons: Vec<_> = reasons.lock().unwrap().iter().map(|last| last.reason).collect();
+                assert_eq!(reasons, [DisconnectReason::LimitExceeded(Limit::Unfinished)]);
+            }
+            assert_eq!(io.metrics().limits.get(Limit::Unfinished), u64::from(!fits), "{what}");
+            bob.peer.leave();
+            until(|| io.metrics().sessions == 1).await;
+            assert_eq!(io.metrics().unfinished_bytes, 40_000, "{what}: it is given back");
+            alice.leave().await;
+            assert_eq!(io.metrics().unfinished_bytes, 0, "{what}");
+        }
     }
 }
 

@@ -312,7 +312,7 @@ async fn a_body_that_fails_does_not_look_whole() {
     assert_eq!(wire.rest().await, "5\r\nhello\r\n");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_that_vanishes_ends_what_it_asked_for() {
     let (pages, sender) = streamed();
     let (asked, mut answering) = unbounded::<()>();
@@ -332,6 +332,7 @@ async fn a_client_that_vanishes_ends_what_it_asked_for() {
     wire.take(10).await;
     assert!(!sender.is_closed());
     drop(wire);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     settle().await;
     assert!(sender.is_closed(), "the body was dropped");
     // While the answer is waited for.
@@ -339,6 +340,7 @@ async fn a_client_that_vanishes_ends_what_it_asked_for() {
     wire.write("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
     futures_util::StreamExt::next(&mut answering).await;
     drop(wire);
+    tokio::time::sleep(Duration::from_secs(1)).await;
     settle().await;
     assert_eq!(io.metrics().connections, 0);
 }

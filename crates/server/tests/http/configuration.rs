@@ -39,6 +39,10 @@ fn times_that_leave_no_time() {
 fn bounds_that_leave_no_room() {
     let builder = Server::builder;
     assert_eq!(refused(builder().max_payload(0)), "max_payload is zero: no client could send anything");
+    let unfinished = "max_unfinished is less than max_payload: no message so long could arrive in pieces";
+    assert_eq!(refused(builder().max_unfinished(999_999)), unfinished);
+    assert!(builder().max_unfinished(1_000_000).build().is_ok());
+    assert!(builder().max_payload(1_000_000_000).build().is_ok(), "the default grows with it");
     let frames = "max_fragments is zero: no WebSocket client could send anything";
     assert_eq!(refused(builder().max_fragments(0)), frames);
     let head = "max_head is less than 8,192 bytes: requests with ordinary cookies would be refused";

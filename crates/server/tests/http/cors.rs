@@ -100,7 +100,8 @@ async fn errors_are_readable_too() {
     let mut wire = Wire::open(&io);
     wire.write(format!("POST {HANDSHAKE}&sid={sid} HTTP/1.1\r\nHost: x\r\n{A}\r\nContent-Length: 101\r\n\r\n")).await;
     let response = wire.response().await;
-    assert_eq!(response.status, 413);
+    let words = "{\"code\":3,\"message\":\"message too large\"}";
+    assert_eq!((response.status, response.text(), response.header("connection").as_str()), (413, words, "close"));
     assert_eq!(granted(&response), marks);
 }
 

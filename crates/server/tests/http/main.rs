@@ -10,6 +10,7 @@ mod bodies;
 mod configuration;
 mod cors;
 mod deflate;
+mod half_closed;
 mod hooks;
 mod http1;
 #[cfg(feature = "http2")]

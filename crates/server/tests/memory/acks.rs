@@ -75,7 +75,7 @@ async fn crowd(io: &Server, net: &Net, end: End, first: usize, client: &mut (Web
 
 #[test]
 fn a_million_answers_settle_once_and_leave_nothing() {
-    alone(async {
+    alone(async || {
         for end in [End::Answered, End::Cancelled, End::Disconnected, End::TimedOut] {
             let io = Server::builder().ping_interval(HEARTBEAT).max_pending_acks(CROWD).build().unwrap();
             let net = Net::new(&io).with_buffer(256 * 1024);

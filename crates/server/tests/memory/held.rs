@@ -78,7 +78,7 @@ async fn go(client: WebSocket, end: End, io: &Server, net: &Net) {
 /// REQ-1.4. What a handle still tells (its id, its rooms, its peer) is small, and it is all that is left.
 #[test]
 fn a_handle_that_is_kept_holds_no_buffers() {
-    alone(async {
+    alone(async || {
         for end in [End::CloseFrame, End::Disconnected, End::Reset, End::Silence] {
             let (kept, captured) = (Arc::<Mutex<Vec<Socket>>>::default(), Arc::new(()));
             let io = server(&kept, &captured);

@@ -185,7 +185,7 @@ async fn flooded(ears: Ears, before: &[u8], more: impl FnMut(u32) -> Vec<u8>) ->
 /// RUSTSEC-2024-0332: a head that never ends, of fields, of empty frames, of fields too large to be kept.
 #[test]
 fn a_head_that_goes_on_for_ever_is_cut_off() {
-    alone(async {
+    alone(async || {
         let begin = frame(HEADERS, NONE, 1, &head("GET", "/"));
         let many = field(false, "a", b"b").repeat(3_000);
         let long = field(false, "a", &[b'b'; 15_000]);
@@ -201,7 +201,7 @@ fn a_head_that_goes_on_for_ever_is_cut_off() {
 /// A field of 4,000 bytes in the table of the connection, and then a byte for each time it is meant.
 #[test]
 fn a_small_head_does_not_become_a_large_one() {
-    alone(async {
+    alone(async || {
         let large = [head("GET", "/"), field(true, "a", &[b'b'; 4_000])].concat();
         let first = frame(HEADERS, END_HEADERS | END_STREAM, 1, &large);
         // 62, and the bit that says it is known: the first of the dynamic table: 60 MB, if they were copied.
@@ -217,7 +217,7 @@ fn a_small_head_does_not_become_a_large_one() {
 /// end; one after the other, too, as nobody takes the answers, and whoever does not hear of the end is cut off.
 #[test]
 fn requests_that_are_taken_back_are_counted() {
-    alone(async {
+    alone(async || {
         let poll = head("GET", "/socket.io/?EIO=4&transport=polling&sid=x");
         let request = |n: u32| {
             let id = 2 * n + 1;
@@ -236,7 +236,7 @@ fn requests_that_are_taken_back_are_counted() {
 /// RUSTSEC-2026-0258: frames of no bytes count for no window.
 #[test]
 fn data_of_no_bytes_is_not_kept() {
-    alone(async {
+    alone(async || {
         let unread = frame(HEADERS, END_HEADERS, 1, &head("POST", "/elsewhere"));
         let refused = frame(HEADERS, END_HEADERS, 1, &head("POST", "/socket.io/?EIO=4&transport=polling&sid=x"));
         for begin in [unread, refused] {
@@ -253,7 +253,7 @@ fn data_of_no_bytes_is_not_kept() {
 /// A GET that waits may have a body, which means nothing: none of it is kept meanwhile.
 #[test]
 fn the_body_of_a_get_is_not_kept_while_it_waits() {
-    alone(async {
+    alone(async || {
         let io = Server::new();
         let net = Net::new(&io);
         let session = net.polling().await;
@@ -268,7 +268,7 @@ fn the_body_of_a_get_is_not_kept_while_it_waits() {
 /// What docs/limits.md says of a connection of HTTP/2.
 #[test]
 fn a_connection_takes_little_for_itself() {
-    alone(async {
+    alone(async || {
         let io = Server::new();
         let net = Net::new(&io);
         let session = net.polling().await;
@@ -284,7 +284,7 @@ fn a_connection_takes_little_for_itself() {
 /// What asks for an answer is not read any further while the answers are not: who does not listen is not served.
 #[test]
 fn answers_that_nobody_reads_do_not_pile_up() {
-    alone(async {
+    alone(async || {
         let pings = frame(PING, NONE, 0, &[7; 8]).repeat(100);
         let settings = frame(SETTINGS, NONE, 0, b"").repeat(100);
         for frames in [pings, settings] {

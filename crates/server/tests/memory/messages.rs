@@ -10,7 +10,7 @@ use sockeye::{Deflate, Server, Socket};
 use sockeye_testing::{Frame, Net, settle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use crate::counting::{allocated_in_all, alone, peak};
+use crate::counting::{allocated, allocated_in_all, alone, peak};
 
 /// `max_payload`.
 const LIMIT: usize = 1_000_000;
@@ -59,7 +59,7 @@ fn server() -> Server {
 /// CVE-2020-36049: what was put together from pieces took many times its size.
 #[test]
 fn a_packet_at_the_limit_takes_three_times_its_size() {
-    alone(async {
+    alone(async || {
         let net = Net::new(&server());
         let text = packet(LIMIT);
         for (way, wire) in [("whole", frame(0x81, text.as_bytes())), ("pieces", pieces(0x81, text.as_bytes(), 16))] {
@@ -79,7 +79,7 @@ fn a_packet_at_the_limit_takes_three_times_its_size() {
 /// The same with attachments: ten of nearly a megabyte.
 #[test]
 fn attachments_at_the_limit_take_three_times_their_size() {
-    alone(async {
+    alone(async || {
         let net = Net::new(&server());
         let (mut alice, _) = net.join().await;
         let placeholders: Vec<_> = (0..10).map(|n| format!("{{\"_placeholder\":true,\"num\":{n}}}")).collect();
@@ -99,7 +99,7 @@ fn attachments_at_the_limit_take_three_times_their_size() {
 /// One that is too long is refused before anything of it is kept.
 #[test]
 fn a_packet_beyond_the_limit_takes_nothing() {
-    alone(async {
+    alone(async || {
         let net = Net::new(&server());
         let (mut alice, _) = net.join().await;
         let wire = frame(0x81, packet(LIMIT + 1).as_bytes());
@@ -152,7 +152,7 @@ impl Poller {
 /// CVE-2020-36048: what is cheap to send must not be dear to read. Twice as many packets are twice as much work.
 #[test]
 fn a_body_of_many_packets_takes_work_in_proportion() {
-    alone(async {
+    alone(async || {
         let io = server();
         let heard = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&heard);
@@ -187,7 +187,7 @@ fn a_body_of_many_packets_takes_work_in_proportion() {
 
 #[test]
 fn a_polling_body_at_the_limit_takes_three_times_its_size() {
-    alone(async {
+    alone(async || {
         let io = server();
         let text = packet(LIMIT);
         let length = format!("Content-Length: {LIMIT}\r\n");
@@ -212,7 +212,7 @@ fn a_polling_body_at_the_limit_takes_three_times_its_size() {
 
 #[test]
 fn a_polling_body_beyond_the_limit_takes_no_more_than_one_at_it() {
-    alone(async {
+    alone(async || {
         let io = server();
         let chunk = [&b"2710\r\n"[..], &[b'4'; 10_000], b"\r\n"].concat();
         let endless = chunk.repeat(1_000);
@@ -243,7 +243,7 @@ fn bomb() -> Vec<u8> {
 /// CVE-2026-1526 and others: what is inflated had no limit.
 #[test]
 fn inflating_stops_at_the_limit() {
-    alone(async {
+    alone(async || {
         for limit in [100_000, LIMIT] {
             for context in [false, true] {
                 // The message as it comes is within the limit, what it says is not.
@@ -274,5 +274,29 @@ fn inflating_stops_at_the_limit() {
                 net.assert_clean().await;
             }
         }
+    });
+}
+
+/// What was said of a message when its connection is closed goes at once, and not when the client has gone.
+#[test]
+fn an_unfinished_message_is_freed_when_its_connection_is_closed() {
+    alone(async || {
+        let io = server();
+        let net = Net::new(&io);
+        let (mut alice, _) = net.join().await;
+        let before = allocated();
+        let message = frame(0x82, &vec![0; LIMIT]);
+        alice.send_bytes(&message[..LIMIT]).await;
+        settle().await;
+        drop(message);
+        let held = allocated() - before;
+        assert!((LIMIT..LIMIT + 200_000).contains(&held), "{held}");
+        io.of("/").local().disconnect_and_close().unwrap();
+        settle().await;
+        let left = allocated().saturating_sub(before);
+        assert!(left < 200_000, "{left}: it is closing, and waits for the client to go");
+        assert_eq!((io.metrics().unfinished_bytes, alice.is_ended()), (0, false));
+        drop(alice);
+        net.assert_clean().await;
     });
 }

@@ -14,7 +14,7 @@ const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 #[test]
 fn handshakes_that_nothing_follows_take_little_and_end() {
     const SESSIONS: usize = 5_000;
-    alone(async {
+    alone(async || {
         let io = Server::new();
         let net = Net::new(&io);
         net.request("GET", HANDSHAKE, &[], "").answer().await;
@@ -40,7 +40,7 @@ fn handshakes_that_nothing_follows_take_little_and_end() {
 #[test]
 fn half_a_long_message_is_not_kept_longer_than_its_client() {
     const LENGTH: usize = 50_000_000;
-    alone(async {
+    alone(async || {
         let io = Server::builder().max_payload(LENGTH).max_attachment_bytes(LENGTH).build().unwrap();
         io.on("long", async |_: Socket, _: String| {});
         let net = Net::new(&io);
@@ -72,7 +72,7 @@ fn half_a_long_message_is_not_kept_longer_than_its_client() {
 #[test]
 fn who_drips_bytes_is_cut_off_in_time() {
     let head = |sid: &str, line: &str| format!("POST {HANDSHAKE}&sid={sid} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n");
-    alone(async {
+    alone(async || {
         let io = Server::new();
         let net = Net::new(&io);
         for way in ["head", "body", "chunks", "extension", "trailer"] {

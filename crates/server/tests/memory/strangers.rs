@@ -112,7 +112,7 @@ async fn each(io: &Server, stranger: impl AsyncFn(&Server) -> DuplexStream) -> u
 /// A head may be as long by itself; what serves the connection comes to it.
 #[test]
 fn half_a_head_takes_its_own_length() {
-    alone(async {
+    alone(async || {
         let io = server();
         let half = format!("{POLLING}X: {}", "p".repeat(MOST - POLLING.len() - 10));
         let taken = each(&io, async |io| {
@@ -128,7 +128,7 @@ fn half_a_head_takes_its_own_length() {
 /// CVE-2023-43669: what came already is not copied for each byte that comes.
 #[test]
 fn a_head_that_comes_byte_by_byte_takes_work_in_proportion() {
-    alone(async {
+    alone(async || {
         let io = server();
         let mut took = Vec::new();
         for length in [MOST / 4, MOST / 2, MOST] {
@@ -147,7 +147,7 @@ fn a_head_that_comes_byte_by_byte_takes_work_in_proportion() {
 
 #[test]
 fn a_get_that_waits_and_what_follows_it_take_no_more_than_16_kib() {
-    alone(async {
+    alone(async || {
         let io = server();
         let taken = each(&io, async |io| {
             let mut pipe = open(io);
@@ -206,7 +206,7 @@ const WAYS: &[(&str, Say)] = &[
 
 #[test]
 fn a_session_of_a_stranger_takes_no_more_than_16_kib() {
-    alone(async {
+    alone(async || {
         let io = server();
         let mut wrong = Vec::new();
         for header in [0, 4_000, 9_500] {

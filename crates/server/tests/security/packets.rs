@@ -195,7 +195,7 @@ async fn ghsa_55mf_67qm_4wpg_attachments_count_as_bytes() {
     let polling = net.polling().await;
     polling.join().await;
     let body = format!("{header}\u{1e}b{}", "A".repeat(10_000));
-    polling.post(&body).expect(413, "").await;
+    polling.post(&body).expect(413, r#"{"code":3,"message":"message too large"}"#).await;
     polling.close().await;
     // A stranger may send less: what comes before CONNECT is text of at most 16 KiB.
     let mut stranger = Net::new(&Server::new()).websocket().await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sockeye::{Limit, Recovery, Refusal, Server, Socket};
-use sockeye_testing::{Frame, Net};
+use sockeye_testing::{Frame, Net, settle};
 
 /// A client opened the WebSocket of an upgrade and never went on: its session was kept for ever, without any login.
 #[tokio::test(start_paused = true)]
@@ -24,6 +24,36 @@ async fn socketioxide_731_an_upgrade_that_never_ends_is_given_up() {
         assert_eq!(io.metrics().sessions, 0, "{said:?}");
     }
     net.assert_clean().await;
+}
+
+/// Each message was bounded, and each client; many of them held as much together as they were many.
+#[tokio::test(start_paused = true)]
+async fn ws_2331_what_many_clients_leave_unfinished_is_bounded() {
+    const MOST: u64 = 1_000_000;
+    let io = Server::builder().max_unfinished(1_000_000).max_payload(100_000).build().unwrap();
+    io.on("echo", async |socket: Socket, text: String| socket.emit("echo", text));
+    let net = Net::new(&io);
+    // A fragment of 60,000 bytes, an empty one, and no last one. The mask is zeros.
+    let fragment = [&b"\x01\xfe\xea\x60\0\0\0\0"[..], &vec![b'4'; 60_000], b"\x00\x80\0\0\0\0"].concat();
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        let (mut client, _) = net.join().await;
+        client.send_bytes(&fragment).await;
+        settle().await;
+        assert!(io.metrics().unfinished_bytes <= MOST);
+        crowd.push(client);
+    }
+    let holding = MOST / (60_000 - 16 * 1024);
+    assert_eq!((io.metrics().limits.get(Limit::Unfinished), io.metrics().sessions), (100 - holding, holding));
+    // Those who are short are served, in however many pieces they come.
+    let (mut alice, _) = net.join().await;
+    alice.send_bytes(b"\x81\x8f\0\0\0\x0042[\"ec").await;
+    settle().await;
+    alice.send_bytes(b"ho\",\"hi\"]").await;
+    alice.expect("42[\"echo\",\"hi\"]").await;
+    drop((alice, crowd));
+    net.assert_clean().await;
+    assert_eq!(io.metrics().unfinished_bytes, 0);
 }
 
 /// Each PONG of a client began another task of pings.

@@ -3,11 +3,14 @@
 #![cfg(feature = "webtransport")]
 
 mod clock;
+mod mangled;
 mod peer;
 mod deadlines;
+mod garbled;
 mod flood;
 mod gates;
 mod hostile;
 mod migration;
 mod sessions;
+mod slow_readers;
 mod upgrades;

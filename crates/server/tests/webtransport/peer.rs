@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use sockeye::{SelfSigned, Server, ServerBuilder, Transport};
@@ -198,6 +199,29 @@ impl Peer {
             short => u64::from(short),
         };
         (first & 0x80 != 0, self.take(usize::try_from(length).unwrap()).await)
+    }
+
+    /// Reads at most so many bytes of what comes without delay, while the clock stands.
+    pub(crate) async fn read_slowly(&mut self, bytes: usize) {
+        let mut left = bytes;
+        while left > 0 {
+            let mut read = vec![0; left.min(65_536)];
+            crate::clock::settle().await;
+            let Some(Ok(Some(n))) = self.receive.read(&mut read).now_or_never() else { return };
+            self.buffer.extend_from_slice(&read[..n]);
+            left -= n;
+        }
+    }
+
+    /// The next packet, of text of which more than 125 and less than 65,536 bytes may have been read.
+    pub(crate) fn next_read(&mut self) -> Option<String> {
+        let (start, length) = match *self.buffer.first()? {
+            126 => (3, usize::from(u16::from_be_bytes([*self.buffer.get(1)?, *self.buffer.get(2)?]))),
+            short => (1, usize::from(short)),
+        };
+        let packet = self.buffer.get(start..start + length)?.to_vec();
+        self.buffer.drain(..start + length);
+        Some(String::from_utf8(packet).unwrap())
     }
 
     pub(crate) async fn take(&mut self, bytes: usize) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sockeye::{DisconnectReason, Server, Socket, Transport};
+use sockeye::{Cause, DisconnectReason, Limit, Server, Socket, Transport};
 use tokio::sync::mpsc;
 use wtransport::VarInt;
 
@@ -125,15 +125,15 @@ async fn broadcasts_reach_every_transport() {
     assert_eq!(site.http("GET", &query, "").await.1, format!("{text}\u{1e}bAQI="));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn heartbeats_go_both_ways() {
-    let io = builder().ping_interval(Duration::from_millis(20)).build().unwrap();
-    let site = Site::new(io).await;
-    let mut peer = site.peer().await;
-    peer.join().await;
+    let _still = Still::new();
+    let site = Site::new(builder().build().unwrap()).await;
+    let mut peer = moving(site.socket()).await;
     for _ in 0..3 {
-        assert_eq!(peer.hear().await, "2");
-        peer.say("3").await;
+        advance(Duration::from_secs(25)).await;
+        assert_eq!(moving(peer.hear()).await, "2");
+        moving(peer.say("3")).await;
     }
 }
 
@@ -172,6 +172,38 @@ async fn the_client_leaves() {
     peer.say("1").await;
     assert_eq!(soon(told.recv()).await, Some(DisconnectReason::TransportClose));
     assert_eq!(peer.closed().await, (NO_ERROR, String::new()));
+}
+
+/// Beside the reason: by whom, how, and after how long.
+#[tokio::test(start_paused = true)]
+async fn the_cause_of_an_end_is_told() {
+    let _still = Still::new();
+    let io = builder().max_payload(1_000).build().unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    io.on_disconnect(async move |socket: Socket, _| tell.send(socket.last_disconnect().unwrap().cause));
+    let site = Site::new(io).await;
+    let closed = || Cause::Closed { code: None, text: "".into() };
+    let mut peer = moving(site.socket()).await;
+    moving(peer.send.finish()).await.unwrap();
+    assert_eq!(moving(told.recv()).await, Some(closed()));
+    let mut peer = moving(site.socket()).await;
+    moving(peer.say("1")).await;
+    assert_eq!(moving(told.recv()).await, Some(closed()));
+    let mut peer = moving(site.socket()).await;
+    peer.send.reset(VarInt::from_u32(7)).unwrap();
+    assert!(matches!(moving(told.recv()).await, Some(Cause::Io(_))));
+    let mut peer = moving(site.socket()).await;
+    moving(peer.write(b"\x01\xff")).await;
+    assert_eq!(moving(told.recv()).await, Some(Cause::Protocol("invalid utf-8".into())));
+    let mut peer = moving(site.socket()).await;
+    moving(peer.write(b"\x7e\x03\xe9")).await;
+    let limit = Cause::Limit { limit: Limit::Payload, actual: Some(1_001), bound: Some(1_000) };
+    assert_eq!(moving(told.recv()).await, Some(limit));
+    let _peer = moving(site.socket()).await;
+    advance(Duration::from_secs(25 + 20)).await;
+    let Some(Cause::PingTimeout { heard, pinged: Some(pinged) }) = moving(told.recv()).await else { panic!() };
+    assert_eq!([heard, pinged].map(|age| (age.as_millis() + 500) / 1_000), [45, 20]);
+    moving(site.emptied()).await;
 }
 
 #[tokio::test]

@@ -12,20 +12,23 @@ use futures_util::future::BoxFuture;
 use http::header::UPGRADE;
 use http::{Method, Request, Response, StatusCode, Version};
 use parking_lot::Mutex;
+use sockeye_engine::handshake::Query;
 use tokio::task::unconstrained;
 
 use super::super::Body;
 use super::super::handover::Handover;
 use super::super::polling::{self, Poller, Reply, Usual};
+use super::super::route::session;
 use super::super::service::answer;
 use super::super::site::{Beside, BesideBody, Site};
 use super::download::{self, Download};
 use super::head::{Asked, Head, Refused};
 use super::incoming::Incoming;
 use super::known::{Known, recognise};
+use super::leaving::Leaving;
 use super::response::{self, After, Length, is_last};
 use super::upload::Upload;
-use super::wire::Wire;
+use super::wire::{Gone, Wire};
 use crate::core::{Closing, Core};
 use crate::link::{self, Link};
 use crate::session::alarm::{Alarm, now};
@@ -146,9 +149,9 @@ async fn answer_known(core: &Core, wire: &Mutex<Wire>, known: Known) -> Option<R
     let poller = (!posts).then(|| Arc::clone(&link));
     let reply = if posts {
         // It is over soon, and larger than all that waits.
-        unless_gone(wire, Box::pin(polling::post(link, manner, Incoming(wire))).as_mut()).await
+        unless_gone(wire, Box::pin(polling::post(link, manner, Incoming(wire))).as_mut(), None).await
     } else {
-        unless_gone(wire, pin!(polling::poll(link, manner))).await
+        unless_gone(wire, pin!(polling::poll(link, manner)), poller.as_deref()).await
     };
     let may_go_on = wire.lock().skip_body() && !core.is_stopping();
     Some(match reply? {
@@ -172,9 +175,10 @@ async fn answer_other(core: &Arc<Core>, wire: &Mutex<Wire>, head: Head, speaker:
         parts.extensions.insert(handover);
         taker
     });
+    let awaited = awaited(core, &parts);
     let request = Request::from_parts(parts, Incoming(wire));
     let answer = answer(Arc::clone(core), request, speaker.address, speaker.secured);
-    let mut response = unless_gone(wire, pin!(answer)).await?;
+    let mut response = unless_gone(wire, pin!(answer), awaited.as_deref()).await?;
     let poller = response.extensions_mut().remove().map(|Poller(link)| link);
     let may_go_on = keep_alive && !is_last(&response) && wire.lock().skip_body() && !core.is_stopping();
     if taker.is_some() && !may_go_on {
@@ -201,14 +205,15 @@ async fn answer_beside(
     // If it were taken for an agreement, what follows would be no HTTP.
     let keep_alive = keep_alive && parts.method != Method::CONNECT;
     let (mut upload, body) = Upload::new(&mut wire.lock(), core.config.request_timeout);
+    let mut leaving = Leaving::default();
     let mut answer = beside.answer(core, Request::from_parts(parts, body), speaker.address);
-    let response = poll_fn(|cx| poll_answer(&mut answer, wire, &mut upload, cx)).await?;
+    let response = poll_fn(|cx| poll_answer(&mut answer, wire, &mut upload, &mut leaving, cx)).await?;
     let length = download::length(&response, is_head, !is_old);
     let is_open = length == Length::Unsaid && !is_head;
     let may_go_on = keep_alive && !is_open && !is_last(&response) && wire.lock().skip_body() && !core.is_stopping();
     let after = After::new(may_go_on, is_old);
     let mut download = Download::new(response, length, !is_head, &after);
-    let written = poll_fn(|cx| download.poll(wire, &mut upload, cx)).await;
+    let written = poll_fn(|cx| download.poll(wire, &mut upload, &mut leaving, cx)).await;
     if let Err(error) = written {
         tracing::debug!(%error, "a response was not written to its end");
         return None;
@@ -222,6 +227,7 @@ fn poll_answer(
     answer: &mut BoxFuture<'static, Response<BesideBody>>,
     wire: &Mutex<Wire>,
     upload: &mut Upload,
+    leaving: &mut Leaving,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Response<BesideBody>>> {
     if let Poll::Ready(response) = answer.as_mut().poll(cx) {
@@ -229,16 +235,40 @@ fn poll_answer(
     }
     let mut wire = wire.lock();
     upload.pass(&mut wire, cx);
-    wire.poll_gone(cx).map(|()| None)
+    leaving.poll_gone(&mut wire, cx).map(|()| None)
 }
 
-/// What `answer` becomes; `None` if the client goes away before.
-async fn unless_gone<T>(wire: &Mutex<Wire>, mut answer: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-    poll_fn(|cx| match answer.as_mut().poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => wire.lock().poll_gone(cx).map(|()| None),
+/// What `answer` becomes; `None` if the client goes away before. Whoever says nothing more may still listen, and is
+/// answered: what is asked of Socket.IO takes no longer than a client may, but for a GET that waits for packets of the
+/// session `awaited`, which is told.
+async fn unless_gone<T>(
+    wire: &Mutex<Wire>,
+    mut answer: Pin<&mut impl Future<Output = T>>,
+    mut awaited: Option<&Link>,
+) -> Option<T> {
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        let gone = wire.lock().poll_gone(cx);
+        if gone == Poll::Ready(Gone::Broken) {
+            return Poll::Ready(None);
+        }
+        if gone.is_ready()
+            && let Some(link) = awaited.take()
+        {
+            // If the session is over, the answer says so.
+            drop(link.request(link::Request::PollEnded));
+        }
+        Poll::Pending
     })
     .await
+}
+
+/// The session whose packets a request waits for, if that is what it does.
+fn awaited(core: &Core, parts: &http::request::Parts) -> Option<Arc<Link>> {
+    let query = Query::parse(parts.uri.query().filter(|_| parts.method == Method::GET)?);
+    session(core, query.sid.as_deref()?, query.revision()).ok()
 }
 
 /// A response that is to be written.

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::super::site::BesideBody;
 use super::known::number;
+use super::leaving::Leaving;
 use super::response::{self, After, Length};
 use super::upload::Upload;
 use super::wire::{LARGE, Wire};
@@ -65,6 +66,7 @@ impl<'a> Download<'a> {
         &mut self,
         wire: &Mutex<Wire>,
         upload: &mut Upload,
+        leaving: &mut Leaving,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
@@ -83,7 +85,7 @@ impl<'a> Download<'a> {
                 Poll::Pending => {
                     let mut wire = wire.lock();
                     upload.pass(&mut wire, cx);
-                    return wire.poll_gone(cx).map(|()| Err(io::ErrorKind::ConnectionReset.into()));
+                    return leaving.poll_gone(&mut wire, cx).map(|()| Err(io::ErrorKind::ConnectionReset.into()));
                 }
             };
             lend_batch(|batch| {

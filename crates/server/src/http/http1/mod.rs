@@ -10,6 +10,7 @@ mod wire;
 mod incoming;
 mod response;
 mod upload;
+mod leaving;
 mod download;
 mod conversation;
 

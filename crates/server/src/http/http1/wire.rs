@@ -41,7 +41,18 @@ pub(super) struct Wire {
     unwanted: u64,
     /// The body belongs to a request that is answered without it.
     unclaimed: bool,
+    /// The client says nothing more.
+    ended: bool,
     unsent: [Bytes; 2],
+}
+
+/// How a client goes away while its request is being answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// It cannot be reached.
+    Broken,
+    /// It says nothing more after a whole request. It may still listen, or not be there any more: nobody can tell.
+    Ended,
 }
 
 /// What is left of the body of a request.
@@ -65,7 +76,17 @@ impl Wire {
     pub(super) fn new(io: Box<dyn Io>, ahead: Bytes, limit: Duration) -> Self {
         let io = Paced::new(io, limit);
         let body = Remaining::Length(0);
-        Self { io, ahead, searched: 0, body, expects: false, unwanted: 0, unclaimed: false, unsent: Default::default() }
+        Self {
+            io,
+            ahead,
+            searched: 0,
+            body,
+            expects: false,
+            unwanted: 0,
+            unclaimed: false,
+            ended: false,
+            unsent: Default::default(),
+        }
     }
 
     /// Whether nothing of a request is there.
@@ -246,16 +267,19 @@ impl Wire {
     }
 
     /// Ready when the client has gone, which is seen while a request is being answered.
-    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
         if self.unclaimed && ready!(self.poll_skipped(cx)).is_err() {
-            return Poll::Ready(());
+            return Poll::Ready(Gone::Broken);
         }
-        while self.is_body_read() && self.ahead.len() < MOST_AHEAD {
+        while self.is_body_read() && self.ahead.len() < MOST_AHEAD && !self.ended {
             let room = MOST_AHEAD - self.ahead.len();
             match ready!(self.poll_fill(cx, room)) {
-                Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(_) => {}
+                Ok(read) => self.ended = read == 0,
+                Err(_) => return Poll::Ready(Gone::Broken),
             }
+        }
+        if self.ended {
+            return Poll::Ready(Gone::Ended);
         }
         // Whoever reads the body sees it, or will see it.
         Poll::Pending
