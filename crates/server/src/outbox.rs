@@ -99,6 +99,11 @@ impl Outbox {
 
     pub(crate) fn push(&mut self, packet: Outgoing, weight: Weight) {
         self.bytes = self.bytes.saturating_add(cost(&packet));
+        if let (Weight::Essential, Some(arrears)) = (weight, &mut self.arrears) {
+            // What comes after the answer to CONNECT must not take the place of what stands before: its slot may have been
+            // that of another socket then.
+            arrears.places.clear();
+        }
         let at = self.arrears.as_ref().map_or(0, |arrears| arrears.stamp());
         let entry = Entry { packet, weight, at };
         if self.is_empty() {

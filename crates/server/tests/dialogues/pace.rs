@@ -331,3 +331,29 @@ async fn it_is_known_for_how_long_a_client_has_been_behind() {
     bob.close().await;
     net.assert_clean().await;
 }
+
+/// A socket that comes after another in the same namespace, or in its place, replaces nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_new_socket_replaces_nothing_of_the_one_before() {
+    let io = Server::new();
+    for path in ["/a", "/b"] {
+        io.of(path).on_connect(async |socket| socket.latest("state").emit("state", "new").unwrap());
+    }
+    let net = Net::new(&io);
+    let bob = net.polling().await;
+    bob.join().await;
+    bob.send("40/a,").await;
+    heard(&bob).await;
+    for path in ["/a", "/b"] {
+        let old = io.of("/a").sockets().remove(0);
+        old.latest("state").emit("state", "old").unwrap();
+        old.latest("state").emit("state", "old").unwrap();
+        bob.send(&format!("41/a,\u{1e}40{path},")).await;
+        let arrived = heard(&bob).await;
+        assert_eq!(arrived[0], "42/a,[\"state\",\"old\"]", "{arrived:?}");
+        assert!(arrived[1].starts_with(&format!("40{path},")), "{arrived:?}");
+        assert_eq!(arrived[2..], [format!("42{path},[\"state\",\"new\"]")]);
+    }
+    bob.close().await;
+    net.assert_clean().await;
+}
