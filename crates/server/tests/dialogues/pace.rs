@@ -357,3 +357,33 @@ async fn a_new_socket_replaces_nothing_of_the_one_before() {
     bob.close().await;
     net.assert_clean().await;
 }
+
+/// Its connection may be full of what is for others.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_socket_that_has_left_its_namespace() {
+    let (io, net, bob, socket) = tight().await;
+    let other = io.of("/other");
+    bob.send("40/other,").await;
+    heard(&bob).await;
+    let stays = other.sockets().remove(0);
+    for n in 0..3 {
+        stays.emit("e", n).unwrap();
+    }
+    let waiting = tokio::spawn({
+        let socket = socket.clone();
+        async move { (socket.ready().await, socket.drained().await) }
+    });
+    settle().await;
+    assert!(!waiting.is_finished());
+    bob.send("41").await;
+    settle().await;
+    assert!(!socket.is_connected());
+    assert!(tokio::time::timeout(millis(1), socket.ready()).await.is_ok());
+    let drained = tokio::time::timeout(millis(1), socket.drained()).await;
+    assert!(matches!(drained, Ok(Err(EmitError::Closed))), "{drained:?}");
+    assert!(waiting.is_finished(), "told when it leaves");
+    assert!(matches!(waiting.await.unwrap().1, Err(EmitError::Closed)));
+    assert_eq!(heard(&bob).await.len(), 3);
+    bob.close().await;
+    net.assert_clean().await;
+}
