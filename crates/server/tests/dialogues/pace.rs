@@ -387,3 +387,44 @@ async fn nobody_waits_for_a_socket_that_has_left_its_namespace() {
     bob.close().await;
     net.assert_clean().await;
 }
+
+/// What it has sent, and nobody reads until a handler goes on, may hold its answers to heartbeats: it is waited for as long
+/// as it takes what is written, and no longer.
+#[tokio::test(start_paused = true)]
+async fn who_reads_nothing_is_given_up_however_much_it_has_sent() {
+    let io = Server::builder().outbox(2_000, 1_000).max_waiting_events(4, 100_000).build().unwrap();
+    io.on("rows", async |socket: Socket, _: String| {
+        for n in 0..100 {
+            socket.ready().await;
+            socket.emit("row", (n, "x".repeat(500)))?;
+        }
+        Ok::<_, EmitError>(())
+    });
+    let net = Net::new(&io);
+    let (mut alice, id) = net.with_buffer(1_024).join().await;
+    let socket = io.get(&id).unwrap();
+    let (read, mut may_read) = tokio::sync::mpsc::channel(1);
+    let client = tokio::spawn(async move {
+        // Five wait; of the last, 16 KiB are read ahead, and the rest is on its way.
+        for length in [0, 0, 0, 0, 0, 16_800] {
+            alice.send(&format!("42[\"rows\",\"{}\"]", "x".repeat(length))).await;
+        }
+        while may_read.recv().await.is_some() {
+            alice.next().await;
+        }
+        alice
+    });
+    // Slowly, and for longer than a heartbeat takes.
+    for _ in 0..20 {
+        net.advance(secs(9)).await;
+        assert!(socket.is_connected(), "{:?}", socket.last_disconnect());
+        let _ = read.try_send(());
+    }
+    net.advance(secs(46)).await;
+    assert!(!socket.is_connected());
+    let cause = socket.last_disconnect().unwrap().cause;
+    assert!(matches!(cause, sockeye::Cause::PingTimeout { .. }), "{cause:?}");
+    client.abort();
+    net.advance(secs(90)).await;
+    net.assert_clean().await;
+}
