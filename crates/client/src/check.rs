@@ -8,8 +8,9 @@ impl Client {
     /// `on_disconnect`.
     ///
     /// - **Connected**: the server is asked, by a ping of the WebSocket, or by a POST. What is emitted meanwhile waits in
-    ///   the queue, and what is volatile is dropped. If it is silent for 5 s, the connection is lost
-    ///   ([`Cause::PingTimeout`](crate::Cause::PingTimeout)), and the client connects again, with its queue.
+    ///   the queue, and what is volatile is dropped. If it is silent for 5 s after the ping was written, the connection is
+    ///   lost ([`Cause::PingTimeout`](crate::Cause::PingTimeout)), and the client connects again, with its queue. By polling
+    ///   the answer to a POST that is under way is waited for no longer either.
     /// - **Waiting** before the next attempt: it is made at once, or when the time is over for which the server has asked
     ///   by `Retry-After`. A namespace which waits by itself, because its auth failed, goes on waiting.
     /// - Otherwise nothing happens: an attempt under way has its own limit.
@@ -131,5 +132,22 @@ mod tests {
         }
         assert!(client.is_connected() && client.last_disconnect().is_none());
         assert!(dialed.try_recv().is_err());
+    }
+
+    /// The question waits behind what is on its way: as long as that moves on, there is somebody.
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_way_to_the_server_is_not_taken_for_none() {
+        let (client, mut dialed) = client();
+        let mut wire = Wire::accept(dialed.recv().await.unwrap()).await;
+        client.emit("long", "x".repeat(300_000)).unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        client.check_now();
+        let mut piece = vec![0; 10_000];
+        for _ in 0..29 {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            wire.0.read_exact(&mut piece).await.unwrap();
+            assert!(client.is_connected(), "{:?}", client.last_disconnect());
+        }
+        client.disconnect().await;
     }
 }

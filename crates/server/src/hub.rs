@@ -57,6 +57,8 @@ pub(crate) struct Thread {
     pub(crate) end: AtomicU64,
     /// Whether it is one that came back.
     pub(crate) recovered: bool,
+    /// Somebody wanted it to leave: it does not come back, whatever ends its connection.
+    pub(crate) unwanted: AtomicBool,
 }
 
 /// Why a join was refused.
@@ -93,6 +95,17 @@ impl Member {
 
     pub(crate) fn thread(&self) -> Option<&Thread> {
         self.thread.as_deref()
+    }
+
+    /// Somebody wants it to leave. Its task does not know yet, and its connection may end before.
+    pub(crate) fn note_unwanted(&self) {
+        if let Some(thread) = &self.thread {
+            thread.unwanted.store(true, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| thread.unwanted.load(Ordering::Acquire))
     }
 
     /// The event of this number is meant for this member. The log is locked.

@@ -255,14 +255,19 @@ impl Link {
         if policy == WhenFull::Fail { Err(EmitError::Full) } else { Ok(false) }
     }
 
-    /// Resolves when `level` is reached, or nothing can be sent any more; `None` if that is so now.
-    pub(crate) fn wait_for(&self, level: Level) -> Option<oneshot::Receiver<()>> {
+    /// Resolves when `level` is reached, or nothing can be sent to this socket any more; `None` if that is so now.
+    pub(crate) fn wait_for(&self, level: Level, slot: Slot) -> Option<oneshot::Receiver<()>> {
         let mut state = self.state.lock();
         let is_taken = state.outbox.is_empty() && state.writable && !state.awake;
         if state.closed || (level == Level::Empty && is_taken) {
             return None;
         }
-        state.outbox.wait_for(level, self.bound(1))
+        state.outbox.wait_for(level, slot, self.bound(1))
+    }
+
+    /// A socket has left: nobody waits for it any more.
+    pub(crate) fn forget_waiting(&self, slot: Slot) {
+        self.state.lock().outbox.forget_waiting(slot);
     }
 
     fn bound(&self, times: usize) -> Bound {

@@ -87,7 +87,16 @@ struct Arrears {
     places: HashMap<Key, usize>,
     /// How many have left since then, from the front.
     left: usize,
-    waiting: Vec<(Level, oneshot::Sender<()>)>,
+    waiting: Vec<Waiting>,
+}
+
+/// Somebody who waits.
+#[derive(Debug)]
+struct Waiting {
+    level: Level,
+    /// For this socket.
+    slot: Slot,
+    told: oneshot::Sender<()>,
 }
 
 impl Outbox {
@@ -99,6 +108,11 @@ impl Outbox {
 
     pub(crate) fn push(&mut self, packet: Outgoing, weight: Weight) {
         self.bytes = self.bytes.saturating_add(cost(&packet));
+        if let (Weight::Essential, Some(arrears)) = (weight, &mut self.arrears) {
+            // What comes after the answer to CONNECT must not take the place of what stands before: its slot may have been
+            // that of another socket then.
+            arrears.places.clear();
+        }
         let at = self.arrears.as_ref().map_or(0, |arrears| arrears.stamp());
         let entry = Entry { packet, weight, at };
         if self.is_empty() {
@@ -196,17 +210,25 @@ impl Outbox {
         }
     }
 
-    /// Resolves when `level` is reached, or when the outbox is no more; `None` if it is reached.
-    pub(crate) fn wait_for(&mut self, level: Level, bound: Bound) -> Option<oneshot::Receiver<()>> {
+    /// Resolves when `level` is reached, or when the socket or the outbox is no more; `None` if it is reached.
+    pub(crate) fn wait_for(&mut self, level: Level, slot: Slot, bound: Bound) -> Option<oneshot::Receiver<()>> {
         if level == Level::Half && self.is_half_free(bound) {
             return None;
         }
-        let (sender, receiver) = oneshot::channel();
+        let (told, receiver) = oneshot::channel();
         let waiting = &mut self.arrears.get_or_insert_default().waiting;
         // Who has given up waiting is forgotten by the next who begins.
-        waiting.retain(|(_, sender)| !sender.is_canceled());
-        waiting.push((level, sender));
+        waiting.retain(|waiting| !waiting.told.is_canceled());
+        waiting.push(Waiting { level, slot, told });
         Some(receiver)
+    }
+
+    /// Nobody waits for this socket any more.
+    pub(crate) fn forget_waiting(&mut self, slot: Slot) {
+        if let Some(arrears) = &mut self.arrears {
+            arrears.waiting.retain(|waiting| waiting.slot != slot);
+            self.forget_arrears();
+        }
     }
 
     /// Tells those who wait for this level.
@@ -219,9 +241,9 @@ impl Outbox {
             return;
         }
         let Some(arrears) = &mut self.arrears else { return };
-        for (_, sender) in arrears.waiting.extract_if(.., |(awaited, _)| *awaited == level) {
+        for waiting in arrears.waiting.extract_if(.., |waiting| waiting.level == level) {
             // Who waited may have given up.
-            let _ = sender.send(());
+            let _ = waiting.told.send(());
         }
         self.forget_arrears();
     }

@@ -314,7 +314,7 @@ impl Socket {
     }
 
     /// Waits until half of the outbox is free, in bytes and in packets: before each `emit` of much, it lets a client set
-    /// the pace. At once if the socket has left: then `emit` says so. How long it takes is up to the client, within
+    /// the pace. At once if the socket has left, or leaves: then `emit` says so. How long it takes is up to the client, within
     /// `ping_interval` and `ping_timeout`, in which it has to answer. Cancel safe.
     ///
     /// ```
@@ -341,8 +341,9 @@ impl Socket {
     }
 
     async fn reach(&self, level: Level) {
-        if let Some(reached) = self.0.link.wait_for(level) {
-            // An outbox that is no more says so by dropping the other end.
+        let reached = self.0.link.wait_for(level, self.0.slot);
+        // Who leaves from now on drops the other end; so does an outbox that is no more.
+        if let Some(reached) = reached.filter(|_| !self.0.is_gone()) {
             let _ = reached.await;
         }
     }

@@ -34,7 +34,7 @@ impl Doubt {
         }
     }
 
-    /// The answer may have arrived, and is not being read.
+    /// The answer may have arrived, and is not being read; or the question is still on its way.
     pub(super) fn put_off(&mut self, now: Instant) {
         if let Self::Asked { since } = self {
             *since = now;

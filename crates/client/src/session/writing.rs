@@ -56,9 +56,16 @@ impl Carrier {
             if stream.is_flushed() {
                 return;
             }
-            match stream.poll_write(cx) {
+            let before = stream.unwritten();
+            let written = stream.poll_write(cx);
+            if stream.unwritten() < before {
+                self.ages.note_sent(now);
+                // The question stands behind what is on its way, and that moves on.
+                self.doubt.put_off(now);
+            }
+            match written {
                 Poll::Pending => return,
-                Poll::Ready(Ok(())) => self.ages.note_sent(now),
+                Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return self.stream_failed(CloseReason::TransportError, error, now),
             }
         }

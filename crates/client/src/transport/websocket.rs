@@ -167,9 +167,14 @@ impl WebSocket {
         self.unsent.is_empty()
     }
 
+    /// Bytes that wait to be written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.unsent.len() - self.written
+    }
+
     /// Whether so much waits that nothing should be added.
     pub(crate) fn is_full(&self) -> bool {
-        self.unsent.len() - self.written >= BATCH
+        self.unwritten() >= BATCH
     }
 
     /// Adds a packet to what is to be written.

@@ -27,6 +27,10 @@ impl Ages {
         Self { began: now, heard: now, sent: now, pinged: None }
     }
 
+    pub(super) fn since_sent(&self, now: Tick) -> Duration {
+        self.sent.until(now)
+    }
+
     /// The end of the session, or of one socket on it.
     pub(super) fn end(&self, reason: DisconnectReason, cause: Cause, now: Tick) -> Disconnect {
         let idle = self.heard.until(now).min(self.sent.until(now));

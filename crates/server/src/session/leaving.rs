@@ -1,6 +1,6 @@
 //! How sockets leave, and their session ends.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sockeye_protocol::Slot;
 
@@ -78,6 +78,11 @@ impl Body {
     /// Bytes were written to it.
     pub(super) fn note_sent(&mut self, now: Instant) {
         self.ages.sent = self.tick(now);
+    }
+
+    /// How long ago that was.
+    pub(super) fn since_sent(&self, now: Instant) -> Duration {
+        self.ages.since_sent(self.tick(now))
     }
 
     pub(super) fn tick(&self, now: Instant) -> Tick {

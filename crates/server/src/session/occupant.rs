@@ -250,7 +250,9 @@ impl Joined {
     pub(crate) fn depart(mut self, disconnect: Disconnect, now: Instant) -> Departing {
         let reason = disconnect.reason;
         self.socket.set_last_disconnect(disconnect);
-        admission::dismiss(self.hub(), self.socket.member(), reason, now);
+        let member = self.socket.member();
+        admission::dismiss(self.hub(), member, reason, now);
+        member.link.forget_waiting(member.slot);
         self.metrics().disconnects.up(reason);
         for waiter in self.acks.drain() {
             self.namespace.hub().metrics.acks.down();

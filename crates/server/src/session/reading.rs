@@ -105,6 +105,13 @@ impl Task {
         }
     }
 
+    /// Whether the client has taken nothing of what was written to it for as long as it may take to answer. Then it has
+    /// no excuse: a handler that waits for it to read would otherwise keep it for ever.
+    pub(super) fn is_stuck(&self, now: Instant) -> bool {
+        let is_waiting = self.stream.as_ref().is_some_and(|stream| !stream.is_flushed());
+        is_waiting && self.body.since_sent(now) >= self.body.core.config.engine.ping_timeout
+    }
+
     /// Frames → packets → messages → handlers; how many bytes were used.
     fn receive_bytes(
         &mut self,

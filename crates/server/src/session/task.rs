@@ -190,7 +190,7 @@ impl Task {
         if !(was_congested && self.body.has_joined()) {
             self.body.check_connection(now)?;
         }
-        if was_congested && self.is_backlogged() {
+        if was_congested && self.is_backlogged() && !self.is_stuck(now) {
             // The client's answers may be among what is not being read: that is not its fault. It is pinged all the same,
             // as it wants to hear of us, and so that writing fails when it has gone.
             self.body.session.handle_backlog(now);
@@ -339,8 +339,15 @@ impl Task {
         let Self { body, stream: Some(stream), .. } = self else { return Ok(()) };
         let failed = |error: io::Error| Fault::io(error.kind());
         lend_batch(|batch| {
-            if !stream.is_flushed() && stream.poll_unsent(cx).map_err(failed)?.is_pending() {
-                return Ok(());
+            if !stream.is_flushed() {
+                let before = stream.unsent();
+                let flushed = stream.poll_unsent(cx).map_err(failed)?;
+                if stream.unsent() < before {
+                    body.note_sent(now);
+                }
+                if flushed.is_pending() {
+                    return Ok(());
+                }
             }
             loop {
                 let mut room = stream.put_pong(batch);
@@ -356,8 +363,11 @@ impl Task {
                 if batch.is_empty() && stream.is_flushed() {
                     return Ok(());
                 }
-                body.note_sent(now);
+                let before = batch.len() + stream.unsent();
                 stream.write(cx, batch).map_err(failed)?;
+                if stream.unsent() < before {
+                    body.note_sent(now);
+                }
                 // With room left there was no more; what was emitted meanwhile begins another turn.
                 if room || !stream.is_flushed() {
                     return Ok(());

@@ -180,6 +180,11 @@ impl StreamTransport {
         self.unsent.is_empty()
     }
 
+    /// Bytes that wait to be written.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent.iter().map(Bytes::len).sum()
+    }
+
     /// Adds the answer to a ping, if one is due. There is always room for it.
     pub(crate) fn put_pong(&mut self, batch: &mut Vec<u8>) -> bool {
         if let Framing::Websocket(websocket) = &mut self.framing {

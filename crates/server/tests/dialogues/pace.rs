@@ -331,3 +331,100 @@ async fn it_is_known_for_how_long_a_client_has_been_behind() {
     bob.close().await;
     net.assert_clean().await;
 }
+
+/// A socket that comes after another in the same namespace, or in its place, replaces nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_new_socket_replaces_nothing_of_the_one_before() {
+    let io = Server::new();
+    for path in ["/a", "/b"] {
+        io.of(path).on_connect(async |socket| socket.latest("state").emit("state", "new").unwrap());
+    }
+    let net = Net::new(&io);
+    let bob = net.polling().await;
+    bob.join().await;
+    bob.send("40/a,").await;
+    heard(&bob).await;
+    for path in ["/a", "/b"] {
+        let old = io.of("/a").sockets().remove(0);
+        old.latest("state").emit("state", "old").unwrap();
+        old.latest("state").emit("state", "old").unwrap();
+        bob.send(&format!("41/a,\u{1e}40{path},")).await;
+        let arrived = heard(&bob).await;
+        assert_eq!(arrived[0], "42/a,[\"state\",\"old\"]", "{arrived:?}");
+        assert!(arrived[1].starts_with(&format!("40{path},")), "{arrived:?}");
+        assert_eq!(arrived[2..], [format!("42{path},[\"state\",\"new\"]")]);
+    }
+    bob.close().await;
+    net.assert_clean().await;
+}
+
+/// Its connection may be full of what is for others.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_socket_that_has_left_its_namespace() {
+    let (io, net, bob, socket) = tight().await;
+    let other = io.of("/other");
+    bob.send("40/other,").await;
+    heard(&bob).await;
+    let stays = other.sockets().remove(0);
+    for n in 0..3 {
+        stays.emit("e", n).unwrap();
+    }
+    let waiting = tokio::spawn({
+        let socket = socket.clone();
+        async move { (socket.ready().await, socket.drained().await) }
+    });
+    settle().await;
+    assert!(!waiting.is_finished());
+    bob.send("41").await;
+    settle().await;
+    assert!(!socket.is_connected());
+    assert!(tokio::time::timeout(millis(1), socket.ready()).await.is_ok());
+    let drained = tokio::time::timeout(millis(1), socket.drained()).await;
+    assert!(matches!(drained, Ok(Err(EmitError::Closed))), "{drained:?}");
+    assert!(waiting.is_finished(), "told when it leaves");
+    assert!(matches!(waiting.await.unwrap().1, Err(EmitError::Closed)));
+    assert_eq!(heard(&bob).await.len(), 3);
+    bob.close().await;
+    net.assert_clean().await;
+}
+
+/// What it has sent, and nobody reads until a handler goes on, may hold its answers to heartbeats: it is waited for as long
+/// as it takes what is written, and no longer.
+#[tokio::test(start_paused = true)]
+async fn who_reads_nothing_is_given_up_however_much_it_has_sent() {
+    let io = Server::builder().outbox(2_000, 1_000).max_waiting_events(4, 100_000).build().unwrap();
+    io.on("rows", async |socket: Socket, _: String| {
+        for n in 0..100 {
+            socket.ready().await;
+            socket.emit("row", (n, "x".repeat(500)))?;
+        }
+        Ok::<_, EmitError>(())
+    });
+    let net = Net::new(&io);
+    let (mut alice, id) = net.with_buffer(1_024).join().await;
+    let socket = io.get(&id).unwrap();
+    let (read, mut may_read) = tokio::sync::mpsc::channel(1);
+    let client = tokio::spawn(async move {
+        // Five wait; of the last, 16 KiB are read ahead, and the rest is on its way.
+        for length in [0, 0, 0, 0, 0, 16_800] {
+            alice.send(&format!("42[\"rows\",\"{}\"]", "x".repeat(length))).await;
+        }
+        while may_read.recv().await.is_some() {
+            alice.next().await;
+        }
+        alice
+    });
+    // Slowly, and for longer than a heartbeat takes.
+    for _ in 0..20 {
+        net.advance(secs(9)).await;
+        assert!(socket.is_connected(), "{:?}", socket.last_disconnect());
+        let _ = read.try_send(());
+    }
+    net.advance(secs(46)).await;
+    assert!(!socket.is_connected());
+    let cause = socket.last_disconnect().unwrap().cause;
+    assert!(matches!(cause, sockeye::Cause::PingTimeout { .. }), "{cause:?}");
+    client.abort();
+    net.advance(secs(90)).await;
+    net.assert_clean().await;
+}

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty};
 use sockeye::Server;
 use sockeye_testing::Net;
 use tower_layer::Layer;
@@ -55,7 +55,7 @@ async fn ask(io: &Server, way: Way, uri: &str, cookie: &str) -> (u16, String) {
         Way::Http2 => {
             let request = Request::builder().uri(format!("http://chat.example{uri}")).header("cookie", cookie);
             let client = crate::http2::Client::open(io).await;
-            let Some(answer) = client.ask(request.body(Full::new(Bytes::new())).unwrap()).await else {
+            let Some(answer) = client.ask(request.body(http_body_util::Full::new(Bytes::new())).unwrap()).await else {
                 return (0, String::new());
             };
             let status = answer.status().as_u16();
