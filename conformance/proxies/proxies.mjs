@@ -1,7 +1,9 @@
 // Official clients behind proxies, as docs/operations.md tells how to configure them.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { Agent } from 'node:http';
+import { connect, createServer } from 'node:net';
 import { proxies, putBefore, replaced } from '../harness/proxy.mjs';
 import { next, pause, until } from '../harness/time.mjs';
 
@@ -11,8 +13,11 @@ const SERVER = { pingInterval: PING_MS, pingTimeout: 2_000, trustProxy: '127.0.0
 /** Clients come from here, so that they are told from the proxy. */
 const CLIENT = '127.0.0.2';
 const INVENTED = { 'X-Forwarded-For': '203.0.113.9', Forwarded: 'for=203.0.113.9', 'X-Real-IP': '203.0.113.9' };
-/** nginx as people begin with it. */
-const plain = () => 'server { listen 80; location /socket.io/ { proxy_pass http://127.0.0.1:3000; } }';
+/** What nginx does with an upgrade, the status that the client gets, and the line by which it does so. */
+const REFUSALS = [
+  ['without the lines about Upgrade', 400, ''],
+  ...[200, 403, 502].map((status) => [`answers upgrades by ${status}`, status, `if ($arg_transport = websocket) { return ${status}; }`]),
+];
 /** What the page says beside the configuration of HAProxy. */
 const PROXY_PROTOCOL = [
   ['mode http', 'mode tcp'],
@@ -47,22 +52,29 @@ export default function behindProxies(tests) {
     }, { server: SERVER });
   }
 
-  tests.add('nginx without the lines about Upgrade: polling goes on, and one try is all', async (context) => {
-    const nginx = await putBefore(context, 'nginx', plain);
-    const socket = context.client('/', { transports: ['polling', 'websocket'] });
-    await Promise.all([next(socket, 'connect'), next(socket.io.engine, 'upgradeError')]);
-    const { id } = socket;
-    assert.equal(await socket.emitWithAck('echo-ack', 'as before'), 'as before');
-    await pause(4 * PING_MS);
-    assert.equal(await socket.emitWithAck('size', 'x'.repeat(SIZE)), SIZE);
-    assert.deepEqual([socket.id, socket.io.engine.transport.name], [id, 'polling']);
-    const tries = (await nginx.requests()).filter((line) => line.includes('transport=websocket'));
-    assert.equal(tries.length, 1, tries.join('\n'));
-    assert.match(tries[0], / 400 /);
-  }, { server: SERVER });
+  for (const [what, status, extra] of REFUSALS) {
+    tests.add(`nginx ${what}: polling goes on, and one try is all`, async (context) => {
+      const nginx = await putBefore(context, 'nginx', () => plain(extra));
+      await staysWithPolling(context);
+      const tries = (await nginx.requests()).filter((line) => line.includes('transport=websocket'));
+      assert.equal(tries.length, 1, tries.join('\n'));
+      assert.match(tries[0], new RegExp(` ${status} `));
+    }, { server: SERVER });
+  }
+
+  tests.add('the answer to the upgrade is lost on the way: polling goes on', async (context) => {
+    const hole = await swallowing(context);
+    const [to, lost] = ['proxy_pass http://sockeye;', `if ($arg_transport = websocket) { proxy_pass http://127.0.0.1:${hole.port}; }`];
+    await putBefore(context, 'nginx', (page) => replaced(page, to, `${lost} ${to}`));
+    await staysWithPolling(context, () => until(() => hole.swallowed !== '', 'the upgrade'));
+    assert.match(hole.swallowed, /^HTTP\/1.1 101 /);
+    if (!context.server.isReference) { // which waits half a minute for the end of a WebSocket
+      await until(() => hole.hasEnded, 'the server to give the WebSocket up');
+    }
+  }, { server: { ...SERVER, upgradeTimeout: 500 } });
 
   tests.add('nginx without the lines about Upgrade: who has only WebSocket waits longer from try to try', async (context) => {
-    const nginx = await putBefore(context, 'nginx', plain);
+    const nginx = await putBefore(context, 'nginx', () => plain(''));
     const delays = { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 800, randomizationFactor: 0 };
     const socket = context.client('/', { transports: ['websocket'], ...delays });
     // After 50, 100, 200 and 400 ms.
@@ -125,4 +137,38 @@ async function isKnown(context) {
   // The official server believes nobody: its client is the proxy.
   const wanted = context.server.isReference ? '127.0.0.1' : CLIENT;
   assert.equal((await socket.emitWithAck('address')).replace('::ffff:', ''), wanted);
+}
+
+/** A client that wants a WebSocket, gets none, and is served all the same. */
+async function staysWithPolling(context, refused = (engine) => next(engine, 'upgradeError')) {
+  const socket = context.client('/', { transports: ['polling', 'websocket'] });
+  await Promise.all([next(socket, 'connect'), refused(socket.io.engine)]);
+  const { id } = socket;
+  assert.equal(await socket.emitWithAck('echo-ack', 'as before'), 'as before');
+  await pause(4 * PING_MS);
+  assert.equal(await socket.emitWithAck('size', 'x'.repeat(SIZE)), SIZE);
+  assert.deepEqual([socket.id, socket.io.engine.transport.name], [id, 'polling']);
+}
+
+/** nginx as people begin with it. */
+function plain(extra) {
+  return `server { listen 80; location /socket.io/ { ${extra} proxy_pass http://127.0.0.1:3000; } }`;
+}
+
+/** Passes everything on to the server, and nothing back but the end. */
+async function swallowing(context) {
+  const hole = { swallowed: '', hasEnded: false };
+  const listener = createServer((from) => {
+    const to = connect(context.server.port, '127.0.0.1');
+    from.pipe(to);
+    to.on('data', (data) => { hole.swallowed += data; });
+    to.on('close', () => { hole.hasEnded = true; });
+    for (const end of [from, to]) {
+      end.on('error', () => {}).on('close', () => { from.destroy(); to.destroy(); });
+    }
+  }).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  context.atEnd(() => { listener.close(); });
+  hole.port = listener.address().port;
+  return hole;
 }
