@@ -30,6 +30,9 @@ const defaults = {
   origin: '',
   path: '/socket.io',
   'serve-client': '',
+  'trust-proxy': '', // it believes none
+  'proxy-header': '',
+  'proxy-protocol': 'false',
 };
 
 const { values: options } = parseArgs({
@@ -116,6 +119,7 @@ function handle(namespace) {
     on('echo', (...args) => socket.emit('echo', ...args));
     on('echo-ack', (...args) => args.pop()(...args));
     on('who', (ack) => ack({ id: socket.id, namespace: socket.nsp.name, auth: socket.handshake.auth, query: socket.handshake.query.tag ?? null }));
+    on('address', (ack) => ack(socket.handshake.address));
     for (const [event, timeout] of [['ask', 5_000], ['ask-briefly', 50]]) {
       on(event, (...args) => {
         socket.timeout(timeout).emitWithAck('question', ...args)

@@ -1,6 +1,7 @@
-// node run.mjs [--reference] [filter]
+// node run.mjs [--reference] [--proxies] [filter]
 //
-// Tests the program named by SOCKEYE_CONFORMANCE_SERVER, or with --reference the official server.
+// Tests the program named by SOCKEYE_CONFORMANCE_SERVER, or with --reference the official server; with --proxies behind
+// nginx, HAProxy and Caddy.
 
 import { readdir } from 'node:fs/promises';
 import { Subject } from './harness/server.mjs';
@@ -16,7 +17,7 @@ if (!reference && !program) {
 }
 
 const tests = new Tests();
-const folder = new URL('suites/', import.meta.url);
+const folder = new URL(words.includes('--proxies') ? 'proxies/' : 'suites/', import.meta.url);
 for (const file of (await readdir(folder)).filter((name) => name.endsWith('.mjs')).sort()) {
   tests.group = file.slice(0, -'.mjs'.length);
   (await import(new URL(file, folder))).default(tests);

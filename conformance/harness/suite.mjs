@@ -32,6 +32,8 @@ export class Tests {
 export class Context {
   constructor(server) {
     this.server = server;
+    /** Where clients connect: the server, or what stands before it. */
+    this.url = server.url;
     this.way = 'websocket';
     this.closers = [];
   }
@@ -39,7 +41,7 @@ export class Context {
   /** An official client, not yet waited for. */
   client(path = '/', options = {}, connect = connect4) {
     const defaults = { transports: transports[this.way], forceNew: true, reconnection: false };
-    const socket = connect(this.server.url + path, { ...defaults, ...options });
+    const socket = connect(this.url + path, { ...defaults, ...options });
     this.closers.push(() => socket.disconnect());
     return socket;
   }
@@ -77,6 +79,11 @@ export class Context {
     for (const close of this.closers.reverse()) {
       await close();
     }
+    await this.forgotten();
+  }
+
+  /** Waits until the server holds nothing any more. */
+  async forgotten() {
     let held;
     const empty = async () => {
       held = await this.server.stats();

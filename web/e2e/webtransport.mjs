@@ -8,9 +8,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { DemoServer, freePort } from "./server.mjs";
+import { WithoutUdp } from "./udp.mjs";
 
 const binary = process.env.SOCKEYE_BIN ?? fileURLToPath(new URL("../../target/debug/sockeye", import.meta.url));
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
@@ -18,6 +20,8 @@ const BROWSER_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-firs
 const CERTIFICATE = /certificate for WebTransport: ([0-9a-f]{64})/;
 const PASSWORD = "upstream";
 const PATIENCE_MS = 15_000;
+/** What nobody notices who waits for a page. */
+const FIRST_EVENT_MS = 2_000;
 
 const script = await readFile(new URL("../node_modules/socket.io-client/dist/socket.io.min.js", import.meta.url));
 const site = createServer((request, response) => {
@@ -30,12 +34,15 @@ const origin = `http://localhost:${site.address().port}`;
 
 const port = await freePort();
 const server = new DemoServer(binary, port, PASSWORD, ["--webtransport", "--origin", origin, "--max-sessions", "3"]);
+const ways = await Promise.all(["swallowed", "refused"].map((how) => new WithoutUdp(port, how).start()));
 let browser = null;
 let step = "start";
 
 try {
   await run("the server starts", () => server.start(CERTIFICATE));
   browser = await chromium.launch({ executablePath, args: BROWSER_FLAGS });
+  await run("UDP is swallowed: the others work as ever", () => blocked(ways[0], 3));
+  await run("UDP is refused: the others work as ever", () => blocked(ways[1], 0));
   const page = await visit(origin);
   await run("webtransport alone", () => alone(page));
   await run("polling is upgraded to webtransport", () => upgraded(page));
@@ -55,6 +62,7 @@ try {
 } finally {
   await browser?.close();
   site.close();
+  ways.forEach((way) => way.stop());
   server.kill();
 }
 
@@ -65,9 +73,19 @@ async function run(name, action) {
 }
 
 /** A page that can open sockets, each with a name and with what has happened to it. */
-async function visit(url) {
+async function visit(url, to = port) {
   const page = await (await browser.newContext()).newPage();
   page.setDefaultTimeout(PATIENCE_MS);
+  await page.addInitScript(() => {
+    window.tries = { begun: 0, over: 0 };
+    window.WebTransport = class extends window.WebTransport {
+      constructor(...words) {
+        super(...words);
+        window.tries.begun += 1;
+        this.closed.catch(() => {}).then(() => (window.tries.over += 1));
+      }
+    };
+  });
   await page.goto(url);
   const hash = [...Buffer.from(CERTIFICATE.exec(server.output)[1], "hex")];
   await page.evaluate(
@@ -79,10 +97,13 @@ async function visit(url) {
           forceNew: true,
           reconnection: false,
           transports,
+          tryAllTransports: true,
           auth,
           transportOptions: { webtransport: { serverCertificateHashes } },
         });
         socket.happened = [];
+        const begun = performance.now();
+        socket.onAny(() => (socket.firstAfter ??= performance.now() - begun));
         socket.on("connect_error", (error) => socket.happened.push(`refused: ${error.message}`));
         socket.on("disconnect", (reason) => socket.happened.push(`left: ${reason}`));
         socket.onAny((event, argument) => socket.happened.push(typeof argument === "string" ? `${event} ${argument}` : event));
@@ -90,7 +111,7 @@ async function visit(url) {
       };
       window.carrier = (name) => window.sockets[name].connected && window.sockets[name].io.engine.transport.name;
     },
-    [port, hash],
+    [to, hash],
   );
   return page;
 }
@@ -107,8 +128,43 @@ function happens(page, name, what) {
   return page.waitForFunction(([name, what]) => window.sockets[name].happened.includes(what), [name, what]);
 }
 
+async function eventually(question) {
+  for (const end = performance.now() + PATIENCE_MS; !(await question()); ) {
+    assert(performance.now() < end, `waited ${PATIENCE_MS} ms in vain`);
+    await setTimeout(10);
+  }
+}
+
 function echo(page, name, number) {
   return page.evaluate(([name, number]) => window.sockets[name].timeout(10_000).emitWithAck("echo", number), [name, number]);
+}
+
+async function blocked(way, connections) {
+  const page = await visit(origin, way.port);
+  await open(page, "Ida", ["polling", "websocket", "webtransport"]);
+  await open(page, "Jon", ["polling", "webtransport"]);
+  await open(page, "Kim", ["webtransport", "websocket"]);
+  for (const name of ["Ida", "Jon"]) {
+    await happens(page, name, "welcome");
+    const after = await page.evaluate((name) => window.sockets[name].firstAfter, name);
+    assert(after < FIRST_EVENT_MS, `the first event came to ${name} after ${after} ms`);
+  }
+  // At once, without waiting for UDP, but for the one who begins with it.
+  await carried(page, "Ida", "websocket");
+  assert.equal(await echo(page, "Jon", 45), 45);
+  await page.waitForFunction(() => window.tries.over === 3);
+  for (const [name, by] of [["Ida", "websocket"], ["Jon", "polling"], ["Kim", "websocket"]]) {
+    await carried(page, name, by);
+    assert.equal(await echo(page, name, 46), 46);
+    const happened = await page.evaluate((name) => window.sockets[name].happened, name);
+    assert(!happened.some((what) => /^(left|refused): /.test(what)), `${name}: ${happened}`);
+  }
+  assert.equal(await page.evaluate(() => window.tries.begun), 3);
+  assert.equal(way.senders.size, connections);
+  // A page that is closed says nothing by polling, and would be held against the next.
+  await page.evaluate(() => Object.values(window.sockets).forEach((socket) => socket.disconnect()));
+  await eventually(async () => /^sockeye_sessions 0$/m.test(await (await fetch(`${server.url}/metrics`)).text()));
+  await page.context().close();
 }
 
 async function alone(page) {

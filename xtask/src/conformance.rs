@@ -26,6 +26,17 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result {
     shell::run(&mut runner)
 }
 
+/// The official client behind proxies; `words` as in [`run`].
+pub(crate) fn proxies(workspace: &Workspace, words: &[String]) -> Result {
+    let folder = workspace.root.join("conformance");
+    install::npm_packages(workspace, &folder)?;
+    install::proxies(workspace)?;
+    workspace.build()?;
+    let args: Vec<&str> = ["run.mjs", "--proxies"].into_iter().chain(words.iter().map(String::as_str)).collect();
+    let mut runner = install::node_command(workspace, &folder, "node", &args)?;
+    shell::run(runner.env("SOCKEYE_CONFORMANCE_SERVER", workspace.program("sockeye-conformance")))
+}
+
 /// The client of another Rust crate, whose dependencies are no part of the workspace.
 fn rust_client(workspace: &Workspace) -> Result<PathBuf> {
     install::openssl(workspace)?;

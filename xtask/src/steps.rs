@@ -13,7 +13,7 @@ struct Step {
     run: fn(&Workspace) -> Result,
 }
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "layers", about: "files and crates use only what is below them", run: layers::check },
     Step { name: "supply", about: "licences, sources and versions of what we build on", run: supply::check },
@@ -27,6 +27,11 @@ const STEPS: [Step; 17] = [
         name: "conformance",
         about: "official clients and raw bytes against our server",
         run: |workspace| conformance::run(workspace, &[]),
+    },
+    Step {
+        name: "proxies",
+        about: "official clients behind proxies, configured as the documentation says",
+        run: |workspace| conformance::proxies(workspace, &[]),
     },
     Step {
         name: "client",

@@ -82,6 +82,7 @@ fn arguments(namespace: &Namespace) {
     namespace.on("echo", async |socket, args: Raw| socket.emit("echo", args));
     namespace.on_with_ack("echo-ack", async |_, args: Raw| args);
     namespace.on_with_ack("who", async |socket, ()| who(&socket));
+    namespace.on_with_ack("address", async |socket, ()| socket.peer().address().map(|address| address.ip()));
     for (event, limit) in [("ask", 5_000), ("ask-briefly", 50)] {
         let limit = Duration::from_millis(limit);
         namespace.on(event, async move |socket, args: Raw| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sockeye::{BoxError, Cookie, Deflate, Parser, Recovery, Refusal, Server, ServerBuilder, Transport};
+use sockeye::{BoxError, Cookie, Deflate, Parser, ProxyHeader, Recovery, Refusal, Server, ServerBuilder, Transport};
 
 use crate::refused::{Refused, locked};
 
@@ -68,6 +68,11 @@ impl Options {
             "--key" => self.builder = key(self.builder, value),
             "--origin" if value == "*" => self.builder = self.builder.any_origin(),
             "--origin" => self.builder = self.builder.origins([value]),
+            "--trust-proxy" => self.builder = self.builder.trust_proxies([value])?,
+            "--proxy-header" if value == "forwarded" => {
+                self.builder = self.builder.proxy_header(ProxyHeader::Forwarded);
+            }
+            "--proxy-protocol" => self.builder = self.builder.proxy_protocol(value.parse()?),
             "--path" => self.builder = self.builder.path(value),
             "--serve-client" => self.builder = self.builder.serve_client(value),
             "--transports" => self.builder = self.builder.transports(&transports(value)?),

@@ -61,7 +61,8 @@ metrics! {
     requests_refused,
     /// Counter: upgrades from polling to a stream which succeeded.
     upgrades,
-    /// Counter: upgrades given up, however far they had come: the stream was never opened, was not wanted, or broke.
+    /// Counter: upgrades given up, however far they had come: no handshake arrived, the stream was never opened, was not
+    /// wanted, or broke.
     upgrades_failed,
     /// Counter: messages received.
     messages_received,

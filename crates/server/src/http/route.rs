@@ -68,6 +68,10 @@ pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial
     if let Some(sid) = &query.sid {
         let link = session(core, sid, query.revision())?;
         if stream != upgrade {
+            if stream {
+                // Most likely a proxy has taken the handshake away.
+                core.metrics.upgrades_failed.up();
+            }
             return Err(Denial::bad_request(ErrorContext::TransportMismatch));
         }
         return continued(link, stream, &parts.method);

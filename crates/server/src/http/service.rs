@@ -82,7 +82,7 @@ impl SocketService {
             Ok(Route::Post(link)) => {
                 Ok(polling::post(link, Manner::of(&core.config, parts), body).await.into_response())
             }
-            Ok(Route::Upgrade(link)) => Ok(upgrade::upgrade(link, parts)),
+            Ok(Route::Upgrade(link)) => Ok(upgrade::upgrade(core, link, parts)),
             Ok(Route::Surplus(link)) => Ok(upgrade::surplus(&link, parts)),
             Ok(Route::Unsupported) => Ok(empty(StatusCode::INTERNAL_SERVER_ERROR)),
             Err(denial) => Err(denial),

@@ -57,10 +57,11 @@ pub(crate) fn open_stream(
 }
 
 /// Lets a polling session go over to a WebSocket.
-pub(crate) fn upgrade(link: Arc<Link>, parts: &mut request::Parts) -> Response<Body> {
+pub(crate) fn upgrade(core: &Core, link: Arc<Link>, parts: &mut request::Parts) -> Response<Body> {
     let Switched { response, coming, params } = match switch(parts, &link.config) {
         Ok(switched) => switched,
         Err(refusal) => {
+            core.metrics.upgrades_failed.up();
             link.set_carrier(Carrier::Polling);
             return refusal;
         }

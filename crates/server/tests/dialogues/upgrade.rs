@@ -170,6 +170,27 @@ async fn a_websocket_that_lacks_its_key_does_not_block_the_next_upgrade() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_proxy_that_takes_the_handshake_away_shows_in_the_figures() {
+    let (io, net) = plain();
+    let bob = net.polling().await;
+    let target = format!("/socket.io/?EIO=4&transport=websocket&sid={}", bob.sid());
+    let answer = net.request("GET", &target, &[("connection", "close")], "").answer().await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.text(), "{\"code\":3,\"message\":\"Bad request\"}");
+    assert_eq!(io.metrics().upgrades_failed, 1);
+    // Or half of it.
+    let headers = [("connection", "Upgrade"), ("upgrade", "websocket")];
+    assert_eq!(net.request("GET", &target, &headers, "").answer().await.status, 426);
+    assert_eq!(io.metrics().upgrades_failed, 2);
+    // A session that begins so is refused, but no upgrade.
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    assert_eq!(net.request("GET", target, &[], "").answer().await.status, 400);
+    assert_eq!(io.metrics().upgrades_failed, 2);
+    bob.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_session_ends_with_its_stream_after_the_switch() {
     let (io, net) = plain();
     let log = Log::default();
