@@ -302,6 +302,10 @@ pub(crate) fn leave(hub: &Hub, selection: &Selection, flags: &Flags, rooms: &[Sm
 }
 
 pub(crate) fn disconnect(hub: &Hub, selection: &Selection, flags: &Flags, close: bool) -> Result<(), ClusterError> {
+    if hub.log().is_some() {
+        // Who goes before it is told is found among those who are away, or knows that it does not get there.
+        hub.for_each(selection, |member| member.note_unwanted());
+    }
     for member in hub.select_all(selection, |log| log.forsake(selection)) {
         disconnect_one(&member, close);
     }
@@ -309,6 +313,7 @@ pub(crate) fn disconnect(hub: &Hub, selection: &Selection, flags: &Flags, close:
 }
 
 pub(crate) fn disconnect_one(member: &Member, close: bool) {
+    member.note_unwanted();
     member.link.command(if close {
         link::Command::Close { reason: DisconnectReason::ServerDisconnect, say: true }
     } else {

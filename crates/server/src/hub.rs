@@ -57,6 +57,14 @@ pub(crate) struct Thread {
     pub(crate) end: AtomicU64,
     /// Whether it is one that came back.
     pub(crate) recovered: bool,
+    /// Somebody wanted it to leave: it does not come back, whatever ends its connection.
+    unwanted: AtomicBool,
+}
+
+impl Thread {
+    pub(crate) fn new(pid: SmolStr, start: u64, end: u64, recovered: bool) -> Self {
+        Self { pid, start, end: AtomicU64::new(end), recovered, unwanted: AtomicBool::new(false) }
+    }
 }
 
 /// Why a join was refused.
@@ -93,6 +101,17 @@ impl Member {
 
     pub(crate) fn thread(&self) -> Option<&Thread> {
         self.thread.as_deref()
+    }
+
+    /// Somebody wants it to leave. Its task does not know yet, and its connection may end before.
+    pub(crate) fn note_unwanted(&self) {
+        if let Some(thread) = &self.thread {
+            thread.unwanted.store(true, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| thread.unwanted.load(Ordering::Acquire))
     }
 
     /// The event of this number is meant for this member. The log is locked.

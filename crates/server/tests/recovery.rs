@@ -1,10 +1,12 @@
 //! Connection state recovery, in literal wire text over a network in memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use sockeye::{Recovery, Refusal, Server, Socket};
 use sockeye_testing::{Net, WebSocket};
+use tokio::sync::Notify;
 
 fn server(recovery: Recovery) -> (Server, Net) {
     let io = Server::builder().recovery(recovery).build().expect("the options agree");
@@ -520,5 +522,33 @@ async fn broadcasts_that_run_meanwhile_leave_no_gap_and_nothing_twice() {
         .collect();
     for task in senders.into_iter().chain(clients) {
         tokio::time::timeout(Duration::from_mins(2), task).await.expect("it ends").unwrap();
+    }
+}
+
+/// Its connection may end in the moment in which it is thrown out.
+#[tokio::test(start_paused = true)]
+async fn who_is_disconnected_while_it_goes_does_not_come_back() {
+    for everybody in [false, true] {
+        let (io, net) = server(Recovery::default());
+        let (verdict, here) = (Arc::new(Notify::new()), io.clone());
+        let judged = Arc::clone(&verdict);
+        io.on("insult", async move |socket: Socket, (): ()| {
+            judged.notified().await;
+            if everybody {
+                here.to(socket.id()).disconnect().unwrap();
+            } else {
+                socket.disconnect();
+            }
+        });
+        let (mut client, _, pid) = join(&net).await;
+        client.send(r#"42["insult"]"#).await;
+        net.advance(Duration::from_millis(10)).await;
+        verdict.notify_one();
+        client.reset();
+        net.advance(Duration::from_millis(10)).await;
+        let mut client = net.websocket().await;
+        client.send(&format!("40{}", json!({ "pid": pid }))).await;
+        let ids = client.expect(r#"40{"sid":"…","pid":"…"}"#).await;
+        assert_ne!(ids[1], pid, "everybody: {everybody}");
     }
 }

@@ -1,6 +1,6 @@
 //! The way of a client into a namespace, and out of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ fn admit_recoverable(
     let returning = claim.and_then(|claim| {
         // Its old connection may not have been found dead yet: then it is taken over.
         let old = state.present(&claim.pid).and_then(Weak::upgrade);
-        if let Some(old) = old.filter(|old| !Arc::ptr_eq(&old.link, link)) {
+        if let Some(old) = old.filter(|old| !Arc::ptr_eq(&old.link, link) && !old.is_unwanted()) {
             let left = hub.remove_quietly(&old)?;
             let session = session_of(&old, &mut state);
             replaced = Some((old, left));
@@ -74,14 +74,10 @@ fn admit_recoverable(
     let (id, stays, thread, missed) = match returning {
         Some((session, from, missed)) => {
             peer.data().replace(session.data);
-            let end = AtomicU64::new(if missed.is_empty() { session.end } else { next });
-            let thread = Thread { pid: session.pid, start: from, end, recovered: true };
+            let thread = Thread::new(session.pid, from, if missed.is_empty() { session.end } else { next }, true);
             (session.id, session.stays, thread, missed)
         }
-        None => {
-            let thread = Thread { pid: random_id(), start: next, end: AtomicU64::new(next), recovered: false };
-            (socket_id(hub, link), Stays::default(), thread, Vec::new())
-        }
+        None => (socket_id(hub, link), Stays::default(), Thread::new(random_id(), next, next, false), Vec::new()),
     };
     let pid = thread.pid.clone();
     let rooms = stays.rooms().cloned().collect();
@@ -162,7 +158,7 @@ pub(crate) fn dismiss(hub: &Hub, member: &Arc<Member>, reason: DisconnectReason,
     let mut state = log.lock();
     let Some(left) = hub.remove_quietly(member) else { return };
     match session_of(member, &mut state) {
-        Some(session) if reason.is_recoverable() => state.suspend(session, now, log.options()),
+        Some(session) if reason.is_recoverable() && !member.is_unwanted() => state.suspend(session, now, log.options()),
         _ => {}
     }
     drop(state);
