@@ -306,6 +306,29 @@ async fn a_connection_that_is_replaced_says_so() {
     assert_eq!((last.reason, last.cause), (DisconnectReason::TransportClose, Cause::Replaced));
 }
 
+/// A POST that waits for the handlers is looked at again and again; the client has said nothing by that.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_is_heard_once() {
+    let io = Server::builder().max_waiting_events(1, 10_000).build().unwrap();
+    let left = Arc::<Mutex<Option<Disconnect>>>::default();
+    let seen = Arc::clone(&left);
+    io.on("x", async |_, (): ()| std::future::pending::<()>().await);
+    io.on_disconnect(async move |socket: Socket, _| *seen.lock().unwrap() = socket.last_disconnect());
+    let net = Net::new(&io);
+    let bob = net.polling().await;
+    let socket = io.get(&bob.join().await).unwrap();
+    let posting = bob.post("42[\"x\"]\u{1e}42[\"x\"]\u{1e}42[\"x\"]");
+    for _ in 0..8 {
+        net.advance(secs(5)).await;
+        socket.emit("y", ()).unwrap();
+    }
+    net.advance(millis(5_100)).await;
+    let last = left.lock().unwrap().take().unwrap();
+    let Cause::PingTimeout { heard, .. } = last.cause else { panic!("{last:?}") };
+    assert_eq!(tenths(heard), 450);
+    drop(posting);
+}
+
 /// Four of eight that were as idle make the fifth no accident; what the client says is none, and what it does at once.
 #[tokio::test(start_paused = true)]
 async fn connections_that_break_after_the_same_silence_are_told_to_be_regular() {
