@@ -34,6 +34,7 @@ pages! {
     Acknowledgements: "../docs/acknowledgements.md",
     Binary: "../docs/binary.md",
     Client: "../docs/client.md",
+    Delivery: "../docs/delivery.md",
     EmitCheatsheet: "../docs/emit-cheatsheet.md",
     FromSocketioxide: "../docs/from-socketioxide.md",
     GettingStarted: "../docs/getting-started.md",

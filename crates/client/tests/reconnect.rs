@@ -431,7 +431,7 @@ async fn whatever_a_proxy_does_to_the_upgrade_polling_goes_on() {
                 if !common::peek_head(&mut wire).await.contains("websocket") {
                     io.serve_stream(wire, None).await;
                 } else if refusal.is_empty() {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 } else {
                     answer_all(wire, &response(refusal, "", "<html>")).await;
                 }

@@ -82,7 +82,8 @@ impl Target {
 
     /// For state of which only the newest matters, a position or a price: where an event with this key still waits for a
     /// socket, this one takes its place, and the old one is counted in `dropped_latest`. So at most one event of each key
-    /// waits for a client, however slowly it reads, and it gets the newest as soon as it reads on.
+    /// waits for a client, beside one that it is about to take, however slowly it reads, and it gets the newest as soon as
+    /// it reads on.
     ///
     /// The new event takes the *place* of the old one, so that it is sent in time however often it is replaced; it may so
     /// arrive before events that were emitted between the two. Keys are those of one socket: different events may share

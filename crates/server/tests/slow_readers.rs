@@ -303,3 +303,88 @@ async fn a_burst_of_a_hundred_thousand_loses_nobody() {
     polling.close().await;
     net.assert_clean().await;
 }
+
+/// Whoever waits for the client before each event sends as much as it reads, and waits no longer than it lives.
+#[tokio::test(start_paused = true)]
+async fn who_is_waited_for_sets_the_pace() {
+    for bytes_per_second in [0, 1, 5_000] {
+        let io = Server::builder().outbox(OUTBOX, 10_000).build().expect("the options agree");
+        let net = Net::new(&io);
+        let (socket, id) = net.with_buffer(2_048).join().await;
+        let mut reader = Reader { socket, bytes_per_second, numbers: Vec::new() };
+        let slow = io.get(&id).expect("it has joined");
+        let writer = tokio::spawn(async move {
+            for n in 0.. {
+                slow.ready().await;
+                if let Err(error) = slow.emit("e", (n, padding())) {
+                    return (n, error);
+                }
+                assert!(slow.queued().bytes <= OUTBOX / 2 + 2_000, "{:?}", slow.queued());
+            }
+            unreachable!("it is not waited for longer than it lives")
+        });
+        for _ in 0..SECONDS {
+            reader.read().await;
+            net.advance(Duration::from_secs(1)).await;
+        }
+        let read = u32::try_from(reader.numbers.len()).unwrap();
+        assert!(reader.numbers.iter().copied().eq(0..read), "nothing is left out");
+        let lives = io.get(&id).is_some();
+        assert_eq!((lives, io.metrics().slow_consumers), (bytes_per_second == 5_000, 0), "{bytes_per_second}");
+        if lives {
+            assert!((SECONDS * 5 - 10..SECONDS * 5 + 5).contains(&read), "{read}: as much as it reads");
+            reader.socket.close().await;
+        }
+        let (sent, error) = writer.await.unwrap();
+        assert!(matches!(error, EmitError::Closed), "{error:?}");
+        assert!(
+            sent - read <= u32::try_from((OUTBOX / 2 + IN_FLIGHT) / 1_000).unwrap(),
+            "{sent} of which {read} are read"
+        );
+        net.advance(Duration::from_secs(6)).await;
+        net.assert_clean().await;
+    }
+}
+
+/// Ten positions change ten times a second each, which is ten times as much as it reads: it gets all of them in turn, as
+/// they are then, and ten at most wait for it.
+#[tokio::test(start_paused = true)]
+async fn who_gets_only_the_latest_is_never_far_behind() {
+    const KEYS: u32 = 10;
+    for bytes_per_second in [0, 1, 10_000] {
+        let io = Server::builder().outbox(OUTBOX, 10_000).build().expect("the options agree");
+        let net = Net::new(&io);
+        let (socket, id) = net.with_buffer(2_048).join().await;
+        let mut reader = Reader { socket, bytes_per_second, numbers: Vec::new() };
+        for n in 0..SECONDS * KEYS * 10 {
+            io.latest(format!("position {}", n % KEYS)).emit("e", (n, padding())).expect("it can be encoded");
+            if let Some(slow) = io.get(&id) {
+                // And one that it is about to take.
+                assert!(slow.queued().packets <= 1 + KEYS as usize, "{:?}", slow.queued());
+            }
+            if n % (KEYS * 10) == KEYS * 10 - 1 {
+                reader.read().await;
+                net.advance(Duration::from_secs(1)).await;
+            }
+        }
+        let lives = io.get(&id).is_some();
+        assert_eq!((lives, io.metrics().slow_consumers), (bytes_per_second == 10_000, 0), "{bytes_per_second}");
+        if lives {
+            reader.bytes_per_second = 1_000_000;
+            reader.read().await;
+            let numbers = &reader.numbers;
+            assert_eq!(numbers.len() as u64 + io.metrics().dropped_latest, u64::from(SECONDS * KEYS * 10));
+            for key in 0..KEYS {
+                let of_key: Vec<u32> = numbers.iter().copied().filter(|n| n % KEYS == key).collect();
+                assert!(
+                    of_key.is_sorted() && of_key.last() == Some(&((SECONDS * 10 - 1) * KEYS + key)),
+                    "the newest last"
+                );
+                assert!(of_key.len() > SECONDS as usize / 2, "{}: in turn with the others", of_key.len());
+            }
+            reader.socket.close().await;
+        }
+        net.advance(Duration::from_secs(6)).await;
+        net.assert_clean().await;
+    }
+}
