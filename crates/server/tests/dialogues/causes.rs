@@ -306,6 +306,24 @@ async fn a_connection_that_is_replaced_says_so() {
     assert_eq!((last.reason, last.cause), (DisconnectReason::TransportClose, Cause::Replaced));
 }
 
+/// The protocol's own packets may be twice as many.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_and_never_reads_is_told_what_it_may() {
+    let io = Server::builder().outbox(1_000_000, 3).build().unwrap();
+    let left = Arc::<Mutex<Option<Disconnect>>>::default();
+    let seen = Arc::clone(&left);
+    io.on_disconnect(async move |socket: Socket, _| *seen.lock().unwrap() = socket.last_disconnect());
+    let net = Net::new(&io);
+    let bob = net.polling().await;
+    bob.join().await;
+    bob.send(&["40/nowhere,"; 7].join("\u{1e}")).await;
+    settle().await;
+    let cause = left.lock().unwrap().take().map(|last| last.cause);
+    assert_eq!(cause, Some(Cause::Limit { limit: Limit::Outbox, actual: Some(6), bound: Some(6) }));
+    net.advance(secs(90)).await;
+    net.assert_clean().await;
+}
+
 /// A POST that waits for the handlers is looked at again and again; the client has said nothing by that.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_is_heard_once() {
