@@ -58,7 +58,13 @@ pub(crate) struct Thread {
     /// Whether it is one that came back.
     pub(crate) recovered: bool,
     /// Somebody wanted it to leave: it does not come back, whatever ends its connection.
-    pub(crate) unwanted: AtomicBool,
+    unwanted: AtomicBool,
+}
+
+impl Thread {
+    pub(crate) fn new(pid: SmolStr, start: u64, end: u64, recovered: bool) -> Self {
+        Self { pid, start, end: AtomicU64::new(end), recovered, unwanted: AtomicBool::new(false) }
+    }
 }
 
 /// Why a join was refused.

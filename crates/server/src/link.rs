@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use crate::config::{Config, WhenFull};
 use crate::error::{DisconnectReason, EmitError};
 use crate::gate::Ticket;
-use crate::limits::Limit;
+use crate::limits::{Excess, Limit};
 pub(crate) use crate::mail::{Answer, Command, Request};
 use crate::metrics::Metrics;
 use crate::outbox::{Bound, Level, Outbox, Queued, Weight};
@@ -184,7 +184,8 @@ impl Link {
             Urgency::Normal(policy) if !self.make_room(&mut state, &packet, policy)? => return Ok(()),
             // It is too much for any policy: a client that asks and never reads gets no further.
             Urgency::Protocol if !state.outbox.has_room(&packet, self.protocol_bound(&state)) => {
-                return Err(self.overrun(&mut state));
+                let bound = self.protocol_bound(&state);
+                return Err(self.overrun(&mut state, bound));
             }
             Urgency::Normal(_) | Urgency::Protocol | Urgency::Volatile => {}
         }
@@ -242,7 +243,7 @@ impl Link {
             return Ok(true);
         }
         if policy == WhenFull::Disconnect {
-            return Err(self.overrun(state));
+            return Err(self.overrun(state, bound));
         }
         if policy == WhenFull::DropOldest {
             while !state.outbox.has_room(packet, bound) && state.outbox.drop_oldest() {
@@ -283,10 +284,12 @@ impl Link {
     }
 
     /// Gives the client up.
-    fn overrun(&self, state: &mut State) -> EmitError {
+    fn overrun(&self, state: &mut State, bound: Bound) -> EmitError {
         state.closed = true;
         let (packets, bytes) = (state.outbox.len(), state.outbox.bytes());
-        state.commands.push(Command::Overrun { packets, bytes });
+        let is_many = packets >= bound.packets;
+        let (actual, most) = if is_many { (packets, bound.packets) } else { (bytes, bound.bytes) };
+        state.commands.push(Command::Overrun(Excess::new(Limit::Outbox, actual, most)));
         state.outbox.clear();
         state.commands.push(Command::Close { reason: DisconnectReason::SlowConsumer, say: false });
         state.ring();
@@ -487,7 +490,7 @@ mod tests {
         link.wake_up(&mut commands, &mut requests);
         assert!(matches!(
             commands[..],
-            [Command::Overrun { .. }, Command::Close { reason: DisconnectReason::SlowConsumer, .. }]
+            [Command::Overrun(_), Command::Close { reason: DisconnectReason::SlowConsumer, .. }]
         ));
     }
 

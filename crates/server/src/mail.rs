@@ -10,7 +10,7 @@ use sockeye_protocol::{AckId, Slot};
 use crate::ack::Waiter;
 use crate::cause::Cause;
 use crate::error::{DisconnectReason, EmitError};
-use crate::limits::Limit;
+use crate::limits::{Excess, Limit};
 use crate::transport::stream::StreamTransport;
 
 /// What other tasks ask of a connection.
@@ -24,7 +24,7 @@ pub(crate) enum Command {
     /// than `until`.
     Finish { until: Instant },
     /// One more did not fit into the outbox, in which so much waits; to close for that follows.
-    Overrun { packets: usize, bytes: usize },
+    Overrun(Excess),
     /// One socket leaves its namespace.
     Leave { slot: Slot, socket: SmolStr },
 }

@@ -74,7 +74,8 @@ pub struct Queued {
     /// For how long the oldest of them has been waiting, to the millisecond; none if nothing waits, or only what was
     /// emitted in this instant.
     pub oldest: Option<Duration>,
-    /// Packets that were dropped for this client since it connected: volatile ones, and those for which there was no room.
+    /// Packets that were dropped for this client since it connected: volatile ones, those for which there was no room, and
+    /// those which a newer one of their key has replaced.
     pub dropped: u64,
 }
 

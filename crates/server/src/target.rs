@@ -18,8 +18,8 @@ use crate::selector::Rooms;
 
 /// A set of sockets of one namespace, here and on the other servers of the cluster.
 ///
-/// Made by `to`, `except`, `broadcast`, `local`, `volatile`, `compress` and `timeout` on a server, a namespace or a
-/// socket; the calls can be chained in any order. Rooms add up, exceptions are taken away afterwards, and a socket is
+/// Made by `to`, `except`, `broadcast`, `local`, `volatile`, `latest`, `when_full`, `compress` and `timeout` on a server, a
+/// namespace or a socket; the calls can be chained in any order. Rooms add up, exceptions are taken away afterwards, and a socket is
 /// counted once however many of the rooms it is in.
 #[derive(Clone, Debug)]
 #[must_use = "a target does nothing until `emit` or another verb is called"]

@@ -178,6 +178,29 @@ async fn a_user_who_was_revoked_meanwhile_gets_nothing() {
     client.expect_nothing().await;
 }
 
+/// The way back may be closed between the look at it and the step: then the client is as any other.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_come_back_is_asked_for_its_right() {
+    let io = Server::builder().recovery(Recovery::default().dangerously_skip_authorize()).build().unwrap();
+    io.authorize(async |_, auth: serde_json::Value| match auth["token"].as_str() {
+        Some("right") => Ok(()),
+        _ => Err(Refusal::new("wrong")),
+    });
+    let here = io.clone();
+    io.of("/other").on_disconnect(async move |_, _| here.local().disconnect().unwrap());
+    let net = Net::new(&io);
+    let mut client = net.websocket().await;
+    client.send(r#"40{"token":"right"}"#).await;
+    let pid = client.expect(r#"40{"sid":"…","pid":"…"}"#).await.remove(1);
+    client.reset();
+    net.advance(Duration::from_millis(10)).await;
+    let client = net.polling().await;
+    client.send("40/other,").await;
+    client.get().answer().await;
+    client.send(&format!("41/other,\u{1e}40{}", json!({ "pid": pid }))).await;
+    assert_eq!(client.get().answer().await.text(), r#"44{"message":"wrong"}"#);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_question_carries_no_offset_where_the_listener_expects_its_callback() {
     let (io, net) = server(Recovery::default());

@@ -1,6 +1,6 @@
 //! The way of a client into a namespace, and out of it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -21,18 +21,26 @@ const SWEEPS: u32 = 4;
 /// but no more often than this.
 const OFTEN: Duration = Duration::from_secs(1);
 
+/// Whom to let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whom {
+    Anybody,
+    /// Who comes back: nobody has been asked whether the client may come in.
+    Returning,
+}
+
 /// Lets a client in: the answer to CONNECT is queued before anything else can be, and the socket is in the namespace.
-/// `None` if the client does not wait for it any more.
+/// `None` if the client does not wait for it any more, or is not of those who are let in.
 pub(crate) fn admit(
     hub: &Arc<Hub>,
     link: &Arc<Link>,
     connection: &mut Connection,
-    slot: Slot,
+    (slot, whom): (Slot, Whom),
     peer: Peer,
     now: Instant,
 ) -> Option<Arc<Member>> {
     if hub.log().is_some() {
-        return admit_recoverable(hub, link, connection, slot, peer, now);
+        return admit_recoverable(hub, link, connection, (slot, whom), peer, now);
     }
     let id = socket_id(hub, link);
     let accepted = connection.accept(slot, &id, None, now)?;
@@ -49,7 +57,7 @@ fn admit_recoverable(
     hub: &Arc<Hub>,
     link: &Arc<Link>,
     connection: &mut Connection,
-    slot: Slot,
+    (slot, whom): (Slot, Whom),
     peer: Peer,
     now: Instant,
 ) -> Option<Arc<Member>> {
@@ -70,24 +78,20 @@ fn admit_recoverable(
         let (from, missed) = state.missed(&session, claim.offset.as_deref())?;
         Some((session, from, missed))
     });
+    // It was seen that it can come back; meanwhile that may have become impossible.
+    let is_let_in = whom == Whom::Anybody || returning.is_some();
     let next = state.next();
     let (id, stays, thread, missed) = match returning {
         Some((session, from, missed)) => {
             peer.data().replace(session.data);
-            let end = AtomicU64::new(if missed.is_empty() { session.end } else { next });
-            let unwanted = AtomicBool::new(false);
-            let thread = Thread { pid: session.pid, start: from, end, recovered: true, unwanted };
+            let thread = Thread::new(session.pid, from, if missed.is_empty() { session.end } else { next }, true);
             (session.id, session.stays, thread, missed)
         }
-        None => {
-            let (end, unwanted) = (AtomicU64::new(next), AtomicBool::new(false));
-            let thread = Thread { pid: random_id(), start: next, end, recovered: false, unwanted };
-            (socket_id(hub, link), Stays::default(), thread, Vec::new())
-        }
+        None => (socket_id(hub, link), Stays::default(), Thread::new(random_id(), next, next, false), Vec::new()),
     };
     let pid = thread.pid.clone();
     let rooms = stays.rooms().cloned().collect();
-    let accepted = connection.accept(slot, &id, Some(&pid), now);
+    let accepted = is_let_in.then(|| connection.accept(slot, &id, Some(&pid), now)).flatten();
     let member = accepted.map(|packet| {
         // Before what it has missed is queued: that is more than a stranger may have waiting.
         link.set_joined();

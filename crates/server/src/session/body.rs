@@ -11,7 +11,7 @@ use sockeye_engine::{Encoded, Lane, Message, Packet, Revision, Session};
 use sockeye_protocol::event::Received;
 use sockeye_protocol::{AckId, Args, Connection, Event, NamespacePath, Outgoing, OwnedArgs, Slot};
 
-use super::admission;
+use super::admission::{self, Whom};
 use super::ages::{Ages, Tick};
 use super::fault::Fault;
 use super::meters::Meters;
@@ -227,12 +227,21 @@ impl Body {
 
     /// A client asks for a namespace, by a message of `size` bytes.
     fn ask(&mut self, slot: Slot, path: NamespacePath, peer: Peer, size: usize, now: Instant, cx: &mut Context<'_>) {
-        let admission: Admission = match self.core.registry.visit(&path) {
+        let visit = match self.core.registry.visit(&path) {
             Some(namespace) if admission::may_skip_authorize(namespace.hub(), &peer, now) => {
-                return self.admit(slot, namespace, peer, now, cx);
+                if self.admit(slot, Whom::Returning, namespace, peer.clone(), now, cx) {
+                    return;
+                }
+                self.core.registry.visit(&path)
             }
+            visit => visit,
+        };
+        let admission: Admission = match visit {
             Some(namespace) => match namespace.hooks().authorize(peer.clone()) {
-                None => return self.admit(slot, namespace, peer, now, cx),
+                None => {
+                    self.admit(slot, Whom::Anybody, namespace, peer, now, cx);
+                    return;
+                }
                 Some(verdict) => Box::pin(async move { verdict.await.map(|()| namespace) }),
             },
             None if self.core.registry.has_parents() => {
@@ -246,17 +255,29 @@ impl Body {
         self.note_undecided();
     }
 
-    fn admit(&mut self, slot: Slot, namespace: Visit, peer: Peer, now: Instant, cx: &mut Context<'_>) {
+    /// Whether it was let in.
+    fn admit(
+        &mut self,
+        slot: Slot,
+        whom: Whom,
+        namespace: Visit,
+        peer: Peer,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> bool {
         // The end of a socket that was here before comes before the beginning of the next.
         self.run_departing(cx);
-        if let Some(member) = admission::admit(namespace.hub(), &self.link, &mut self.connection, slot, peer, now) {
-            self.joined = true;
-            let mut joined = Box::new(Joined::enter(namespace, member));
-            // `on_connect` begins before anything else can happen to the socket, its end among that.
-            joined.run(cx);
-            tracing::debug!(namespace = short(joined.namespace.path()), "a socket joined");
-            *self.occupant(slot) = Occupant::Joined(joined);
-        }
+        let (link, connection) = (&self.link, &mut self.connection);
+        let Some(member) = admission::admit(namespace.hub(), link, connection, (slot, whom), peer, now) else {
+            return false;
+        };
+        self.joined = true;
+        let mut joined = Box::new(Joined::enter(namespace, member));
+        // `on_connect` begins before anything else can happen to the socket, its end among that.
+        joined.run(cx);
+        tracing::debug!(namespace = short(joined.namespace.path()), "a socket joined");
+        *self.occupant(slot) = Occupant::Joined(joined);
+        true
     }
 
     fn refuse(&mut self, slot: Slot, refusal: &Refusal, now: Instant) {
@@ -313,7 +334,7 @@ impl Body {
         {
             match verdict {
                 Ok(namespace) => {
-                    self.admit(slot, namespace, asking.peer, now, cx);
+                    self.admit(slot, Whom::Anybody, namespace, asking.peer, now, cx);
                 }
                 Err(refusal) => self.refuse(slot, &refusal, now),
             }

@@ -13,7 +13,11 @@ impl Body {
     #[inline]
     pub(crate) fn is_congested(&self) -> bool {
         // Nearly always nothing waits, which is seen quickly, and asked several times for each message.
-        let at_ease = |occupant: &Occupant| matches!(occupant, Occupant::Joined(joined) if joined.is_at_ease());
+        let at_ease = |occupant: &Occupant| match occupant {
+            Occupant::Asking(_) => false,
+            Occupant::Empty => true,
+            Occupant::Joined(joined) => joined.is_at_ease(),
+        };
         let calm = self.departing.is_empty() && self.sockets.iter().all(at_ease);
         !(calm && self.has_joined()) && self.is_behind()
     }

@@ -8,10 +8,8 @@ use super::ages::Tick;
 use super::body::{Body, slot_at};
 use super::occupant::Occupant;
 use crate::cause::{Cause, Disconnect};
-use crate::config::Config;
 use crate::error::DisconnectReason;
 use crate::handlers::short;
-use crate::limits::{Excess, Limit};
 
 impl Body {
     /// This side disconnects one socket.
@@ -60,14 +58,6 @@ impl Body {
             end.is_regular = matches!(end.cause, Cause::Io(_)) && self.core.rhythm.lock().note(end.idle);
             self.end = Some(Box::new(end));
         }
-    }
-
-    /// The outbox was full, in which so much waits.
-    pub(super) fn overrun(&mut self, packets: usize, bytes: usize, now: Instant) {
-        let Config { outbox_packets, outbox_bytes, .. } = *self.core.config;
-        let is_many = packets >= outbox_packets;
-        let (actual, bound) = if is_many { (packets, outbox_packets) } else { (bytes, outbox_bytes) };
-        self.blame(DisconnectReason::SlowConsumer, || Excess::new(Limit::Outbox, actual, bound).into(), now);
     }
 
     /// Bytes of the client have come.

@@ -18,6 +18,9 @@ impl Task {
     /// HTTP requests.
     pub(super) fn serve(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
         let requests = std::mem::take(&mut self.requests);
+        if requests.iter().any(is_of_client) {
+            self.body.note_heard(now);
+        }
         for request in self.deferred.take().map(|deferred| *deferred).into_iter().chain(requests) {
             if self.body.session.is_finished() {
                 // Whoever asks for a session that has just ended is told so when the request is dropped.
@@ -35,9 +38,6 @@ impl Task {
     }
 
     fn serve_one(&mut self, request: Request, now: Instant, cx: &mut Context<'_>) -> Result<(), Fault> {
-        if !matches!(request, Request::Failed(_) | Request::PollGone | Request::UpgradeGone) {
-            self.body.note_heard(now);
-        }
         match request {
             Request::Poll(answer) => match self.body.session.handle_poll(now) {
                 Ok(()) => self.poll = Some(answer),
@@ -144,6 +144,11 @@ impl Task {
         }
         Ok(None)
     }
+}
+
+/// Whether the client has said something by it.
+fn is_of_client(request: &Request) -> bool {
+    !matches!(request, Request::Failed(_) | Request::PollGone | Request::UpgradeGone)
 }
 
 /// The packets of a body, in either revision.

@@ -216,7 +216,9 @@ impl Task {
                     self.body.wait_for(slot, &socket, ack, deadline, waiter);
                 }
                 Command::Leave { slot, socket } => self.body.leave(slot, &socket, now),
-                Command::Overrun { packets, bytes } => self.body.overrun(packets, bytes, now),
+                Command::Overrun(excess) => {
+                    self.body.blame(DisconnectReason::SlowConsumer, || excess.into(), now);
+                }
                 Command::Close { reason: DisconnectReason::SlowConsumer, .. } => outcome = Err(Fault::SlowConsumer),
                 Command::Close { reason, say } => self.leave(reason, say, now),
                 Command::Finish { until } if self.body.hearing != Hearing::Nothing => {

@@ -306,6 +306,47 @@ async fn a_connection_that_is_replaced_says_so() {
     assert_eq!((last.reason, last.cause), (DisconnectReason::TransportClose, Cause::Replaced));
 }
 
+/// The protocol's own packets may be twice as many.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_and_never_reads_is_told_what_it_may() {
+    let io = Server::builder().outbox(1_000_000, 3).build().unwrap();
+    let left = Arc::<Mutex<Option<Disconnect>>>::default();
+    let seen = Arc::clone(&left);
+    io.on_disconnect(async move |socket: Socket, _| *seen.lock().unwrap() = socket.last_disconnect());
+    let net = Net::new(&io);
+    let bob = net.polling().await;
+    bob.join().await;
+    bob.send(&["40/nowhere,"; 7].join("\u{1e}")).await;
+    settle().await;
+    let cause = left.lock().unwrap().take().map(|last| last.cause);
+    assert_eq!(cause, Some(Cause::Limit { limit: Limit::Outbox, actual: Some(6), bound: Some(6) }));
+    net.advance(secs(90)).await;
+    net.assert_clean().await;
+}
+
+/// A POST that waits for the handlers is looked at again and again; the client has said nothing by that.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_is_heard_once() {
+    let io = Server::builder().max_waiting_events(1, 10_000).build().unwrap();
+    let left = Arc::<Mutex<Option<Disconnect>>>::default();
+    let seen = Arc::clone(&left);
+    io.on("x", async |_, (): ()| std::future::pending::<()>().await);
+    io.on_disconnect(async move |socket: Socket, _| *seen.lock().unwrap() = socket.last_disconnect());
+    let net = Net::new(&io);
+    let bob = net.polling().await;
+    let socket = io.get(&bob.join().await).unwrap();
+    let posting = bob.post("42[\"x\"]\u{1e}42[\"x\"]\u{1e}42[\"x\"]");
+    for _ in 0..8 {
+        net.advance(secs(5)).await;
+        socket.emit("y", ()).unwrap();
+    }
+    net.advance(millis(5_100)).await;
+    let last = left.lock().unwrap().take().unwrap();
+    let Cause::PingTimeout { heard, .. } = last.cause else { panic!("{last:?}") };
+    assert_eq!(tenths(heard), 450);
+    drop(posting);
+}
+
 /// Four of eight that were as idle make the fifth no accident; what the client says is none, and what it does at once.
 #[tokio::test(start_paused = true)]
 async fn connections_that_break_after_the_same_silence_are_told_to_be_regular() {
