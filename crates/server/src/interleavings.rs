@@ -175,7 +175,7 @@ fn nobody_waits_for_ever() {
                     let link = Arc::clone(&link);
                     thread::spawn(move || {
                         let _ = link.push(packet("a"), Urgency::Normal(WhenFull::Disconnect));
-                        if let Some(reached) = link.wait_for(level) {
+                        if let Some(reached) = link.wait_for(level, Slot(0)) {
                             // An end says so too, by dropping the other side.
                             let _ = block_on(reached);
                         }
