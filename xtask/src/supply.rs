@@ -48,6 +48,10 @@ const ONCE: [&str; 12] = [
     "tower-service",
 ];
 
+/// Crates that nothing may bring along: a second TLS beside rustls, by a library of the system, whose faults are beyond all
+/// that is checked here.
+const BANNED: [&str; 3] = ["native-tls", "openssl", "openssl-sys"];
+
 /// Oldest version of a crate without a known fault that matters to a network server.
 const FLOORS: [(&str, &str, &str); 15] = [
     ("bytes", "1.11.1", "RUSTSEC-2026-0007"),
@@ -100,7 +104,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
 /// By what is written here.
 fn known(workspace: &Workspace) -> Result {
     let packages: Vec<&Value> = workspace.packages().collect();
-    let faults = [licences(&packages), sources(&packages), duplicates(&packages), floors(&packages)].concat();
+    let faults =
+        [licences(&packages), sources(&packages), banned(&packages), duplicates(&packages), floors(&packages)].concat();
     if faults.is_empty() {
         println!(
             "{} packages: licences, sources, versions and {} advisory floors are in order",
@@ -172,6 +177,11 @@ fn sources(packages: &[&Value]) -> Vec<String> {
     let fault =
         |package: &&Value| format!("{} comes from {}, not from a registry", label(package), text(package, "source"));
     packages.iter().filter(foreign).map(fault).collect()
+}
+
+fn banned(packages: &[&Value]) -> Vec<String> {
+    let unwanted = packages.iter().filter(|package| BANNED.contains(&text(package, "name")));
+    unwanted.map(|package| format!("{} is in use: all TLS is that of rustls", label(package))).collect()
 }
 
 fn duplicates(packages: &[&Value]) -> Vec<String> {
@@ -301,6 +311,12 @@ mod tests {
         let git = json!({ "name": "x", "version": "1.0.0", "source": "git+https://example.org/x" });
         let ours = json!({ "name": "y", "version": "1.0.0", "source": null });
         assert_eq!(sources(&[&git, &ours]), ["x 1.0.0 comes from git+https://example.org/x, not from a registry"]);
+    }
+
+    #[test]
+    fn a_second_tls_is_refused() {
+        let (bad, good) = (json!({ "name": "openssl-sys", "version": "0.9.1" }), json!({ "name": "openssl-probe" }));
+        assert_eq!(banned(&[&bad, &good]), ["openssl-sys 0.9.1 is in use: all TLS is that of rustls"]);
     }
 
     #[test]

@@ -44,6 +44,8 @@
 //!
 //! Each connection is one task of the tokio runtime; handlers run in it. It ends when its last client is disconnected.
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod cause;
 mod error;
 mod random;

@@ -17,14 +17,12 @@ impl Random {
     /// Some bytes that nobody can foresee.
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
         const { assert!(N <= BLOCK, "one block has to do") };
-        if self.used + N > BLOCK {
+        let Some(bytes) = self.block.get(self.used..).and_then(|rest| rest.first_chunk::<N>()).copied() else {
             fill(&mut self.block);
             self.used = 0;
-        }
-        let start = self.used;
+            return self.bytes();
+        };
         self.used += N;
-        let mut bytes = [0; N];
-        bytes.copy_from_slice(&self.block[start..self.used]);
         bytes
     }
 }
@@ -38,14 +36,16 @@ pub(crate) fn fraction() -> f64 {
 
 /// A text of digits and small letters for `t` in the query and for ids.
 pub(crate) fn text(length: usize) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz012345";
     let mut bytes = vec![0; length];
     fill(&mut bytes);
-    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
+    bytes.iter().filter_map(|byte| char::from_digit(u32::from(byte & 31), 32)).collect()
 }
 
+#[expect(
+    clippy::expect_used,
+    reason = "the system's source does not fail after it has worked once; without it there is no safe way on"
+)]
 fn fill(bytes: &mut [u8]) {
-    // The system's source does not fail after it has worked once; without it there is no safe way on.
     getrandom::fill(bytes).expect("the system gives random bytes");
 }
 

@@ -534,3 +534,32 @@ async fn the_text_of_a_question_is_taken_for_no_offset() {
     assert_eq!((heard.recv().await, heard.recv().await), (Some(2), Some(3)), "what was seen does not come again");
     assert!(client.is_recovered());
 }
+
+/// The name is asked for anew before each attempt, so that it may lead elsewhere: nothing keeps an address.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_moved_is_found_by_its_name() {
+    for way in WAYS {
+        let ((old, _), (new, mut heard)) = (server(), server());
+        let (from, to) = (Net::with(&old), Net::with(&new));
+        let names = Arc::new(parking_lot::Mutex::new(("chat.example".to_owned(), 81, from.clone())));
+        let asked = Arc::clone(&names);
+        let client = Client::builder("http://chat.example:81").transports(way).dial_with(move |host, port| {
+            let (name, number, net) = asked.lock().clone();
+            async move {
+                assert_eq!((host, port), (name, number));
+                net.dial().await
+            }
+        });
+        let client = client.connect().await.unwrap();
+        names.lock().2 = to.clone();
+        let dials = from.dials();
+        from.cut();
+        lost(&client).await;
+        connected(&client).await;
+        client.emit("n", 7).unwrap();
+        assert_eq!(heard.recv().await, Some(7), "by {way:?}");
+        assert_eq!((from.dials(), old.metrics().sessions), (dials, 0), "nobody asks at the old address, by {way:?}");
+        client.disconnect().await;
+        assert_eq!((from.open(), to.open()), (0, 0));
+    }
+}

@@ -3,11 +3,16 @@
 
 mod net;
 
+use std::sync::LazyLock;
+
 use net::{MESSAGES, Plan, Random, World, config};
 use sockeye_engine::time::Duration;
 use sockeye_engine::{CloseReason, Event};
 
-const SEEDS: u64 = 1000;
+/// How many seeds: `SOCKEYE_SEEDS`, if it is set.
+static SEEDS: LazyLock<u64> = LazyLock::new(|| {
+    std::env::var("SOCKEYE_SEEDS").map_or(1000, |seeds| seeds.parse().expect("SOCKEYE_SEEDS is a number"))
+});
 /// When all messages have been sent, and several heartbeats exchanged.
 const END: u64 = 12_000;
 
@@ -55,7 +60,7 @@ fn count(events: &[Event], wanted: &Event) -> usize {
 
 #[test]
 fn polling_alone() {
-    for seed in 0..SEEDS / 10 {
+    for seed in 0..*SEEDS / 10 {
         let (mut plan, _) = plan(seed);
         plan.upgrade_after = None;
         assert_complete(&run(plan, seed, END));
@@ -64,7 +69,7 @@ fn polling_alone() {
 
 #[test]
 fn stream_alone() {
-    for seed in 0..SEEDS / 10 {
+    for seed in 0..*SEEDS / 10 {
         let (mut plan, _) = plan(seed);
         (plan.upgrade_after, plan.stream_first) = (None, true);
         assert_complete(&run(plan, seed, END));
@@ -73,7 +78,7 @@ fn stream_alone() {
 
 #[test]
 fn upgrade_at_any_moment() {
-    for seed in 0..SEEDS {
+    for seed in 0..*SEEDS {
         let world = run(plan(seed).0, seed, END);
         assert_complete(&world);
         for side in [&world.client, &world.server] {
@@ -85,7 +90,7 @@ fn upgrade_at_any_moment() {
 
 #[test]
 fn upgrade_whose_probes_get_lost() {
-    for seed in 0..SEEDS {
+    for seed in 0..*SEEDS {
         let (mut plan, mut random) = plan(seed);
         plan.lost_probes = u32::try_from(random.below(3)).unwrap();
         plan.lost_answers = 1 + u32::try_from(random.below(2)).unwrap();
@@ -102,7 +107,7 @@ fn upgrade_whose_probes_get_lost() {
 #[test]
 fn stream_cut_at_any_moment() {
     let mut survived = 0;
-    for seed in 0..SEEDS {
+    for seed in 0..*SEEDS {
         let (mut plan, mut random) = plan(seed);
         plan.upgrade_after = Some(300);
         plan.cut_at = Some(300 + random.below(600));
@@ -117,12 +122,12 @@ fn stream_cut_at_any_moment() {
             assert_ended(&world);
         }
     }
-    assert!(survived > SEEDS / 10 && survived < SEEDS, "both outcomes are wanted: {survived}");
+    assert!(survived > *SEEDS / 10 && survived < *SEEDS, "both outcomes are wanted: {survived}");
 }
 
 #[test]
 fn poll_failing_at_any_moment() {
-    for seed in 0..SEEDS / 4 {
+    for seed in 0..*SEEDS / 4 {
         let (mut plan, mut random) = plan(seed);
         (plan.upgrade_after, plan.fail_poll_at) = (None, Some(500 + random.below(1000)));
         let world = run(plan.clone(), seed, END);
@@ -138,7 +143,7 @@ fn poll_failing_at_any_moment() {
 fn silence_at_any_moment() {
     let times = config();
     let patience = times.ping_interval + times.ping_timeout + times.upgrade_timeout;
-    for seed in 0..SEEDS {
+    for seed in 0..*SEEDS {
         let (mut plan, mut random) = plan(seed);
         let silence = random.below(1500);
         (plan.silent_from, plan.stream_first) = (Some(silence), seed % 5 == 0);
@@ -159,7 +164,7 @@ fn silence_at_any_moment() {
 
 #[test]
 fn client_closing_at_any_moment() {
-    for seed in 0..SEEDS {
+    for seed in 0..*SEEDS {
         let (mut plan, mut random) = plan(seed);
         plan.upgrade_after = Some(random.below(800));
         plan.client_closes_at = Some(200 + random.below(1200));
@@ -174,7 +179,7 @@ fn client_closing_at_any_moment() {
 #[test]
 fn server_closing_at_any_moment() {
     let mut refused = 0;
-    for seed in 0..SEEDS {
+    for seed in 0..*SEEDS {
         let (mut plan, mut random) = plan(seed);
         plan.upgrade_after = Some(random.below(800));
         plan.server_closes_at = Some(200 + random.below(1200));
@@ -189,5 +194,5 @@ fn server_closing_at_any_moment() {
             refused += 1;
         }
     }
-    assert!(refused < SEEDS / 20, "{refused}");
+    assert!(refused < *SEEDS / 20, "{refused}");
 }

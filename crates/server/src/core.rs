@@ -63,13 +63,13 @@ pub(crate) struct Closing(watch::Receiver<Phase>);
 
 impl Closing {
     /// When nobody needs a connection any more.
-    pub(crate) async fn wait(&mut self) {
-        self.reached(Phase::Stopping).await;
+    pub(crate) fn wait(&mut self) -> impl Future<Output = ()> {
+        self.reached(Phase::Stopping)
     }
 
     /// When all is over.
-    pub(crate) async fn wait_for_end(&mut self) {
-        self.reached(Phase::Closed).await;
+    pub(crate) fn wait_for_end(&mut self) -> impl Future<Output = ()> {
+        self.reached(Phase::Closed)
     }
 
     async fn reached(&mut self, wanted: Phase) {

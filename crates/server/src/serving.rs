@@ -290,11 +290,12 @@ impl Site {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         address: Option<SocketAddr>,
     ) {
-        match Counted::new(&self.core, stream, address) {
-            Ok(stream) => Connection::new(self, Box::new(stream), address).serve().await,
+        let connection = match Counted::new(&self.core, stream, address) {
+            Ok(stream) => Connection::new(self, Box::new(stream), address),
             // Written now or never.
-            Err((mut stream, limit)) => drop(stream.write(full(limit).as_bytes()).now_or_never()),
-        }
+            Err((mut stream, limit)) => return drop(stream.write(full(limit).as_bytes()).now_or_never()),
+        };
+        connection.serve().await;
     }
 }
 

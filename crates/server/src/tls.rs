@@ -67,25 +67,38 @@ impl Tls {
     }
 
     /// Serves one connection.
-    pub(crate) async fn serve(self, connection: Connection) {
-        let Some(Connection { site, io, address, hold, .. }) = connection.announced(Spoken::Tls).await else { return };
+    pub(crate) async fn serve(self, connection: Box<Connection>) {
+        // What the handshake needs takes no room afterwards.
+        match Box::pin(self.secured(connection)).await {
+            #[cfg(feature = "http2")]
+            Some((inside, true)) => Box::pin(inside.serve_http2(bytes::Bytes::new())).await,
+            Some((inside, _)) => inside.serve_http1(bytes::Bytes::new()).await,
+            None => {}
+        }
+    }
+
+    /// The inside of a connection, and whether HTTP/2 was agreed for it; `None` if there is no handshake.
+    async fn secured(self, connection: Box<Connection>) -> Option<(Box<Connection>, bool)> {
+        let Connection { site, io, mut speaker, hold } = *connection.announced(Spoken::Tls).await?;
         let mut closing = site.core.closing();
         let accepted = tokio::select! {
             accepted = tokio::time::timeout(DEADLINE, TlsAcceptor::from(self.0).accept(io)) => accepted,
-            () = closing.wait() => return,
+            () = closing.wait() => return None,
         };
         let stream = match accepted {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
-            Err(_) => return tracing::debug!("a TLS handshake took too long"),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!("a TLS handshake took too long");
+                return None;
+            }
         };
-        let http2 = is_http2(&stream);
-        let inside = Connection { site, io: Box::new(stream), address, secured: true, hold };
-        match http2 {
-            #[cfg(feature = "http2")]
-            true => inside.serve_http2(bytes::Bytes::new(), closing).await,
-            _ => inside.serve_http1(bytes::Bytes::new(), closing).await,
-        }
+        let is_http2 = is_http2(&stream);
+        speaker.secured = true;
+        Some((Box::new(Connection { site, io: Box::new(stream), speaker, hold }), is_http2))
     }
 }
 

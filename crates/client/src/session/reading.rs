@@ -128,7 +128,7 @@ impl Carrier {
                     Poll::Pending => return,
                     Poll::Ready(Ok(n)) if n > 0 => {
                         self.ages.note_heard(now);
-                        self.receive_bytes(&mut buffer[..n], upper, now, cx);
+                        self.receive_bytes(buffer.get_mut(..n).unwrap_or_default(), upper, now, cx);
                     }
                     Poll::Ready(Ok(_)) => self.stream_failed(CloseReason::TransportClose, EOF.into(), now),
                     Poll::Ready(Err(error)) => self.stream_failed(CloseReason::TransportError, error, now),
@@ -146,8 +146,10 @@ impl Carrier {
         self.stream_refused = false;
         self.doubt.heard(now);
         let mut at = 0;
-        while at < bytes.len() && !self.session.is_closed() {
-            let (used, item) = match stream.decoder.decode(&mut bytes[at..]) {
+        while !self.session.is_closed()
+            && let Some(rest @ [_, ..]) = bytes.get_mut(at..)
+        {
+            let (used, item) = match stream.decoder.decode(rest) {
                 Ok(decoded) => decoded,
                 Err(error) => {
                     self.close_code = error.close_code();

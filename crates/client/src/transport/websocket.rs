@@ -102,7 +102,7 @@ impl WebSocket {
                     None,
                 ));
             }
-            let (used, established) = match handshake.read(&read[looked..]) {
+            let (used, established) = match handshake.read(read.get(looked..).unwrap_or_default()) {
                 Ok(taken) => taken,
                 Err(Rejected::Status(status)) => return Err(refused(&mut *io, status, read).await),
                 Err(why) => return Err(rejected(&why, Cause::Protocol(why.to_string().into()), None)),
@@ -153,8 +153,7 @@ impl WebSocket {
     /// Reads some bytes: `Ready(Ok(0))` is the end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         if !self.early.is_empty() {
-            let n = self.early.len().min(buffer.len());
-            buffer[..n].copy_from_slice(&self.early[..n]);
+            let n = io::Read::read(&mut self.early.as_slice(), buffer)?;
             self.early.drain(..n);
             return Poll::Ready(Ok(n));
         }
@@ -220,8 +219,8 @@ impl WebSocket {
 
     /// Writes what waits.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.written < self.unsent.len() {
-            let n = ready!(Pin::new(&mut *self.io).poll_write(cx, &self.unsent[self.written..]))?;
+        while let Some(rest @ [_, ..]) = self.unsent.get(self.written..) {
+            let n = ready!(Pin::new(&mut *self.io).poll_write(cx, rest))?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

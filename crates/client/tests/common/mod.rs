@@ -110,7 +110,7 @@ impl Net {
         })
     }
 
-    async fn dial(self) -> io::Result<Wire> {
+    pub(crate) async fn dial(self) -> io::Result<Wire> {
         self.0.dials.fetch_add(1, Ordering::Relaxed);
         let far = self.0.far.lock().clone();
         let budget = {

@@ -32,7 +32,7 @@ use super::{
     site::BesideBody,
     wear::{Owed, Wear},
 };
-use crate::core::{Closing, Core, Hold};
+use crate::core::{Core, Hold};
 use crate::limits::Limit;
 use crate::proxy::{self, Preface};
 use crate::transport::io::Io;
@@ -97,7 +97,7 @@ fn turn_away(socket: &SockRef<'_>, spoken: Spoken, limit: Limit) {
 
 /// Accepts connections until the server is closed, and has each served by a task of its own. Returns when these have
 /// ended too, as far as the grace of the end allows.
-pub(crate) async fn serve<F>(site: Site, listener: Listener, spoken: Spoken, serve_one: impl Fn(Connection) -> F)
+pub(crate) async fn serve<F>(site: Site, listener: Listener, spoken: Spoken, serve_one: impl Fn(Box<Connection>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -129,39 +129,38 @@ fn is_about_one_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-/// One byte stream on which requests come.
+/// One byte stream on which requests come. It stays where it is while it is served: what futures hold by value they hold
+/// several times.
 pub(crate) struct Connection {
     pub(crate) site: Site,
     pub(crate) io: Box<dyn Io>,
-    pub(crate) address: Option<SocketAddr>,
-    /// Whether it is the inside of a TLS connection.
-    pub(crate) secured: bool,
+    pub(crate) speaker: Speaker,
     pub(crate) hold: Hold,
 }
 
 impl Connection {
-    pub(crate) fn new(site: Site, io: Box<dyn Io>, address: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(site: Site, io: Box<dyn Io>, address: Option<SocketAddr>) -> Box<Self> {
         let hold = site.core.hold_connection();
-        Self { site, io, address, secured: false, hold }
+        Box::new(Self { site, io, speaker: Speaker { address, secured: false }, hold })
     }
 
     /// Lets the proxy in front of it speak first, if there is one: `None` if it does not say who the client is, or there
     /// is no place for more of that address.
-    pub(crate) async fn announced(mut self, spoken: Spoken) -> Option<Self> {
+    pub(crate) async fn announced(mut self: Box<Self>, spoken: Spoken) -> Option<Box<Self>> {
         let core = &self.site.core;
         if !core.config.proxy_protocol {
             return Some(self);
         }
         let limit = core.config.request_timeout;
         let mut closing = core.closing();
-        let header = announced(core, &mut self.io, self.address);
+        let header = announced(core, &mut self.io, self.speaker.address);
         let header = tokio::select! {
             header = tokio::time::timeout(limit, header) => header,
             () = closing.wait() => return None,
         };
         match header {
             Ok(Ok(client)) => {
-                self.address = client;
+                self.speaker.address = client;
                 return self.seated(spoken);
             }
             Ok(Err(error)) => tracing::debug!(%error, "no header of the PROXY protocol"),
@@ -171,9 +170,10 @@ impl Connection {
     }
 
     /// Takes one of the places of the address that was announced.
-    fn seated(self, spoken: Spoken) -> Option<Self> {
-        match seated(&self.site.core, self.io, self.address) {
-            Ok(io) => Some(Self { io, ..self }),
+    fn seated(self: Box<Self>, spoken: Spoken) -> Option<Box<Self>> {
+        let Self { site, io, speaker, hold } = *self;
+        match seated(&site.core, io, speaker.address) {
+            Ok(io) => Some(Box::new(Self { site, io, speaker, hold })),
             Err((mut io, limit)) => {
                 if spoken == Spoken::Http {
                     // Written now or never.
@@ -184,43 +184,50 @@ impl Connection {
         }
     }
 
-    /// Serves the requests until the stream ends, or the server is closed and what was asked is answered. Whether the
-    /// client speaks HTTP/2 is seen by how it begins.
+    /// Serves the requests until the stream ends, or the server is closed and what was asked is answered.
+    pub(crate) async fn serve(self: Box<Self>) {
+        // What was needed on the way takes no room afterwards.
+        match Box::pin(self.begun()).await {
+            #[cfg(feature = "http2")]
+            Some((this, begun, true)) => Box::pin(this.serve_http2(begun)).await,
+            Some((this, begun, _)) => this.serve_http1(begun).await,
+            None => {}
+        }
+    }
+
+    /// Sees by how the client begins whether it speaks HTTP/2; with what was read for that.
     #[cfg(feature = "http2")]
-    pub(crate) async fn serve(self) {
-        let Some(mut this) = self.announced(Spoken::Http).await else { return };
+    async fn begun(self: Box<Self>) -> Option<(Box<Self>, Bytes, bool)> {
+        let mut this = self.announced(Spoken::Http).await?;
         let mut closing = this.site.core.closing();
         let limit = this.site.core.config.request_timeout;
         let begun = tokio::select! {
             begun = tokio::time::timeout(limit, super::preface::read(&mut *this.io)) => begun,
-            () = closing.wait() => return,
+            () = closing.wait() => return None,
         };
         match begun {
-            Ok(Ok((bytes, true))) => Box::pin(this.serve_http2(bytes, closing)).await,
-            Ok(Ok((bytes, false))) => this.serve_http1(bytes, closing).await,
+            Ok(Ok((bytes, is_http2))) => return Some((this, bytes, is_http2)),
             Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended"),
             Err(_) => tracing::debug!("a client connected and said nothing"),
         }
+        None
     }
 
-    /// Serves the requests until the stream ends, or the server is closed and what was asked is answered.
     #[cfg(not(feature = "http2"))]
-    pub(crate) async fn serve(self) {
-        let Some(this) = self.announced(Spoken::Http).await else { return };
-        let closing = this.site.core.closing();
-        this.serve_http1(Bytes::new(), closing).await;
+    async fn begun(self: Box<Self>) -> Option<(Box<Self>, Bytes, bool)> {
+        Some((self.announced(Spoken::Http).await?, Bytes::new(), false))
     }
 
     /// HTTP/1.1; `begun` are bytes that were read already.
-    pub(crate) async fn serve_http1(self, begun: Bytes, closing: Closing) {
-        let Self { site, io, address, secured, hold: _hold } = self;
-        converse(&site, io, begun, Speaker { address, secured }, closing).await;
+    pub(crate) async fn serve_http1(self: Box<Self>, begun: Bytes) {
+        converse(&self.site, self.io, begun, &self.speaker).await;
     }
 
     /// HTTP/2, with bounds on what a client can make the server keep.
     #[cfg(feature = "http2")]
-    pub(crate) async fn serve_http2(self, begun: Bytes, mut closing: Closing) {
-        let Self { site, io, address, secured, hold: _hold } = self;
+    pub(crate) async fn serve_http2(self: Box<Self>, begun: Bytes) {
+        let Self { site, io, speaker: Speaker { address, secured }, hold: _hold } = *self;
+        let mut closing = site.core.closing();
         let (max_head, limit) = (site.core.config.max_head, site.core.config.request_timeout);
         let wear = Wear::default();
         let used = wear.clone();

@@ -98,14 +98,13 @@ pub(crate) struct Poller(pub(crate) Arc<Link>);
 
 /// Waits for packets; the answer as others than the own HTTP/1 write it.
 pub(crate) async fn response(link: Arc<Link>, manner: Manner) -> Response<Body> {
-    let mut response = poll(Arc::clone(&link), manner).await.into_response();
+    let mut response = poll(&link, &manner).await.into_response();
     response.extensions_mut().insert(Poller(link));
     response
 }
 
 /// Waits for packets.
-pub(crate) async fn poll(link: Arc<Link>, manner: Manner) -> Reply {
-    let config = Arc::clone(&link.config);
+pub(crate) async fn poll(link: &Link, manner: &Manner) -> Reply {
     let (sender, answer) = oneshot::channel();
     if link.request(Request::Poll(sender)).is_err() {
         return Denial::from(Code::UnknownSession).response().into();
@@ -114,12 +113,12 @@ pub(crate) async fn poll(link: Arc<Link>, manner: Manner) -> Reply {
     let reply = match answer.await {
         Ok(Answer::Packets { body, binary, compress }) => {
             let body = if let Some(jsonp) = &manner.jsonp { jsonp.script(&body) } else { body };
-            let kind = match (manner.jsonp, binary) {
+            let kind = match (&manner.jsonp, binary) {
                 (Some(_), _) => "text/javascript; charset=UTF-8",
                 (None, true) => "application/octet-stream",
                 (None, false) => "text/plain; charset=UTF-8",
             };
-            let HttpCompression { threshold, level, .. } = config.http_compression;
+            let HttpCompression { threshold, level, .. } = link.config.http_compression;
             match manner.encoding {
                 Some(encoding) if compress && body.len() >= threshold => {
                     Box::pin(packed(encoding, level, kind, body)).await
@@ -151,9 +150,9 @@ async fn packed(encoding: Encoding, level: u8, kind: &'static str, body: Bytes) 
 }
 
 /// A GET that is being waited for: dropped when the client goes away.
-struct Waiting(Option<Arc<Link>>);
+struct Waiting<'a>(Option<&'a Link>);
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(link) = self.0.take() {
             // If the session is over as well, there is nobody to tell.

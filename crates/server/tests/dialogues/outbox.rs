@@ -193,6 +193,32 @@ async fn volatile_events_do_not_queue_behind_a_reader_that_is_stuck() {
     net.assert_clean().await;
 }
 
+/// REQ-2.4: whoever reads gets the first of a burst, on each transport; what does not arrive is counted.
+#[tokio::test(start_paused = true)]
+async fn the_first_of_a_burst_of_volatile_events_arrives() {
+    const BURST: usize = 100;
+    let (io, net) = plain();
+    let (mut alice, _) = net.join().await;
+    let bob = net.polling().await;
+    bob.join().await;
+    let waiting = bob.get();
+    waiting.expect_waiting().await;
+    for n in 0..BURST {
+        io.volatile().emit("e", n).unwrap();
+    }
+    let answer = waiting.answer().await;
+    let by = [alice.drain().await, answer.text().split('\u{1e}').map(str::to_owned).collect()];
+    for arrived in &by {
+        let first: Vec<String> = (0..arrived.len()).map(|n| format!("42[\"e\",{n}]")).collect();
+        assert!(!arrived.is_empty() && *arrived == first, "{arrived:?}");
+    }
+    let arrived = by.concat().len();
+    assert_eq!(io.metrics().dropped_volatile, (2 * BURST - arrived) as u64, "{arrived} arrived");
+    alice.close().await;
+    bob.close().await;
+    net.assert_clean().await;
+}
+
 /// Large frames are written from where they are; what follows them must not overtake.
 #[tokio::test(start_paused = true)]
 async fn large_and_small_packets_keep_their_order() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sockeye::{Server, Socket};
 use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::wire::{HANDSHAKE, Wire};
 
@@ -69,15 +70,45 @@ async fn closing_ends_connections_that_wait_for_requests() {
     serving.await.unwrap();
 }
 
+/// An address of IPv6 alone, and all addresses of a machine, which are those of both families where the system lets one
+/// socket have both.
+#[tokio::test]
+async fn ipv6_is_listened_on() {
+    let io = Server::new();
+    for bound in ["[::1]:0", "[::]:0"] {
+        let listener = match TcpListener::bind(bound).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                // A machine without IPv6: then the server says so, too.
+                println!("{bound}: {error}: that the server tells this is all that can be tested here");
+                assert_eq!(io.listen(bound).await.unwrap_err().kind(), error.kind());
+                continue;
+            }
+        };
+        let port = listener.local_addr().unwrap().port();
+        let has_both = bound == "[::]:0" && !socket2::SockRef::from(&listener).only_v6().unwrap();
+        let server = io.clone();
+        let serving = tokio::spawn(async move { server.serve(listener).await });
+        for (host, is_served) in [("::1", true), ("127.0.0.1", has_both)] {
+            let connected = TcpStream::connect((host, port)).await;
+            assert_eq!(connected.is_ok(), is_served, "{bound} from {host}");
+            if let Ok(stream) = connected {
+                assert_eq!(Wire::over(stream).get(HANDSHAKE).await.status, 200, "{bound} from {host}");
+            }
+        }
+        serving.abort();
+    }
+}
+
 /// Who polls needs new connections until its session is over.
 #[tokio::test]
 async fn while_it_closes_polls_come_through_and_handshakes_do_not() {
     let io = Server::new();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = io.clone();
     let serving = tokio::spawn(async move { server.serve(listener).await });
-    let connect = async || Wire::over(tokio::net::TcpStream::connect(address).await.unwrap());
+    let connect = async || Wire::over(TcpStream::connect(address).await.unwrap());
     let uri = format!("{HANDSHAKE}&sid={}", connect().await.get(HANDSHAKE).await.sid());
     assert_eq!(connect().await.post(&uri, "text/plain", "40").await.text(), "ok");
     assert!(connect().await.get(&uri).await.text().starts_with("40{"));
@@ -92,7 +123,7 @@ async fn while_it_closes_polls_come_through_and_handshakes_do_not() {
     assert_eq!(connect().await.get(&uri).await.text(), "1");
     closing.await.unwrap();
     serving.await.unwrap().unwrap();
-    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert!(TcpStream::connect(address).await.is_err());
 }
 
 #[cfg(unix)]

@@ -23,8 +23,8 @@ pub(crate) fn alone(test: impl AsyncFnOnce() + Send) {
     ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
-/// Runs a test while no other one does, where time passes by itself, as it does for datagrams.
-#[cfg(feature = "webtransport")]
+/// Runs a test while no other one does, where time passes by itself, as it does for sockets of the system.
+#[cfg(any(feature = "tls", feature = "webtransport"))]
 pub(crate) fn live(test: impl Future<Output = ()>) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);

@@ -5,22 +5,16 @@ use std::time::Duration;
 
 use sockeye::{Server, Socket};
 use sockeye_engine::ws;
-use sockeye_testing::settle;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, DuplexStream};
 
 use crate::counting::{allocated, allocated_in_all, alone};
+use crate::pipe::{POLLING, WEBSOCKET, hear, open, pipe_bytes, say, sid};
 
 /// What a stranger may take, on each connection.
 const MOST: usize = 16 * 1024;
 const STRANGERS: usize = 20;
 /// What a connection takes on which nothing is said.
 const CONNECTION: usize = 2_500;
-/// Bytes that a pipe of a test holds each way, which are the tester's own.
-const PIPE: usize = 256;
-
-const WEBSOCKET: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-const POLLING: &str = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n";
 
 /// A server which takes its time to let anybody in.
 fn server() -> Server {
@@ -36,28 +30,6 @@ fn server() -> Server {
     io
 }
 
-fn open(io: &Server) -> DuplexStream {
-    let (ours, theirs) = tokio::io::duplex(PIPE);
-    let io = io.clone();
-    tokio::spawn(async move { io.serve_stream(theirs, None).await });
-    ours
-}
-
-/// Says as much of this as is taken.
-async fn say(pipe: &mut DuplexStream, bytes: &[u8]) {
-    drop(tokio::time::timeout(Duration::from_millis(10), pipe.write_all(bytes)).await);
-    settle().await;
-}
-
-/// Reads until nothing more comes.
-async fn hear(pipe: &mut DuplexStream) -> String {
-    let mut heard = Vec::new();
-    while let Ok(read) = tokio::time::timeout(Duration::from_millis(10), pipe.read_buf(&mut heard)).await {
-        assert!(read.unwrap() > 0, "{:?}", String::from_utf8_lossy(&heard));
-    }
-    String::from_utf8_lossy(&heard).into_owned()
-}
-
 /// A message of `length` bytes as a client sends it, of which the last `missing` bytes do not come.
 fn frame(text: &str, length: usize, missing: usize) -> Vec<u8> {
     let text = format!("{text}{}", "x".repeat(length - text.len()));
@@ -69,7 +41,7 @@ fn frame(text: &str, length: usize, missing: usize) -> Vec<u8> {
 
 /// A WebSocket whose request had one more header of this length, and has been answered.
 async fn websocket(io: &Server, header: usize) -> DuplexStream {
-    let mut pipe = open(io);
+    let mut pipe = open(io).await;
     say(&mut pipe, format!("{WEBSOCKET}X: {}\r\n\r\n", "p".repeat(header)).as_bytes()).await;
     assert!(hear(&mut pipe).await.starts_with("HTTP/1.1 101 "));
     pipe
@@ -95,13 +67,13 @@ async fn each(io: &Server, stranger: impl AsyncFn(&Server) -> DuplexStream) -> u
     // What grows once is there already.
     drop(stranger(io).await);
     tokio::time::sleep(Duration::from_secs(100)).await;
-    let before = allocated();
+    let own = pipe_bytes().await;
     let mut all = Vec::with_capacity(STRANGERS);
+    let before = allocated();
     for _ in 0..STRANGERS {
         all.push(stranger(io).await);
     }
-    let own = STRANGERS * (2 * PIPE + size_of::<DuplexStream>());
-    let taken = (allocated() - before - own) / STRANGERS;
+    let taken = (allocated() - before) / STRANGERS - own;
     let sessions = io.metrics().sessions;
     assert!(sessions == 0 || sessions >= STRANGERS as u64, "only {sessions} are still there");
     drop(all);
@@ -116,7 +88,7 @@ fn half_a_head_takes_its_own_length() {
         let io = server();
         let half = format!("{POLLING}X: {}", "p".repeat(MOST - POLLING.len() - 10));
         let taken = each(&io, async |io| {
-            let mut pipe = open(io);
+            let mut pipe = open(io).await;
             say(&mut pipe, half.as_bytes()).await;
             pipe
         });
@@ -133,7 +105,7 @@ fn a_head_that_comes_byte_by_byte_takes_work_in_proportion() {
         let mut took = Vec::new();
         for length in [MOST / 4, MOST / 2, MOST] {
             let head = format!("{POLLING}X: {}", "p".repeat(length - POLLING.len() - 10));
-            let mut pipe = open(&io);
+            let mut pipe = open(&io).await;
             let before = allocated_in_all();
             for byte in head.as_bytes() {
                 say(&mut pipe, &[*byte]).await;
@@ -150,11 +122,10 @@ fn a_get_that_waits_and_what_follows_it_take_no_more_than_16_kib() {
     alone(async || {
         let io = server();
         let taken = each(&io, async |io| {
-            let mut pipe = open(io);
+            let mut pipe = open(io).await;
             say(&mut pipe, format!("{POLLING}X: {}\r\n\r\n", "p".repeat(9_500)).as_bytes()).await;
             let answer = hear(&mut pipe).await;
-            let sid = answer.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
-            let get = POLLING.replace("polling", &format!("polling&sid={sid}"));
+            let get = POLLING.replace("polling", &format!("polling&sid={}", sid(&answer)));
             say(&mut pipe, format!("{get}\r\n{get}X: {}", "p".repeat(9_500)).as_bytes()).await;
             pipe
         });

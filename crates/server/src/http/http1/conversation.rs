@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,7 +29,7 @@ use super::leaving::Leaving;
 use super::response::{self, After, Length, is_last};
 use super::upload::Upload;
 use super::wire::{Gone, Wire};
-use crate::core::{Closing, Core};
+use crate::core::Core;
 use crate::link::{self, Link};
 use crate::session::alarm::{Alarm, now};
 use crate::transport::io::Io;
@@ -52,8 +52,9 @@ pub(crate) struct Speaker {
 
 /// Serves the requests of a connection until it ends, or the server is closed and what was asked is answered; `begun`
 /// are bytes that were read already.
-pub(crate) async fn converse(site: &Site, io: Box<dyn Io>, begun: Bytes, speaker: Speaker, mut closing: Closing) {
+pub(crate) async fn converse(site: &Site, io: Box<dyn Io>, begun: Bytes, speaker: &Speaker) {
     let core = &site.core;
+    let mut closing = core.closing();
     let wire = Mutex::new(Wire::new(io, begun, core.config.request_timeout));
     let mut stopping = pin!(closing.wait());
     let mut alarm = Alarm::default();
@@ -67,11 +68,11 @@ pub(crate) async fn converse(site: &Site, io: Box<dyn Io>, begun: Bytes, speaker
             }
             poll_asked(core, &mut wire.lock(), &mut alarm, deadline, cx)
         });
-        let reply = match asked.await {
-            Some(Ok(Asked::Known(known))) => answer_known(core, &wire, known).await,
+        let reaction = match asked.await {
+            Some(Ok(Asked::Known(ref mut known))) => answer_known(core, &wire, known).await,
             Some(Ok(Asked::Other(head))) => match site.beside(head.parts.uri.path()) {
-                Some(beside) => Box::pin(answer_beside(core, &wire, *head, &speaker, beside)).await,
-                None => Box::pin(answer_other(core, &wire, *head, &speaker)).await,
+                Some(beside) => Box::pin(answer_beside(core, &wire, *head, speaker, beside)).await,
+                None => Box::pin(answer_other(core, &wire, *head, speaker)).await,
             },
             Some(Err(Refused { status, limit })) => {
                 if let Some(limit) = limit {
@@ -83,21 +84,12 @@ pub(crate) async fn converse(site: &Site, io: Box<dyn Io>, begun: Bytes, speaker
             None if !wire.lock().is_body_read() => return Box::pin(part(&wire)).await,
             None => None,
         };
-        let Some(Reaction { message, after, poller }) = reply else { return };
-        if let Some(message) = message
-            && send(&wire, message, &after).await.is_err()
-        {
-            if let Some(link) = poller {
-                // Packets were taken for this answer. A session that went on without them would have lost them in silence.
-                drop(link.request(link::Request::PollGone));
-            }
-            return;
-        }
-        match after {
-            After::Next | After::NextIfTold => {}
-            After::Close => return Box::pin(part(&wire)).await,
+        match react(&wire, reaction).await {
+            Some(After::Next | After::NextIfTold) => {}
+            Some(After::Close) => return Box::pin(part(&wire)).await,
             // If nobody takes it, it is closed thereby.
-            After::Handover(taker) => return drop(taker.send(wire.into_inner().into_stream())),
+            Some(After::Handover(taker)) => return drop(taker.send(wire.into_inner().into_stream())),
+            None => return,
         }
     }
 }
@@ -135,6 +127,21 @@ struct Reaction {
     poller: Option<Arc<Link>>,
 }
 
+/// Writes the response, if that is left to do: what follows it; `None` if the client has gone.
+fn react(wire: &Mutex<Wire>, mut reaction: Option<Reaction>) -> impl Future<Output = Option<After>> {
+    poll_fn(move |cx| {
+        let Some(Reaction { message, after, poller }) = &mut reaction else { return Poll::Ready(None) };
+        let sent = ready!(poll_sent(&mut wire.lock(), message, after, cx));
+        if sent.is_err()
+            && let Some(link) = poller.take()
+        {
+            // Packets were taken for this answer. A session that went on without them would have lost them in silence.
+            drop(link.request(link::Request::PollGone));
+        }
+        Poll::Ready(reaction.take().filter(|_| sent.is_ok()).map(|reaction| reaction.after))
+    })
+}
+
 /// The response to what is no request.
 fn refuse(wire: &Mutex<Wire>, status: StatusCode) -> Reaction {
     wire.lock().give_up();
@@ -144,14 +151,14 @@ fn refuse(wire: &Mutex<Wire>, status: StatusCode) -> Reaction {
 }
 
 /// The response to a request of a session; `None` if the client goes away before.
-async fn answer_known(core: &Core, wire: &Mutex<Wire>, known: Known) -> Option<Reaction> {
-    let Known { link, posts, manner, .. } = known;
-    let poller = (!posts).then(|| Arc::clone(&link));
-    let reply = if posts {
+async fn answer_known(core: &Core, wire: &Mutex<Wire>, known: &mut Known) -> Option<Reaction> {
+    let poller = (!known.posts).then(|| Arc::clone(&known.link));
+    let reply = if known.posts {
+        let (link, manner) = (Arc::clone(&known.link), std::mem::take(&mut known.manner));
         // It is over soon, and larger than all that waits.
         unless_gone(wire, Box::pin(polling::post(link, manner, Incoming(wire))).as_mut(), None).await
     } else {
-        unless_gone(wire, pin!(polling::poll(link, manner)), poller.as_deref()).await
+        unless_gone(wire, pin!(polling::poll(&known.link, &known.manner)), Some(&known.link)).await
     };
     let may_go_on = wire.lock().skip_body() && !core.is_stopping();
     Some(match reply? {
@@ -241,12 +248,12 @@ fn poll_answer(
 /// What `answer` becomes; `None` if the client goes away before. Whoever says nothing more may still listen, and is
 /// answered: what is asked of Socket.IO takes no longer than a client may, but for a GET that waits for packets of the
 /// session `awaited`, which is told.
-async fn unless_gone<T>(
+fn unless_gone<T>(
     wire: &Mutex<Wire>,
     mut answer: Pin<&mut impl Future<Output = T>>,
     mut awaited: Option<&Link>,
-) -> Option<T> {
-    poll_fn(|cx| {
+) -> impl Future<Output = Option<T>> {
+    poll_fn(move |cx| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
             return Poll::Ready(Some(answer));
         }
@@ -262,7 +269,6 @@ async fn unless_gone<T>(
         }
         Poll::Pending
     })
-    .await
 }
 
 /// The session whose packets a request waits for, if that is what it does.
@@ -295,20 +301,20 @@ impl Message {
     }
 }
 
-/// Writes a response.
-async fn send(wire: &Mutex<Wire>, message: Message, after: &After) -> std::io::Result<()> {
-    let mut message = Some(message);
-    poll_fn(|cx| {
-        let mut wire = wire.lock();
-        if let Some(message) = message.take() {
-            lend_batch(|batch| {
-                let body = message.put_head(batch, after);
-                wire.put(cx, batch, body)
-            })?;
-        }
-        wire.poll_sent(cx)
-    })
-    .await
+/// Ready when a response is written, which is begun with at the first time.
+fn poll_sent(
+    wire: &mut Wire,
+    message: &mut Option<Message>,
+    after: &After,
+    cx: &mut Context<'_>,
+) -> Poll<std::io::Result<()>> {
+    if let Some(message) = message.take() {
+        lend_batch(|batch| {
+            let body = message.put_head(batch, after);
+            wire.put(cx, batch, body)
+        })?;
+    }
+    wire.poll_sent(cx)
 }
 
 /// Closes a connection so that the client gets the last response. What it still sends would have the system throw away
