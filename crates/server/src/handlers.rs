@@ -121,7 +121,10 @@ impl Handlers {
     ) -> impl Future<Output = Vec<OwnedArgs>> + Send + use<> {
         let handlers = self.server_events.read().clone();
         let named = handlers.into_iter().filter(|(name, _)| **name == *event);
-        let answers: Vec<_> = named.map(|(_, handler)| handler(args)).collect();
+        // It may panic before it makes a future: that must not end the task of the adapter.
+        let begin = |handler: ServerHandler| std::panic::catch_unwind(AssertUnwindSafe(|| handler(args)));
+        let answers: Vec<_> =
+            named.map(|(_, handler)| begin(handler).unwrap_or_else(|_| Err("panic".into()))).collect();
         async move {
             let mut all = Vec::new();
             for answer in answers {
