@@ -7,7 +7,7 @@ use sockeye_testing::{Net, settle};
 use tracing::subscriber::DefaultGuard;
 
 use crate::capture::Capture;
-use crate::wire::{HANDSHAKE, Wire};
+use crate::wire::Wire;
 use crate::{ENDS, HEADERS, MESSAGES, server};
 
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling&token=SECRET-query";
@@ -224,6 +224,8 @@ async fn secrets_of_clients_of_http2_are_not_logged() {
     use http::Request;
     use http_body_util::{BodyExt, Full};
     use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    use crate::wire::HANDSHAKE;
 
     let mut watched = Watched::new(Server::builder());
     let (ours, theirs) = tokio::io::duplex(1 << 16);
