@@ -179,7 +179,7 @@ impl ServerBuilder {
     ///
     /// The client waits meanwhile, for [`connect_timeout`](Self::connect_timeout) at most: then it is answered by 503 with
     /// `Retry-After`, the decision is dropped, and that is counted as [`Limit::DecisionTime`](crate::Limit::DecisionTime).
-    /// To decide about users
+    /// If the decision panics, the client is answered by 500, code 3. To decide about users
     /// rather than connections see [`Namespace::authorize`](crate::Namespace::authorize), which gets their `auth` too.
     ///
     /// ```
@@ -211,25 +211,28 @@ impl ServerBuilder {
     /// Makes the ids of sessions: 1 to 64 characters of `A-Za-z0-9-_.~`. Default: 22 characters from a cryptographic
     /// source, and better than most others: whoever guesses an id can take over its session.
     ///
-    /// A client whose id is taken, or is no such id, is refused (code 3).
+    /// A client whose id is taken, or is no such id, is refused (code 3); by 500, if `generate` panics.
     pub fn generate_id(mut self, generate: impl Fn(&Peer) -> String + Send + Sync + 'static) -> Self {
         self.config.hooks.generate_id = Some(Arc::new(generate));
         self
     }
 
-    /// Sees and changes the headers of the response that opens a session: of the first poll, or of the WebSocket.
+    /// Sees and changes the headers of the response that opens a session: of the first poll, or of the WebSocket. If it
+    /// panics, there is no session, and the response is a 500 without them.
     pub fn on_initial_headers(mut self, hook: impl Fn(&mut HeaderMap, &Peer) + Send + Sync + 'static) -> Self {
         self.config.hooks.initial_headers.push(Arc::new(hook));
         self
     }
 
-    /// Sees and changes the headers of every response that succeeds, the first of a session included.
+    /// Sees and changes the headers of every response that succeeds, the first of a session included. If it panics, the
+    /// response is a 500 without them; a session that polls ends thereby, and one that was to go over to a WebSocket does
+    /// not.
     pub fn on_headers(mut self, hook: impl Fn(&mut HeaderMap, &Peer) + Send + Sync + 'static) -> Self {
         self.config.hooks.headers.push(Arc::new(hook));
         self
     }
 
-    /// Learns of every request that was refused, and why.
+    /// Learns of every request that was refused, and why. If it panics, the answer is the same.
     pub fn on_connection_error(mut self, hook: impl Fn(&ConnectionError) + Send + Sync + 'static) -> Self {
         self.config.hooks.connection_error.push(Arc::new(hook));
         self

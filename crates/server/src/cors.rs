@@ -12,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, request};
 
 use crate::error::ConfigError;
+use crate::panics::{Panicked, call};
 
 /// Which pages may talk to the server, and what browsers let them do.
 ///
@@ -35,6 +36,15 @@ pub struct Cors {
     exposed_headers: Option<String>,
     max_age: Option<Duration>,
     private_network: bool,
+}
+
+/// Whose page sends a request: decided once for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// It may not talk to the server.
+    Stranger,
+    /// It may; so may who is no page.
+    Welcome,
 }
 
 /// Whose pages.
@@ -75,7 +85,8 @@ impl Cors {
         Self { origins: Origins::List(origins.into_iter().map(Into::into).collect()), ..Self::default() }
     }
 
-    /// Pages from every origin for which `decide` says so. It is called once per request, with the header's value.
+    /// Pages from every origin for which `decide` says so. It is called once per request, with the header's value. If it
+    /// panics, the request is answered by 500.
     pub fn matching(decide: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         Self { origins: Origins::Matching(Arc::new(decide)), ..Self::default() }
     }
@@ -144,19 +155,26 @@ impl Cors {
         Ok(())
     }
 
-    /// Whether a page of the request's origin may talk to the server. A request without `Origin` is no page's.
-    pub(crate) fn allows(&self, request: &request::Parts) -> bool {
+    /// Decides about a request. One without `Origin` is no page's.
+    pub(crate) fn judge(&self, request: &request::Parts) -> Result<Page, Panicked> {
+        Ok(if self.allows(request)? { Page::Welcome } else { Page::Stranger })
+    }
+
+    fn allows(&self, request: &request::Parts) -> Result<bool, Panicked> {
         let mut origins = request.headers.get_all(ORIGIN).iter();
-        let Some(origin) = origins.next() else { return true };
-        match &self.origins {
+        let Some(origin) = origins.next() else { return Ok(true) };
+        Ok(match &self.origins {
             Origins::Any => true,
             _ if origins.next().is_some() => false,
             Origins::Same => origin.to_str().is_ok_and(|origin| is_own(origin, request)),
             Origins::List(list) => {
                 list.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
             }
-            Origins::Matching(decide) => origin.to_str().is_ok_and(|origin| decide(origin)),
-        }
+            Origins::Matching(decide) => match origin.to_str() {
+                Ok(origin) => call("Cors::matching", || decide(origin))?,
+                Err(_) => false,
+            },
+        })
     }
 
     /// Whether nothing is ever added to a response.
@@ -165,13 +183,13 @@ impl Cors {
     }
 
     /// Adds what lets a browser give the response to the page: on errors too, so that the page sees the true cause.
-    pub(crate) fn mark(&self, request: &request::Parts, headers: &mut HeaderMap) {
+    pub(crate) fn mark(&self, request: &request::Parts, page: Page, headers: &mut HeaderMap) {
         let origin = match self.origins {
             Origins::Same => return,
             Origins::Any => Some(HeaderValue::from_static("*")),
             Origins::List(_) | Origins::Matching(_) => {
                 headers.append(VARY, HeaderValue::from_static("Origin"));
-                request.headers.get(ORIGIN).filter(|_| self.allows(request)).cloned()
+                request.headers.get(ORIGIN).filter(|_| page == Page::Welcome).cloned()
             }
         };
         let Some(origin) = origin else { return };
@@ -183,8 +201,8 @@ impl Cors {
     }
 
     /// Adds the answers to a preflight request.
-    pub(crate) fn mark_preflight(&self, request: &request::Parts, headers: &mut HeaderMap) {
-        self.mark(request, headers);
+    pub(crate) fn mark_preflight(&self, request: &request::Parts, page: Page, headers: &mut HeaderMap) {
+        self.mark(request, page, headers);
         headers.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
         if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
             return;
@@ -253,7 +271,7 @@ mod tests {
 
     fn allows(cors: &Cors, host: &str, origin: &str) -> bool {
         let request = Request::builder().uri("/").header("host", host).header("origin", origin).body(()).unwrap();
-        cors.allows(&request.into_parts().0)
+        cors.judge(&request.into_parts().0) == Ok(Page::Welcome)
     }
 
     #[test]
@@ -273,7 +291,8 @@ mod tests {
             assert!(!allows(&same, "chat.example", stranger), "{stranger}");
         }
         let request = Request::builder().uri("https://chat.example/").header("origin", "https://chat.example");
-        assert!(same.allows(&request.body(()).unwrap().into_parts().0), "HTTP/2 has no Host");
+        let judged = same.judge(&request.body(()).unwrap().into_parts().0);
+        assert_eq!(judged, Ok(Page::Welcome), "HTTP/2 has no Host");
     }
 
     #[test]
@@ -289,7 +308,8 @@ mod tests {
         let request = Request::builder().uri("/").header("host", "x");
         let request = request.header("origin", "https://x").header("origin", "https://evil.example").body(()).unwrap();
         let parts = request.into_parts().0;
-        assert!(!Cors::same_origin().allows(&parts) && !Cors::origins(["https://x"]).allows(&parts));
+        assert_eq!(Cors::same_origin().judge(&parts), Ok(Page::Stranger));
+        assert_eq!(Cors::origins(["https://x"]).judge(&parts), Ok(Page::Stranger));
     }
 
     #[test]

@@ -121,7 +121,10 @@ impl Handlers {
     ) -> impl Future<Output = Vec<OwnedArgs>> + Send + use<> {
         let handlers = self.server_events.read().clone();
         let named = handlers.into_iter().filter(|(name, _)| **name == *event);
-        let answers: Vec<_> = named.map(|(_, handler)| handler(args)).collect();
+        // It may panic before it makes a future: that must not end the task of the adapter.
+        let begin = |handler: ServerHandler| std::panic::catch_unwind(AssertUnwindSafe(|| handler(args)));
+        let answers: Vec<_> =
+            named.map(|(_, handler)| begin(handler).unwrap_or_else(|_| Err("panic".into()))).collect();
         async move {
             let mut all = Vec::new();
             for answer in answers {
@@ -285,4 +288,23 @@ impl Hooks {
 pub(crate) fn short(name: &str) -> &str {
     const MOST: usize = 64;
     name.char_indices().nth(MOST).map_or(name, |(end, _)| &name[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_for_servers_that_panics_keeps_no_other_from_answering() {
+        let handlers = Handlers::default();
+        handlers.on_server("add", |n: u32| {
+            assert_eq!(n, 0, "on purpose, before there is a future");
+            async move { n }
+        });
+        handlers.on_server("add", async |_: u32| -> u32 { panic!("on purpose") });
+        handlers.on_server("add", async |n: u32| n + 1);
+        let answers = handlers.server_event("add", &OwnedArgs::encode(&1).unwrap()).await;
+        let answers: Vec<u32> = answers.iter().map(|answer| answer.as_args().decode().unwrap()).collect();
+        assert_eq!(answers, [2]);
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::error::Refusal;
+use crate::panics::{Panicked, call};
 use crate::peer::Peer;
 
 /// Functions of the application that see requests.
@@ -32,16 +33,21 @@ impl fmt::Debug for Hooks {
 }
 
 impl Hooks {
-    /// Lets the application change the headers of a response; `first` is the one that opens a session.
-    pub(crate) fn see_headers(&self, headers: &mut HeaderMap, peer: impl FnOnce() -> Peer, first: bool) {
+    /// Lets the application change the headers of a response; `first` is the one that opens a session. If it panics, the
+    /// headers may lack one on which browsers rely: nobody must get the response.
+    pub(crate) fn see_headers(
+        &self,
+        headers: &mut HeaderMap,
+        peer: impl FnOnce() -> Peer,
+        first: bool,
+    ) -> Result<(), Panicked> {
         let initial = if first { self.initial_headers.as_slice() } else { &[] };
         if initial.is_empty() && self.headers.is_empty() {
-            return;
+            return Ok(());
         }
         let peer = peer();
-        for hook in initial.iter().chain(&self.headers) {
-            hook(headers, &peer);
-        }
+        initial.iter().try_for_each(|hook| call("on_initial_headers", || hook(headers, &peer)))?;
+        self.headers.iter().try_for_each(|hook| call("on_headers", || hook(headers, &peer)))
     }
 
     pub(crate) fn see_error(&self, error: impl FnOnce() -> ConnectionError) {
@@ -50,7 +56,8 @@ impl Hooks {
         }
         let error = error();
         for hook in &self.connection_error {
-            hook(&error);
+            // The others are to be told, and the client was refused already.
+            let _ = call("on_connection_error", || hook(&error));
         }
     }
 }
@@ -74,6 +81,9 @@ pub enum ErrorCode {
     /// 4 for the client, with status 503: there are too many sessions, they come too fast, or
     /// [`allow_request`](crate::ServerBuilder::allow_request) did not decide in time.
     Busy,
+    /// 3 for the client, with status 500: a function of the application panicked which was to decide about the request, or
+    /// to see the headers of its answer.
+    Internal,
 }
 
 impl ErrorCode {
@@ -83,7 +93,7 @@ impl ErrorCode {
             Self::TransportUnknown => 0,
             Self::UnknownSession => 1,
             Self::BadMethod => 2,
-            Self::BadRequest => 3,
+            Self::BadRequest | Self::Internal => 3,
             Self::Forbidden | Self::Busy => 4,
             Self::UnsupportedVersion => 5,
         }

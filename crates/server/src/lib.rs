@@ -375,6 +375,7 @@
 
 mod limits;
 mod warned;
+mod panics;
 mod error;
 mod cause;
 mod id;

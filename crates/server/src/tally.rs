@@ -172,6 +172,7 @@ kinds! {
         "forbidden": Self::Forbidden,
         "unsupported version": Self::UnsupportedVersion,
         "busy": Self::Busy,
+        "internal": Self::Internal,
     }
 }
 

@@ -201,6 +201,36 @@ async fn who_does_not_come_back_is_asked_for_its_right() {
     assert_eq!(client.get().answer().await.text(), r#"44{"message":"wrong"}"#);
 }
 
+/// Each namespace has private ids of its own. Whoever shows one elsewhere is a client like any other there: asked who it
+/// is, and told nothing.
+#[tokio::test(start_paused = true)]
+async fn a_private_id_of_one_namespace_means_nothing_in_another() {
+    for recovery in [Recovery::default(), Recovery::default().dangerously_skip_authorize()] {
+        let (io, net) = server(recovery);
+        io.of("/open").on_with_ack("who", async |socket: Socket, (): ()| {
+            (socket.recovered(), socket.rooms()[1..].to_vec(), socket.data().get::<String>("name"))
+        });
+        io.of("/closed").authorize(async |_, _: serde_json::Value| Err(Refusal::new("not you")));
+        let (mut alice, sid, pid) = join(&net).await;
+        io.emit("a", 1).unwrap();
+        let offset = alice.expect(r#"42["a",1,"…"]"#).await.remove(0);
+        alice.reset();
+        net.advance(Duration::from_millis(10)).await;
+        io.to("red").emit("b", 2).unwrap();
+        let mut bob = net.websocket().await;
+        bob.send(&format!(r#"40/open,{{"pid":"{pid}","offset":"{offset}"}}"#)).await;
+        let ids = bob.expect(r#"40/open,{"sid":"…","pid":"…"}"#).await;
+        assert!(ids[0] != sid && ids[1] != pid, "{ids:?}");
+        bob.send(&format!(r#"40/closed,{{"pid":"{pid}","offset":"{offset}"}}"#)).await;
+        bob.expect(r#"44/closed,{"message":"not you"}"#).await;
+        bob.send(r#"42/open,0["who"]"#).await;
+        bob.expect("43/open,0[false,[],null]").await;
+        bob.expect_nothing().await;
+        let mut alice = come_back(&net, &sid, &pid, Some(&offset)).await;
+        alice.expect(r#"42["b",2,"…"]"#).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_question_carries_no_offset_where_the_listener_expects_its_callback() {
     let (io, net) = server(Recovery::default());

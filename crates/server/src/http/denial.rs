@@ -12,6 +12,7 @@ use crate::gate::Busy;
 pub(crate) use crate::hooks::ErrorCode as Code;
 use crate::hooks::{ConnectionError, ErrorContext};
 use crate::limits::Limit;
+use crate::panics::Panicked;
 use crate::peer::Peer;
 
 /// Why a request is refused.
@@ -30,6 +31,12 @@ pub(crate) struct Denial {
 impl From<Code> for Denial {
     fn from(code: Code) -> Self {
         Self { code, message: None, context: None, retry_after: None, status: None }
+    }
+}
+
+impl From<Panicked> for Denial {
+    fn from(Panicked: Panicked) -> Self {
+        Code::Internal.into()
     }
 }
 
@@ -103,6 +110,7 @@ impl Denial {
             Code::Forbidden => "Forbidden",
             Code::UnsupportedVersion => "Unsupported protocol version",
             Code::Busy => "Too many connections",
+            Code::Internal => "Internal error",
         })
     }
 
@@ -110,6 +118,7 @@ impl Denial {
         self.status.unwrap_or(match self.code {
             Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Code::Forbidden => StatusCode::FORBIDDEN,
+            Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         })
     }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use http::header::SET_COOKIE;
 use http::{Response, request};
 use sockeye_engine::Sid;
-use sockeye_protocol::OwnedArgs;
 
 use super::denial::Denial;
 use super::polling::Manner;
-use super::route::{Opening, enter, handshake};
+use super::route::{Opening, enter, request_peer};
 use super::{Body, polling, upgrade};
 use crate::core::Core;
-use crate::hooks::{ErrorContext, Verdict};
+use crate::error::Refusal;
+use crate::hooks::ErrorContext;
 use crate::id::random_id;
 use crate::limits::Limit;
 use crate::link::{self, Link};
+use crate::panics::{Panicked, call, call_slow};
 use crate::peer::Peer;
 use crate::session::task::Task;
 
@@ -59,7 +60,7 @@ pub(crate) async fn admit(core: &Arc<Core>, parts: &request::Parts, opening: Ope
         Denial::busy(busy)
     })?;
     if let Some(allow) = &core.config.hooks.allow_request {
-        decided(core, allow(peer.clone())).await?;
+        decided(core, call_slow("allow_request", || allow(peer.clone()))).await?;
     }
     let sid = generate_id(core, &peer)?;
     let Opening { carrier, revision, takes_binary } = opening;
@@ -68,9 +69,12 @@ pub(crate) async fn admit(core: &Arc<Core>, parts: &request::Parts, opening: Ope
 }
 
 /// What the application says of a client, if it says so in the time that clients have to join a namespace.
-async fn decided(core: &Core, verdict: Verdict) -> Result<(), Denial> {
+async fn decided(
+    core: &Core,
+    verdict: impl Future<Output = Result<Result<(), Refusal>, Panicked>>,
+) -> Result<(), Denial> {
     match tokio::time::timeout(core.config.protocol.connect_timeout, verdict).await {
-        Ok(verdict) => verdict.map_err(|refusal| Denial::forbidden(&refusal)),
+        Ok(verdict) => verdict?.map_err(|refusal| Denial::forbidden(&refusal)),
         Err(_) => {
             core.metrics.limits.up(Limit::DecisionTime);
             Err(Denial::undecided())
@@ -86,14 +90,9 @@ pub(crate) fn note_denial(core: &Core, parts: &request::Parts, denial: &Denial) 
     core.config.hooks.see_error(|| denial.report(request_peer(parts)));
 }
 
-/// Who asks, as far as requests tell.
-pub(crate) fn request_peer(parts: &request::Parts) -> Peer {
-    Peer::new(Arc::new(handshake(parts)), OwnedArgs::default(), None)
-}
-
 fn generate_id(core: &Core, peer: &Peer) -> Result<Sid, Denial> {
     let Some(generate) = &core.config.hooks.generate_id else { return Ok(Sid::new(random_id())) };
-    let id = generate(peer);
+    let id = call("generate_id", || generate(peer))?;
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(safe) {
         tracing::warn!("generate_id made an id that is empty, too long, or not safe in a URL");

@@ -7,12 +7,14 @@ use http::header::{CONNECTION, UPGRADE};
 use http::{Method, Version, request};
 use sockeye_engine::Revision;
 use sockeye_engine::handshake::{Query, TransportName};
+use sockeye_protocol::OwnedArgs;
 
 use super::denial::{Code, Denial};
 use crate::core::Core;
+use crate::cors::Page;
 use crate::hooks::ErrorContext;
 use crate::link::Link;
-use crate::peer::Handshake;
+use crate::peer::{Handshake, Peer};
 use crate::transport::carrier::Carrier;
 
 /// Address of the other end, as an extension of a request.
@@ -51,7 +53,7 @@ pub(crate) struct Opening {
 }
 
 /// Decides about a request, in the order of the official server's checks.
-pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial> {
+pub(crate) fn route(core: &Core, parts: &request::Parts, page: Page) -> Result<Route, Denial> {
     let query = Query::parse(parts.uri.query().unwrap_or(""));
     // WebTransport comes over HTTP/3, and never here.
     let known = |name: &TransportName| core.config.allows(*name) && *name != TransportName::Webtransport;
@@ -62,7 +64,7 @@ pub(crate) fn route(core: &Core, parts: &request::Parts) -> Result<Route, Denial
         return Err(Denial::bad_request(ErrorContext::TransportHandshake));
     }
     // Browsers let any page open a WebSocket; the rest they guard themselves.
-    if upgrade && !core.config.cors.allows(parts) {
+    if upgrade && page == Page::Stranger {
         return Err(Denial::stranger());
     }
     if let Some(sid) = &query.sid {
@@ -125,8 +127,13 @@ pub(crate) fn enter(core: &Core, link: &Arc<Link>) -> Result<(), Denial> {
     }
 }
 
+/// Who asks, as far as requests tell.
+pub(crate) fn request_peer(parts: &request::Parts) -> Peer {
+    Peer::new(Arc::new(handshake(parts)), OwnedArgs::default(), None)
+}
+
 /// The request, as far as it is remembered.
-pub(crate) fn handshake(parts: &request::Parts) -> Handshake {
+fn handshake(parts: &request::Parts) -> Handshake {
     let address = parts.extensions.get::<PeerAddr>().map(|address| address.0);
     let secure = parts.extensions.get::<Secured>().is_some()
         || parts.uri.scheme().is_some_and(|scheme| *scheme == http::uri::Scheme::HTTPS);

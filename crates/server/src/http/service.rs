@@ -12,12 +12,14 @@ use http::{Method, Request, Response, StatusCode, Version, request};
 use tower_service::Service;
 
 use super::denial::Denial;
-use super::open::{note_denial, open, request_peer};
-use super::polling::Manner;
+use super::open::{note_denial, open};
+use super::polling::{Manner, Poller};
 use super::response::{empty, respond};
-use super::route::{PeerAddr, Route, Secured, route};
+use super::route::{PeerAddr, Route, Secured, request_peer, route};
 use super::{Body, client_file, polling, upgrade};
 use crate::core::Core;
+use crate::cors::Page;
+use crate::link;
 
 /// Answers the requests of Socket.IO clients: a [`tower_service::Service`] for axum, hyper and whatever else speaks tower.
 ///
@@ -44,17 +46,21 @@ impl SocketService {
             }
         }
         let cors = &self.core.config.cors;
+        let page = match cors.judge(&parts) {
+            Ok(page) => page,
+            Err(panicked) => return self.deny(&parts, &panicked.into()),
+        };
         if let Some(mut response) = client_file::serve(&self.core.config, &parts) {
-            cors.mark(&parts, response.headers_mut());
+            cors.mark(&parts, page, response.headers_mut());
             return response;
         }
         if parts.method == Method::OPTIONS {
             let mut response = empty(StatusCode::NO_CONTENT);
-            cors.mark_preflight(&parts, response.headers_mut());
+            cors.mark_preflight(&parts, page, response.headers_mut());
             return response;
         }
-        let mut response = self.dispatch(&mut parts, body).await;
-        cors.mark(&parts, response.headers_mut());
+        let mut response = self.dispatch(&mut parts, body, page).await;
+        cors.mark(&parts, page, response.headers_mut());
         if parts.version == Version::HTTP_2 {
             // There is nothing to say about a connection that others share. [RFC 9113 §8.2.2]
             response.headers_mut().remove(CONNECTION);
@@ -62,13 +68,14 @@ impl SocketService {
         response
     }
 
-    async fn dispatch<B>(&self, parts: &mut request::Parts, body: B) -> Response<Body>
+    async fn dispatch<B>(&self, parts: &mut request::Parts, body: B, page: Page) -> Response<Body>
     where
         B: http_body::Body,
     {
         let core = &self.core;
-        let route = route(core, parts);
+        let route = route(core, parts, page);
         let first = matches!(route, Ok(Route::Open(_)));
+        let posts = if let Ok(Route::Post(link)) = &route { Some(Arc::clone(link)) } else { None };
         let answer = match route {
             Ok(Route::Open(opening)) => {
                 drop(body);
@@ -82,14 +89,21 @@ impl SocketService {
             Ok(Route::Post(link)) => {
                 Ok(polling::post(link, Manner::of(&core.config, parts), body).await.into_response())
             }
-            Ok(Route::Upgrade(link)) => Ok(upgrade::upgrade(core, link, parts)),
-            Ok(Route::Surplus(link)) => Ok(upgrade::surplus(&link, parts)),
+            Ok(Route::Upgrade(link)) => upgrade::upgrade(core, link, parts),
+            Ok(Route::Surplus(link)) => upgrade::surplus(&link, parts),
             Ok(Route::Unsupported) => Ok(empty(StatusCode::INTERNAL_SERVER_ERROR)),
             Err(denial) => Err(denial),
         };
         let mut response = answer.unwrap_or_else(|denial| self.deny(parts, &denial));
-        if matches!(response.status(), StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS) {
-            core.config.hooks.see_headers(response.headers_mut(), || request_peer(parts), first);
+        // Those of a response that switches protocols were seen before anybody could take the stream.
+        if response.status() == StatusCode::OK
+            && let Err(panicked) = core.config.hooks.see_headers(response.headers_mut(), || request_peer(parts), first)
+        {
+            if let Some(link) = posts.or_else(|| response.extensions_mut().remove().map(|Poller(link)| link)) {
+                // The client is not told what it got, or that it was heard: they would think differently of the session.
+                drop(link.request(link::Request::PollGone));
+            }
+            response = self.deny(parts, &panicked.into());
         }
         response
     }

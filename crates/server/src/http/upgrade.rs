@@ -17,11 +17,12 @@ use super::Body;
 use super::denial::{Code, Denial};
 use super::handover::Handover;
 use super::response::{closing, empty, respond};
-use super::route::enter;
+use super::route::{enter, request_peer};
 use crate::compression::Deflate;
 use crate::config::Config;
 use crate::core::Core;
 use crate::link::{Link, Request};
+use crate::panics::Panicked;
 use crate::session::task::Task;
 use crate::transport::carrier::Carrier;
 use crate::transport::io::Stream;
@@ -35,11 +36,15 @@ pub(crate) fn open_stream(
     parts: &mut request::Parts,
     link: Arc<Link>,
 ) -> Result<Response<Body>, Denial> {
-    let Switched { response, coming, params } = match switch(parts, &core.config) {
+    let Switched { mut response, coming, params } = match switch(parts, &core.config) {
         Ok(switched) => switched,
         Err(refusal) => return Ok(refusal),
     };
     enter(core, &link)?;
+    if let Err(panicked) = see_headers(&core.config, &mut response, parts, true) {
+        core.table.remove(&link);
+        return Err(panicked.into());
+    }
     let core = Arc::clone(core);
     tokio::spawn(async move {
         match coming.stream().await {
@@ -57,15 +62,19 @@ pub(crate) fn open_stream(
 }
 
 /// Lets a polling session go over to a WebSocket.
-pub(crate) fn upgrade(core: &Core, link: Arc<Link>, parts: &mut request::Parts) -> Response<Body> {
-    let Switched { response, coming, params } = match switch(parts, &link.config) {
+pub(crate) fn upgrade(core: &Core, link: Arc<Link>, parts: &mut request::Parts) -> Result<Response<Body>, Denial> {
+    let Switched { mut response, coming, params } = match switch(parts, &link.config) {
         Ok(switched) => switched,
         Err(refusal) => {
             core.metrics.upgrades_failed.up();
             link.set_carrier(Carrier::Polling);
-            return refusal;
+            return Ok(refusal);
         }
     };
+    if let Err(panicked) = see_headers(&link.config, &mut response, parts, false) {
+        drop(link.request(Request::UpgradeGone));
+        return Err(panicked.into());
+    }
     tokio::spawn(async move {
         let request = match coming.stream().await {
             Some(stream) => Request::Upgrade(Box::new(websocket(stream, &link, params))),
@@ -74,22 +83,34 @@ pub(crate) fn upgrade(core: &Core, link: Arc<Link>, parts: &mut request::Parts) 
         // If the session has ended meanwhile, the stream is dropped here and thereby closed.
         drop(link.request(request));
     });
-    response
+    Ok(response)
 }
 
 /// Opens a WebSocket for a session that has one already, only to close it: as the official server does.
-pub(crate) fn surplus(link: &Arc<Link>, parts: &mut request::Parts) -> Response<Body> {
-    let Switched { response, coming, .. } = match switch(parts, &link.config) {
+pub(crate) fn surplus(link: &Arc<Link>, parts: &mut request::Parts) -> Result<Response<Body>, Denial> {
+    let Switched { mut response, coming, .. } = match switch(parts, &link.config) {
         Ok(switched) => switched,
-        Err(refusal) => return refusal,
+        Err(refusal) => return Ok(refusal),
     };
+    see_headers(&link.config, &mut response, parts, false)?;
     let link = Arc::clone(link);
     tokio::spawn(async move {
         if let Some(stream) = coming.stream().await {
             websocket(stream, &link, None).close(None, ()).await;
         }
     });
-    response
+    Ok(response)
+}
+
+/// Lets the application change the headers of a response that switches protocols: before anybody waits for the stream, as
+/// hyper hands it over whatever the response has become.
+fn see_headers(
+    config: &Config,
+    response: &mut Response<Body>,
+    parts: &request::Parts,
+    first: bool,
+) -> Result<(), Panicked> {
+    config.hooks.see_headers(response.headers_mut(), || request_peer(parts), first)
 }
 
 fn websocket(stream: Stream, link: &Link, params: Option<Params>) -> StreamTransport {

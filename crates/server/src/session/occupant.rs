@@ -104,7 +104,7 @@ impl Asking {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Visit, Refusal>> {
         AssertUnwindSafe(&mut self.admission).catch_unwind().poll_unpin(cx).map(|decided| {
             decided.unwrap_or_else(|_| {
-                tracing::error!("a check of `authorize` panicked, and the client was refused");
+                tracing::error!("`authorize` or `of_with` panicked, and the client was refused");
                 Err(Refusal::new("internal error"))
             })
         })

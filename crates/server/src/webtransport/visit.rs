@@ -17,11 +17,12 @@ use wtransport::{Connection, RecvStream, SendStream};
 use super::quic;
 use super::stream::{SessionStream, reject};
 use crate::core::Core;
+use crate::cors::Page;
 use crate::hooks::ErrorContext;
 use crate::http::PeerAddr;
 use crate::http::denial::{Code, Denial};
-use crate::http::open::{admit, note_denial, request_peer};
-use crate::http::route::{Opening, Secured, enter};
+use crate::http::open::{admit, note_denial};
+use crate::http::route::{Opening, Secured, enter, request_peer};
 use crate::link::{Link, Request as LinkRequest};
 use crate::session::task::Task;
 use crate::transport::carrier::Carrier;
@@ -47,15 +48,16 @@ pub(super) async fn receive(core: Arc<Core>, incoming: Incoming) {
         drop(timeout(REFUSAL, request.not_found()).await);
         return;
     };
-    if let Err(denial) = may_come(&core, &parts) {
-        note_denial(&core, &parts, &denial);
-        match denial.code() {
-            Code::Busy => drop(timeout(REFUSAL, request.too_many_requests()).await),
-            _ => drop(timeout(REFUSAL, request.forbidden()).await),
+    let headers = match may_come(&core, &parts).and_then(|()| headers(&core, &parts)) {
+        Ok(headers) => headers,
+        Err(denial) => {
+            note_denial(&core, &parts, &denial);
+            // The library knows no other status that fits.
+            drop(timeout(REFUSAL, request.forbidden()).await);
+            return;
         }
-        return;
-    }
-    let answer = request.accept_with_headers(headers(&core, &parts));
+    };
+    let answer = request.accept_with_headers(headers);
     let Ok(Ok(session)) = timeout(DEADLINE, answer).await else {
         return tracing::debug!("a client of WebTransport left before it was answered");
     };
@@ -87,15 +89,18 @@ fn parts(core: &Core, request: &SessionRequest) -> Option<request::Parts> {
 
 /// What can be said before it is known whether it is a new session.
 fn may_come(core: &Core, parts: &request::Parts) -> Result<(), Denial> {
-    if core.config.cors.allows(parts) { Ok(()) } else { Err(Denial::stranger()) }
+    match core.config.cors.judge(parts)? {
+        Page::Welcome => Ok(()),
+        Page::Stranger => Err(Denial::stranger()),
+    }
 }
 
 /// The headers that the application adds to the answer.
-fn headers(core: &Core, parts: &request::Parts) -> Vec<(String, String)> {
+fn headers(core: &Core, parts: &request::Parts) -> Result<Vec<(String, String)>, Denial> {
     let mut headers = HeaderMap::new();
-    core.config.hooks.see_headers(&mut headers, || request_peer(parts), false);
+    core.config.hooks.see_headers(&mut headers, || request_peer(parts), false)?;
     let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
-    headers.iter().filter_map(text).collect()
+    Ok(headers.iter().filter_map(text).collect())
 }
 
 /// Waits for the stream and its first packet, and does what that asks for.

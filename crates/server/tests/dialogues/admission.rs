@@ -281,6 +281,28 @@ async fn one_on_connect_that_fails_does_not_keep_the_next_from_being_called() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_of_with_that_panics_makes_nothing_and_refuses_one() {
+    let (io, net) = plain();
+    drop(io.of_with(|path: String, _| {
+        assert!(path != "/at once", "on purpose");
+        async move {
+            assert!(path != "/later", "on purpose");
+            true
+        }
+    }));
+    let (mut alice, _) = net.join().await;
+    for path in ["/at once", "/later"] {
+        alice.send(&format!("40{path},")).await;
+        alice.expect(&format!("44{path},{{\"message\":\"internal error\"}}")).await;
+    }
+    alice.send("40/room,").await;
+    alice.expect("40/room,{\"sid\":\"…\"}").await;
+    assert_eq!(io.namespaces().len(), 2);
+    alice.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_socket_knows_its_peer() {
     let (io, net) = plain();
     let log = Log::default();

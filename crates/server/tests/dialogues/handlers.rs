@@ -172,6 +172,30 @@ async fn watchers_that_panic_end_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn filters_and_handlers_of_anything_that_panic_end_nothing() {
+    let (io, net) = echo();
+    let log = Log::default();
+    let errors = log.clone();
+    io.on_error(move |_, error| errors.add(error.event()));
+    io.filter(async |_, message| assert!(message.event() != "filtered", "on purpose"));
+    io.on_any(async |_, message| assert!(message.event() != "any", "on purpose"));
+    io.on_unhandled(async |_, message| assert!(message.event() != "unhandled", "on purpose"));
+    io.on_message("message", async |_, _| -> () { panic!("on purpose") });
+    let told = log.clone();
+    io.on("filtered", async move |_, (): ()| told.add("it came through"));
+    let (mut alice, _) = net.join().await;
+    for event in ["filtered", "any", "unhandled", "message"] {
+        alice.send(&format!("42[\"{event}\"]")).await;
+        alice.send("42[\"echo\",\"x\"]").await;
+        alice.expect("42[\"echo\",\"x\"]").await;
+        assert_eq!(log.take(), [event]);
+    }
+    assert_eq!(io.metrics().handler_errors, 4);
+    alice.close().await;
+    net.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn arguments_are_read_leniently() {
     let (io, net) = plain();
     let log = Log::default();

@@ -17,6 +17,7 @@ mod http1;
 mod http2;
 mod listening;
 mod mounted;
+mod panics;
 mod proxied;
 mod strangers;
 #[cfg(feature = "tls")]

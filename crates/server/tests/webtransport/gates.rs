@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::StatusCode;
-use sockeye::{ErrorCode, Limit, Refusal, SelfSigned, Server, Socket, Transport};
+use sockeye::{Cors, ErrorCode, Limit, Peer, Refusal, SelfSigned, Server, ServerBuilder, Socket, Transport};
 use sockeye_testing::Net;
 use tokio::net::UdpSocket;
 use wtransport::error::ConnectingError;
@@ -136,6 +136,65 @@ async fn pages_of_other_origins_are_refused() {
     let own = format!("http://{}", site.address);
     site.ask("/socket.io/", Some(&own)).await.unwrap();
     assert!(site.ask("/socket.io/", Some("http://127.0.0.1:1")).await.is_err());
+}
+
+/// Panics if the client asks for it.
+fn look(peer: &Peer) {
+    assert!(peer.query("x").is_none(), "on purpose");
+}
+
+#[tokio::test]
+async fn a_hook_that_panics_refuses_one_client_and_harms_nobody_else() {
+    type Build = fn(ServerBuilder) -> ServerBuilder;
+    let hooks: [(&str, Build); 3] = [
+        ("allow_request", |io| {
+            io.allow_request(async |peer| {
+                look(&peer);
+                Ok(())
+            })
+        }),
+        ("generate_id", |io| {
+            io.generate_id(|peer| {
+                look(peer);
+                peer.query("id").unwrap_or_default().into_owned()
+            })
+        }),
+        ("on_connection_error", |io| {
+            io.allow_request(async |peer| if peer.query("x").is_some() { Err(Refusal::new("no")) } else { Ok(()) })
+                .on_connection_error(|_| panic!("on purpose"))
+        }),
+    ];
+    for (hook, build) in hooks {
+        let site = Site::new(build(builder().max_sessions(1)).build().unwrap()).await;
+        let said = if hook == "on_connection_error" { "no" } else { "Internal error" };
+        for _ in 0..3 {
+            let mut peer = site.ask("/socket.io/?x=1", None).await.unwrap().open().await;
+            peer.say("0").await;
+            assert_eq!(peer.closed().await, (REQUEST_REJECTED, said.into()), "{hook}");
+        }
+        assert_eq!(site.io.metrics().requests_refused, 3, "{hook}");
+        let mut peer = site.ask("/socket.io/?id=a", None).await.unwrap().open().await;
+        peer.say("0").await;
+        assert!(peer.hear().await.starts_with("0{\"sid\":"), "{hook}");
+        peer.join().await;
+    }
+}
+
+/// They are asked before there is a session of WebTransport, so that none comes about.
+#[tokio::test]
+async fn hooks_of_the_request_that_panic_refuse_it() {
+    let headers = builder().any_origin().on_headers(|_, peer| look(peer));
+    let cors = builder().cors(Cors::matching(|origin| {
+        assert!(!origin.contains("//x."), "on purpose");
+        true
+    }));
+    for io in [headers, cors] {
+        let site = Site::new(io.build().unwrap()).await;
+        let refused = site.ask("/socket.io/?x=1", Some("https://x.example")).await;
+        assert!(matches!(refused, Err(ConnectingError::SessionRejected)));
+        assert_eq!(site.io.metrics().refusals.get(ErrorCode::Internal), 1);
+        site.ask("/socket.io/", Some("https://good.example")).await.unwrap().open().await.say("0").await;
+    }
 }
 
 #[tokio::test]
