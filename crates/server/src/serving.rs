@@ -291,7 +291,7 @@ impl Site {
         address: Option<SocketAddr>,
     ) {
         let connection = match Counted::new(&self.core, stream, address) {
-            Ok(stream) => Connection::new(self, Box::new(stream), address),
+            Ok(stream) => Box::new(Connection::new(self, Box::new(stream), address)),
             // Written now or never.
             Err((mut stream, limit)) => return drop(stream.write(full(limit).as_bytes()).now_or_never()),
         };

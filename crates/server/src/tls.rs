@@ -79,10 +79,10 @@ impl Tls {
 
     /// The inside of a connection, and whether HTTP/2 was agreed for it; `None` if there is no handshake.
     async fn secured(self, connection: Box<Connection>) -> Option<(Box<Connection>, bool)> {
-        let Connection { site, io, mut speaker, hold } = *connection.announced(Spoken::Tls).await?;
-        let mut closing = site.core.closing();
+        let mut connection = connection.announced(Spoken::Tls).await?;
+        let mut closing = connection.site.core.closing();
         let accepted = tokio::select! {
-            accepted = tokio::time::timeout(DEADLINE, TlsAcceptor::from(self.0).accept(io)) => accepted,
+            accepted = tokio::time::timeout(DEADLINE, TlsAcceptor::from(self.0).accept(connection.io)) => accepted,
             () = closing.wait() => return None,
         };
         let stream = match accepted {
@@ -97,8 +97,9 @@ impl Tls {
             }
         };
         let is_http2 = is_http2(&stream);
-        speaker.secured = true;
-        Some((Box::new(Connection { site, io: Box::new(stream), speaker, hold }), is_http2))
+        connection.io = Box::new(stream);
+        connection.speaker.secured = true;
+        Some((connection, is_http2))
     }
 }
 

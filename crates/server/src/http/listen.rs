@@ -111,7 +111,8 @@ where
         match accepted {
             Ok((None, _)) => {}
             Ok((Some(io), address)) => {
-                drop(tokio::spawn(serve_one(Connection::new(site.clone(), io, address))));
+                let connection = Box::new(Connection::new(site.clone(), io, address));
+                drop(tokio::spawn(serve_one(connection)));
             }
             Err(error) if is_about_one_client(&error) => {}
             Err(error) => {
@@ -135,13 +136,13 @@ pub(crate) struct Connection {
     pub(crate) site: Site,
     pub(crate) io: Box<dyn Io>,
     pub(crate) speaker: Speaker,
-    pub(crate) hold: Hold,
+    _hold: Hold,
 }
 
 impl Connection {
-    pub(crate) fn new(site: Site, io: Box<dyn Io>, address: Option<SocketAddr>) -> Box<Self> {
+    pub(crate) fn new(site: Site, io: Box<dyn Io>, address: Option<SocketAddr>) -> Self {
         let hold = site.core.hold_connection();
-        Box::new(Self { site, io, speaker: Speaker { address, secured: false }, hold })
+        Self { site, io, speaker: Speaker { address, secured: false }, _hold: hold }
     }
 
     /// Lets the proxy in front of it speak first, if there is one: `None` if it does not say who the client is, or there
@@ -161,7 +162,7 @@ impl Connection {
         match header {
             Ok(Ok(client)) => {
                 self.speaker.address = client;
-                return self.seated(spoken);
+                return self.seated(spoken).map(Box::new);
             }
             Ok(Err(error)) => tracing::debug!(%error, "no header of the PROXY protocol"),
             Err(_) => tracing::debug!("no header of the PROXY protocol in time"),
@@ -170,10 +171,9 @@ impl Connection {
     }
 
     /// Takes one of the places of the address that was announced.
-    fn seated(self: Box<Self>, spoken: Spoken) -> Option<Box<Self>> {
-        let Self { site, io, speaker, hold } = *self;
-        match seated(&site.core, io, speaker.address) {
-            Ok(io) => Some(Box::new(Self { site, io, speaker, hold })),
+    fn seated(self, spoken: Spoken) -> Option<Self> {
+        match seated(&self.site.core, self.io, self.speaker.address) {
+            Ok(io) => Some(Self { io, ..self }),
             Err((mut io, limit)) => {
                 if spoken == Spoken::Http {
                     // Written now or never.
@@ -226,7 +226,7 @@ impl Connection {
     /// HTTP/2, with bounds on what a client can make the server keep.
     #[cfg(feature = "http2")]
     pub(crate) async fn serve_http2(self: Box<Self>, begun: Bytes) {
-        let Self { site, io, speaker: Speaker { address, secured }, hold: _hold } = *self;
+        let Self { site, io, speaker: Speaker { address, secured }, _hold } = *self;
         let mut closing = site.core.closing();
         let (max_head, limit) = (site.core.config.max_head, site.core.config.request_timeout);
         let wear = Wear::default();
