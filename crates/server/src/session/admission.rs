@@ -1,6 +1,6 @@
 //! The way of a client into a namespace, and out of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -75,11 +75,18 @@ fn admit_recoverable(
         Some((session, from, missed)) => {
             peer.data().replace(session.data);
             let end = AtomicU64::new(if missed.is_empty() { session.end } else { next });
-            let thread = Thread { pid: session.pid, start: from, end, recovered: true };
+            let thread =
+                Thread { pid: session.pid, start: from, end, recovered: true, forsaken: AtomicBool::new(false) };
             (session.id, session.stays, thread, missed)
         }
         None => {
-            let thread = Thread { pid: random_id(), start: next, end: AtomicU64::new(next), recovered: false };
+            let thread = Thread {
+                pid: random_id(),
+                start: next,
+                end: AtomicU64::new(next),
+                recovered: false,
+                forsaken: AtomicBool::new(false),
+            };
             (socket_id(hub, link), Stays::default(), thread, Vec::new())
         }
     };
@@ -169,13 +176,14 @@ pub(crate) fn dismiss(hub: &Hub, member: &Arc<Member>, reason: DisconnectReason,
     hub.tell_left(member, left);
 }
 
-/// What a member leaves behind, which has just left.
+/// What a member leaves behind, which has just left; `None` if it was told to leave.
 fn session_of(member: &Member, state: &mut State<Weak<Member>>) -> Option<Session> {
     let thread = member.thread()?;
-    Some(Session {
+    let stays = state.leave(&thread.pid);
+    (!thread.forsaken.load(Ordering::Relaxed)).then(|| Session {
         id: member.id.clone(),
         pid: thread.pid.clone(),
-        stays: state.leave(&thread.pid),
+        stays,
         data: member.peer.data().to_value(),
         start: thread.start,
         end: thread.end.load(Ordering::Relaxed),
