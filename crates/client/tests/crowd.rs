@@ -19,22 +19,28 @@ const BURST: u32 = 20;
 /// The longest wait of the default between two attempts, and the second that the server asks for.
 const BACKOFF: Duration = Duration::from_millis(7_500 + 1_000);
 
-/// Until when clients were told to stay away, and who has come earlier.
+/// Who was told to stay away, and who came all the same.
 #[derive(Clone, Default)]
-struct Doorman(Arc<Mutex<(HashMap<u32, Instant>, Vec<u32>)>>);
+struct Doorman(Arc<Mutex<Book>>);
+
+#[derive(Default)]
+struct Book {
+    told: HashMap<u32, Instant>,
+    early: Vec<u32>,
+}
 
 impl Doorman {
     fn told(&self, client: u32, error: &ConnectError) {
         if let Some(wait) = error.retry_after() {
-            self.0.lock().0.insert(client, Instant::now() + wait);
+            self.0.lock().told.insert(client, Instant::now() + wait);
         }
     }
 
     fn came(&self, peer: &Peer) {
         let client = peer.header("x-client").expect("all say it").parse().expect("a number");
-        let (told, early) = &mut *self.0.lock();
-        if told.get(&client).is_some_and(|until| Instant::now() < *until) {
-            early.push(client);
+        let mut book = self.0.lock();
+        if book.told.get(&client).is_some_and(|until| Instant::now() < *until) {
+            book.early.push(client);
         }
     }
 }
@@ -92,7 +98,7 @@ async fn a_crowd_that_lost_its_server_comes_back_as_fast_as_it_may_and_loses_not
     }
     let refused = io.metrics().refusals.get(ErrorCode::Busy);
     assert_rate(&opened);
-    assert_eq!(doorman.0.lock().1, [0; 0], "came before they should");
+    assert_eq!(doorman.0.lock().early, [0; 0], "came before they should");
     assert!(refused > 0 && io.metrics().limits.get(Limit::Handshakes) == refused, "{refused} were refused");
     assert_eq!(io.metrics().sessions_opened, u64::from(CLIENTS));
     settle().await;

@@ -61,6 +61,12 @@ pub(crate) struct Thread {
     pub(crate) forsaken: AtomicBool,
 }
 
+impl Thread {
+    pub(crate) fn new(pid: SmolStr, start: u64, end: u64, recovered: bool) -> Self {
+        Self { pid, start, end: AtomicU64::new(end), recovered, forsaken: AtomicBool::new(false) }
+    }
+}
+
 /// Why a join was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JoinError {
@@ -369,7 +375,9 @@ impl Hub {
             state.forsake(selection);
         }
         let members = self.select(selection);
-        members.iter().for_each(|member| member.forsake());
+        for member in &members {
+            member.forsake();
+        }
         members
     }
 

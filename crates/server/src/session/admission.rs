@@ -1,6 +1,6 @@
 //! The way of a client into a namespace, and out of it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -74,19 +74,12 @@ fn admit_recoverable(
     let (id, stays, thread, missed) = match returning {
         Some((session, from, missed)) => {
             peer.data().replace(session.data);
-            let end = AtomicU64::new(if missed.is_empty() { session.end } else { next });
-            let thread =
-                Thread { pid: session.pid, start: from, end, recovered: true, forsaken: AtomicBool::new(false) };
+            let end = if missed.is_empty() { session.end } else { next };
+            let thread = Thread::new(session.pid, from, end, true);
             (session.id, session.stays, thread, missed)
         }
         None => {
-            let thread = Thread {
-                pid: random_id(),
-                start: next,
-                end: AtomicU64::new(next),
-                recovered: false,
-                forsaken: AtomicBool::new(false),
-            };
+            let thread = Thread::new(random_id(), next, next, false);
             (socket_id(hub, link), Stays::default(), thread, Vec::new())
         }
     };
