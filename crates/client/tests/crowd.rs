@@ -9,15 +9,15 @@ use std::time::Duration;
 use common::{Far, Net, WAYS, pass, seconds, settle};
 use parking_lot::Mutex;
 use sockeye::{ErrorCode, Limit, Peer, Server, Socket};
-use sockeye_client::{Client, ConnectError};
+use sockeye_client::{Client, ConnectError, Reconnect};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 const CLIENTS: u32 = 500;
 const RATE: u32 = 50;
 const BURST: u32 = 20;
-/// The longest wait of the default between two attempts, and the second that the server asks for.
-const BACKOFF: Duration = Duration::from_millis(7_500 + 1_000);
+/// What the server asks for at this rate.
+const ASKED: Duration = Duration::from_secs(1);
 
 /// Who was told to stay away, and who came all the same.
 #[derive(Clone, Default)]
@@ -69,15 +69,24 @@ fn assert_rate(opened: &[(Instant, u64)]) {
     }
 }
 
-/// All lose it in the same moment, and each has something to say before it is back.
+/// Those with the default, and those who would be back before they may.
 #[tokio::test(start_paused = true)]
 async fn a_crowd_that_lost_its_server_comes_back_as_fast_as_it_may_and_loses_nothing() {
+    let patient = Reconnect::default();
+    lose_and_return(&patient, seconds(u64::from(CLIENTS / RATE)) + (Duration::from_millis(7_500) + ASKED) * 2).await;
+    // These come together, after 1.05 to 1.3 s: each time no fewer than the burst are let in.
+    let hasty = Reconnect::backoff(Duration::from_millis(100), Duration::from_millis(200));
+    lose_and_return(&hasty, (Duration::from_millis(300) + ASKED) * (CLIENTS / BURST + 1)).await;
+}
+
+/// All lose it in the same moment, and each has something to say before it is back.
+async fn lose_and_return(reconnect: &Reconnect, within: Duration) {
     let (doorman, first) = (Doorman::default(), Server::new());
     let net = Net::with(&first);
     let mut clients: Vec<Client> = Vec::new();
     for (n, way) in (0..CLIENTS).zip(WAYS.into_iter().cycle()) {
         let doorman = doorman.clone();
-        let builder = net.client().transports(way).header("X-Client", &n.to_string());
+        let builder = net.client().transports(way).reconnect(reconnect.clone()).header("X-Client", &n.to_string());
         let builder = builder.on_connect_error(async move |_, error| doorman.told(n, &error));
         clients.push(builder.connect().await.expect("the first lets all in"));
     }
@@ -94,11 +103,11 @@ async fn a_crowd_that_lost_its_server_comes_back_as_fast_as_it_may_and_loses_not
     while !clients.iter().map(Client::state).all(|state| state.is_connected()) {
         pass(Duration::from_millis(100)).await;
         opened.push((Instant::now(), io.metrics().sessions_opened));
-        assert!(restart.elapsed() <= seconds(u64::from(CLIENTS / RATE)) + BACKOFF * 2, "{:?} are back", opened.last());
+        assert!(restart.elapsed() <= within, "{:?} are back", opened.last());
     }
     let refused = io.metrics().refusals.get(ErrorCode::Busy);
     assert_rate(&opened);
-    assert_eq!(doorman.0.lock().early, [0; 0], "came before they should");
+    assert_eq!(doorman.0.lock().early.len(), 0, "came before they should");
     assert!(refused > 0 && io.metrics().limits.get(Limit::Handshakes) == refused, "{refused} were refused");
     assert_eq!(io.metrics().sessions_opened, u64::from(CLIENTS));
     settle().await;
