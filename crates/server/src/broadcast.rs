@@ -293,27 +293,23 @@ pub(crate) fn join(hub: &Hub, selection: &Selection, flags: &Flags, rooms: &[Smo
 }
 
 pub(crate) fn leave(hub: &Hub, selection: &Selection, flags: &Flags, rooms: &[SmolStr]) -> Result<(), ClusterError> {
-    for member in hub.select_all(selection, |log| log.take_away(selection, rooms)) {
-        for room in rooms {
-            hub.leave(&member, room);
-        }
-    }
+    hub.leave_all(selection, rooms);
     tell(hub, selection, flags, Command::Leave(rooms))
 }
 
 pub(crate) fn disconnect(hub: &Hub, selection: &Selection, flags: &Flags, close: bool) -> Result<(), ClusterError> {
-    if hub.log().is_some() {
-        // Who goes before it is told is found among those who are away, or knows that it does not get there.
-        hub.for_each(selection, |member| member.note_unwanted());
-    }
-    for member in hub.select_all(selection, |log| log.forsake(selection)) {
-        disconnect_one(&member, close);
+    for member in hub.forsake_all(selection) {
+        send_away(&member, close);
     }
     tell(hub, selection, flags, Command::Disconnect { close })
 }
 
 pub(crate) fn disconnect_one(member: &Member, close: bool) {
-    member.note_unwanted();
+    member.hub.forsake(member);
+    send_away(member, close);
+}
+
+fn send_away(member: &Member, close: bool) {
     member.link.command(if close {
         link::Command::Close { reason: DisconnectReason::ServerDisconnect, say: true }
     } else {

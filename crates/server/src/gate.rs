@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::limits::{Limit, Meter, Rate};
+use crate::spare;
 
 /// The bounds of the gate. `None` is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ struct State {
     addresses: HashMap<IpAddr, Address>,
     /// When addresses that are idle were last forgotten.
     swept: Instant,
+    /// At so many addresses they are forgotten earlier.
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,6 @@ struct Address {
     connections: usize,
     sessions: usize,
     meter: Meter,
-    seen: Instant,
 }
 
 /// The place of one session; gives itself back when dropped.
@@ -67,12 +69,16 @@ pub(crate) struct Busy {
 
 /// What to tell clients that find the server full: sessions end at no known time.
 const FULL: Duration = Duration::from_secs(5);
-/// Addresses of which nothing is open are forgotten after this time, and looked for as seldom.
+/// So seldom are addresses looked for of which nothing is open, and which have spent nothing of their rate.
 const SWEEP: Duration = Duration::from_mins(1);
+/// So many of which nothing is open are remembered, whatever they have spent: who has more addresses than that needs none
+/// of them twice.
+const MOST_IDLE: usize = 65_536;
 
 impl Gate {
     pub(crate) fn new(bounds: Bounds, now: Instant) -> Arc<Self> {
-        let state = State { sessions: 0, meter: Meter::new(now), addresses: HashMap::new(), swept: now };
+        let state =
+            State { sessions: 0, meter: Meter::new(now), addresses: HashMap::new(), swept: now, most: MOST_IDLE };
         Arc::new(Self { bounds, state: Mutex::new(state) })
     }
 
@@ -102,26 +108,31 @@ impl Bounds {
 }
 
 impl State {
+    /// Whoever is refused costs nothing: no part of a rate, and no memory, since the addresses of others can be many.
     fn pass(&mut self, bounds: Bounds, address: Option<IpAddr>, now: Instant) -> Result<(), Busy> {
         self.sweep(now);
+        let full = |limit| Busy { limit, wait: FULL };
         if bounds.sessions.is_some_and(|most| self.sessions >= most) {
-            return Err(Busy { limit: Limit::Sessions, wait: FULL });
+            return Err(full(Limit::Sessions));
         }
+        let known = address.and_then(|address| self.addresses.get(&address));
+        if bounds.sessions_per_address.is_some_and(|most| known.is_some_and(|known| known.sessions >= most)) {
+            return Err(full(Limit::SessionsPerAddress));
+        }
+        let (mut own, mut all) = (known.map_or(Meter::new(now), |known| known.meter), self.meter);
+        for (meter, rate, limit) in [
+            (&mut own, bounds.handshakes_per_address.filter(|_| address.is_some()), Limit::HandshakesPerAddress),
+            (&mut all, bounds.handshakes, Limit::Handshakes),
+        ] {
+            if let Some(rate) = rate {
+                meter.take(rate, 1, now).map_err(|wait| Busy { limit, wait })?;
+            }
+        }
+        self.meter = all;
+        self.sessions += 1;
         if let Some(address) = address {
             let found = self.address(address, now);
-            if bounds.sessions_per_address.is_some_and(|most| found.sessions >= most) {
-                return Err(Busy { limit: Limit::SessionsPerAddress, wait: FULL });
-            }
-            if let Some(rate) = bounds.handshakes_per_address {
-                let limit = Limit::HandshakesPerAddress;
-                found.meter.take(rate, 1, now).map_err(|wait| Busy { limit, wait })?;
-            }
-        }
-        if let Some(rate) = bounds.handshakes {
-            self.meter.take(rate, 1, now).map_err(|wait| Busy { limit: Limit::Handshakes, wait })?;
-        }
-        self.sessions += 1;
-        if let Some(found) = address.and_then(|address| self.addresses.get_mut(&address)) {
+            found.meter = own;
             found.sessions += 1;
         }
         Ok(())
@@ -137,22 +148,30 @@ impl State {
         Ok(())
     }
 
-    /// What is known of an address that has just been seen.
     fn address(&mut self, address: IpAddr, now: Instant) -> &mut Address {
-        let new = || Address { connections: 0, sessions: 0, meter: Meter::new(now), seen: now };
-        let found = self.addresses.entry(address).or_insert_with(new);
-        found.seen = now;
-        found
+        self.addresses.entry(address).or_insert_with(|| Address { connections: 0, sessions: 0, meter: Meter::new(now) })
     }
 
     fn sweep(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.swept) >= SWEEP {
-            self.swept = now;
-            self.addresses.retain(|_, address| {
-                let is_open = address.connections + address.sessions > 0;
-                is_open || now.saturating_duration_since(address.seen) < SWEEP
-            });
+        if now.saturating_duration_since(self.swept) < SWEEP && self.addresses.len() < self.most {
+            return;
         }
+        self.swept = now;
+        self.addresses.retain(|_, address| address.is_open() || address.meter.is_spent(now));
+        let open = self.addresses.values().filter(|address| address.is_open()).count();
+        if self.addresses.len() - open >= MOST_IDLE {
+            self.addresses.retain(|_, address| address.is_open());
+        }
+        self.most = open + MOST_IDLE;
+        if let Some(fit) = spare::fit(self.addresses.len(), self.addresses.capacity()) {
+            self.addresses.shrink_to(fit);
+        }
+    }
+}
+
+impl Address {
+    fn is_open(&self) -> bool {
+        self.connections + self.sessions > 0
     }
 }
 
@@ -277,5 +296,73 @@ mod tests {
         let later = now + SWEEP * 2;
         drop(gate.pass(ip("10.9.9.9"), later).unwrap());
         assert_eq!(gate.state.lock().addresses.len(), 1);
+    }
+
+    /// Who paused for two minutes had a burst anew, of which the rate gives back a part in that time.
+    #[test]
+    fn what_an_address_has_spent_is_remembered_as_long_as_it_is_owed() {
+        let now = Instant::now();
+        let rate = Rate { per_second: 1, burst: 1_000 };
+        let gate = Gate::new(Bounds { handshakes_per_address: Some(rate), ..Bounds::default() }, now);
+        for _ in 0..1_000 {
+            drop(gate.pass(ip("10.0.0.1"), now).unwrap());
+        }
+        let later = now + SWEEP * 3;
+        for _ in 0..180 {
+            drop(gate.pass(ip("10.0.0.1"), later).unwrap());
+        }
+        assert_eq!(gate.pass(ip("10.0.0.1"), later).unwrap_err().limit, Limit::HandshakesPerAddress);
+    }
+
+    /// As many as a proxy that is trusted can announce, or a network of IPv6 has.
+    #[test]
+    fn addresses_that_are_refused_are_not_remembered() {
+        let now = Instant::now();
+        let bounds = Bounds {
+            handshakes: Some(Rate { per_second: 10, burst: 100 }),
+            handshakes_per_address: Some(Rate { per_second: 1, burst: 2 }),
+            sessions_per_address: Some(1),
+            ..Bounds::default()
+        };
+        let gate = Gate::new(bounds, now);
+        let came = (0..300_000_u32).filter(|n| gate.pass(Some(IpAddr::from(n.to_be_bytes())), now).is_ok()).count();
+        assert_eq!((came, gate.state.lock().addresses.len()), (100, 100));
+        drop(gate.pass(ip("10.9.9.9"), now + SWEEP).unwrap());
+        let state = gate.state.lock();
+        assert_eq!((state.addresses.len(), state.sessions), (1, 0));
+        assert!(state.addresses.capacity() <= 128, "{}", state.addresses.capacity());
+    }
+
+    /// They come, are let in, and go: each for itself within its rate.
+    #[test]
+    fn addresses_that_have_left_are_bounded() {
+        let now = Instant::now();
+        let rate = Rate { per_second: 1, burst: 10 };
+        let gate = Gate::new(Bounds { handshakes_per_address: Some(rate), ..Bounds::default() }, now);
+        let stays = gate.pass(ip("192.0.2.1"), now).unwrap();
+        for n in 0..300_000_u32 {
+            drop(gate.pass(Some(IpAddr::from(n.to_be_bytes())), now).unwrap());
+            assert!(gate.state.lock().addresses.len() <= MOST_IDLE + 1);
+        }
+        assert_eq!(gate.state.lock().addresses[&ip("192.0.2.1").unwrap()].sessions, 1, "who is there is remembered");
+        drop(stays);
+        drop(gate.pass(ip("10.9.9.9"), now + SWEEP).unwrap());
+        let state = gate.state.lock();
+        assert_eq!(state.addresses.len(), 1);
+        assert!(state.addresses.capacity() <= 128, "{}", state.addresses.capacity());
+    }
+
+    /// Its own share was gone when all together had been too fast.
+    #[test]
+    fn who_is_refused_for_all_keeps_its_own_rate() {
+        let now = Instant::now();
+        let (all, own) = (Rate { per_second: 1, burst: 1 }, Rate { per_second: 1, burst: 2 });
+        let gate =
+            Gate::new(Bounds { handshakes: Some(all), handshakes_per_address: Some(own), ..Bounds::default() }, now);
+        let _other = gate.pass(ip("10.0.0.1"), now).unwrap();
+        for _ in 0..10 {
+            assert_eq!(gate.pass(ip("10.0.0.2"), now).unwrap_err().limit, Limit::Handshakes);
+        }
+        assert!(gate.pass(ip("10.0.0.2"), now + Duration::from_secs(1)).is_ok());
     }
 }

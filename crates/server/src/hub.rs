@@ -57,13 +57,13 @@ pub(crate) struct Thread {
     pub(crate) end: AtomicU64,
     /// Whether it is one that came back.
     pub(crate) recovered: bool,
-    /// Somebody wanted it to leave: it does not come back, whatever ends its connection.
-    unwanted: AtomicBool,
+    /// It was told to leave, and does not come back whatever ends its connection first. Set while the log is locked.
+    pub(crate) forsaken: AtomicBool,
 }
 
 impl Thread {
     pub(crate) fn new(pid: SmolStr, start: u64, end: u64, recovered: bool) -> Self {
-        Self { pid, start, end: AtomicU64::new(end), recovered, unwanted: AtomicBool::new(false) }
+        Self { pid, start, end: AtomicU64::new(end), recovered, forsaken: AtomicBool::new(false) }
     }
 }
 
@@ -103,21 +103,17 @@ impl Member {
         self.thread.as_deref()
     }
 
-    /// Somebody wants it to leave. Its task does not know yet, and its connection may end before.
-    pub(crate) fn note_unwanted(&self) {
-        if let Some(thread) = &self.thread {
-            thread.unwanted.store(true, Ordering::Release);
-        }
-    }
-
-    pub(crate) fn is_unwanted(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| thread.unwanted.load(Ordering::Acquire))
-    }
-
     /// The event of this number is meant for this member. The log is locked.
     pub(crate) fn note_meant(&self, number: u64) {
         if let Some(thread) = &self.thread {
             thread.end.store(number + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// The log is locked.
+    fn forsake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.forsaken.store(true, Ordering::Relaxed);
         }
     }
 
@@ -316,24 +312,73 @@ impl Hub {
     }
 
     pub(crate) fn leave(&self, member: &Arc<Member>, room: &str) {
-        let mut log = self.log_of(member);
+        let mut log = self.log.as_ref().map(Log::lock);
+        let left = self.leave_quietly(member, room, log.as_deref_mut());
+        drop(log);
+        self.tell_left(member, left.into_iter().collect());
+    }
+
+    /// The same of all in a selection, those who are away among them, and in one moment: who is about to come back must be
+    /// found in one of the two.
+    pub(crate) fn leave_all(&self, selection: &Selection, rooms: &[SmolStr]) {
+        let mut log = self.log.as_ref().map(Log::lock);
+        if let Some(state) = &mut log {
+            state.take_away(selection, rooms);
+        }
+        let mut told = Vec::new();
+        for member in self.select(selection) {
+            let left = rooms.iter().filter_map(|room| self.leave_quietly(&member, room, log.as_deref_mut()));
+            told.push((left.collect(), member));
+        }
+        drop(log);
+        for (left, member) in told {
+            self.tell_left(&member, left);
+        }
+    }
+
+    /// Without telling anybody: the room, and whether it is gone, if the member was in it.
+    fn leave_quietly(
+        &self,
+        member: &Arc<Member>,
+        room: &str,
+        log: Option<&mut State<Weak<Member>>>,
+    ) -> Option<(SmolStr, bool)> {
+        let thread = member.thread();
         let mut rooms = member.rooms.lock();
         if member.is_gone() {
-            if let Some((state, pid)) = &mut log {
-                state.left_away(pid, room);
+            if let (Some(state), Some(thread)) = (log, thread) {
+                state.left_away(&thread.pid, room);
             }
-            return;
+            return None;
         }
-        if let Some(at) = rooms.iter().position(|other| other == room) {
-            let room = rooms.swap_remove(at);
-            let last = self.remove_from_room(&room, member);
-            drop(rooms);
-            if let Some((state, pid)) = &mut log {
-                state.left(pid, &room);
-            }
-            drop(log);
-            self.watchers.tell(|| RoomEvent::left(room, &member.id, last));
+        let at = rooms.iter().position(|other| other == room)?;
+        let room = rooms.swap_remove(at);
+        let last = self.remove_from_room(&room, member);
+        drop(rooms);
+        if let (Some(state), Some(thread)) = (log, thread) {
+            state.left(&thread.pid, &room);
         }
+        Some((room, last))
+    }
+
+    /// A member is told to leave, and does not come back.
+    pub(crate) fn forsake(&self, member: &Member) {
+        let log = self.log.as_ref().map(Log::lock);
+        member.forsake();
+        drop(log);
+    }
+
+    /// The same of all in a selection, those who are away among them: who is there has yet to be told.
+    pub(crate) fn forsake_all(&self, selection: &Selection) -> Vec<Arc<Member>> {
+        let mut log = self.log.as_ref().map(Log::lock);
+        if let Some(state) = &mut log {
+            state.forsake(selection);
+        }
+        let members = self.select(selection);
+        for member in &members {
+            member.forsake();
+        }
+        members
     }
 
     /// True if the room is gone with its last member.
@@ -402,19 +447,6 @@ impl Hub {
         members
     }
 
-    /// The same, and `away` for the log in the same moment: who is about to come back must be found in one of the two.
-    pub(crate) fn select_all(
-        &self,
-        selection: &Selection,
-        away: impl FnOnce(&mut State<Weak<Member>>),
-    ) -> Vec<Arc<Member>> {
-        let mut log = self.log.as_ref().map(Log::lock);
-        if let Some(state) = &mut log {
-            away(state);
-        }
-        self.select(selection)
-    }
-
     fn for_each_in(&self, room: &SmolStr, mut f: impl FnMut(&Arc<Member>)) {
         let own = self.members.get(room);
         let shard = self.rooms.of(room).read();
@@ -459,18 +491,25 @@ mod tests {
     }
 
     fn member(hub: &Arc<Hub>, id: &str) -> Arc<Member> {
+        member_of(hub, id, &link(hub, id))
+    }
+
+    fn link(hub: &Arc<Hub>, id: &str) -> Arc<Link> {
         let handshake = Arc::new(Handshake::new(&"/".parse().unwrap(), &http::HeaderMap::new(), None, false));
         let opening = Opening {
             sid: Sid::new(id),
             revision: Revision::V4,
             takes_binary: true,
-            handshake: Arc::clone(&handshake),
+            handshake,
             ticket: None,
             carrier: Carrier::Polling,
         };
-        let link = Arc::new(Link::new(opening, Arc::clone(&hub.config), Arc::clone(&hub.metrics)));
-        let peer = Peer::new(handshake, Args::NONE.to_owned(), None);
-        let member = Member::new(id.into(), Slot(0), hub, &link, peer, None);
+        Arc::new(Link::new(opening, Arc::clone(&hub.config), Arc::clone(&hub.metrics)))
+    }
+
+    fn member_of(hub: &Arc<Hub>, id: &str, link: &Arc<Link>) -> Arc<Member> {
+        let peer = Peer::new(Arc::clone(&link.handshake), Args::NONE.to_owned(), None);
+        let member = Member::new(id.into(), Slot(0), hub, link, peer, None);
         hub.insert(&member);
         member
     }
@@ -533,6 +572,35 @@ mod tests {
         }
         for member in &members {
             hub.remove(member);
+        }
+        assert_eq!((hub.len(), hub.room_names().len(), hub.metrics.sockets.get()), (0, 0, 0));
+    }
+
+    /// What each of these costs is counted in `rooms.rs` and `table.rs`.
+    #[test]
+    fn a_hundred_thousand_in_a_room_are_reached_once_each_and_leave_nothing() {
+        let (hub, everybody) = (hub(), Selection { rooms: vec!["all".into()], except: Vec::new() });
+        let link = link(&hub, "link");
+        let mut members: Vec<_> = (0..100_000).map(|n| member_of(&hub, &format!("m{n}"), &link)).collect();
+        let assert_reached = |members: &[Arc<Member>]| {
+            let mut reached = HashSet::new();
+            hub.for_each(&everybody, |member| assert!(reached.insert(address(member)), "{} twice", member.id));
+            assert_eq!(reached, members.iter().map(address).collect());
+        };
+        for member in &members {
+            hub.join(member, "all".into()).expect("is there");
+        }
+        assert_reached(&members);
+        for (turn, member) in members.drain(..90_000).enumerate() {
+            if turn % 2 == 0 {
+                hub.leave(&member, "all");
+            }
+            assert!(hub.remove(&member));
+        }
+        assert_reached(&members);
+        assert_eq!(hub.len(), 10_000);
+        for member in &members {
+            assert!(hub.remove(member));
         }
         assert_eq!((hub.len(), hub.room_names().len(), hub.metrics.sockets.get()), (0, 0, 0));
     }

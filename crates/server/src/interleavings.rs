@@ -1,5 +1,5 @@
-//! Every order in which threads can get at the locks of links, hubs and gathered answers, as far as a random scheduler
-//! finds it: built with `--cfg shuttle`, locks belong to that scheduler. A wake-up that is lost shows as a deadlock.
+//! Every order in which threads can get at the locks of links, hubs and gathered answers, of gates and logs, and at the
+//! figures that all share, as far as a random scheduler finds it: built with `--cfg shuttle`, they belong to that scheduler. A wake-up that is lost shows as a deadlock.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -20,6 +20,9 @@ use crate::link::{Command, Link, Opening, Request, Urgency};
 use crate::outbox::{Level, Queued};
 use crate::peer::{Handshake, Peer};
 use crate::transport::carrier::Carrier;
+
+mod counts;
+mod returning;
 
 /// Runs of each test if `SOCKEYE_INTERLEAVINGS` says nothing else.
 const RUNS: usize = 500;
@@ -46,7 +49,11 @@ fn link(hub: &Hub, sid: &str) -> (Arc<Link>, Arc<Handshake>) {
 }
 
 fn hub() -> Arc<Hub> {
-    let (config, metrics) = (Arc::new(Config::default()), Arc::default());
+    hub_of(Config::default())
+}
+
+fn hub_of(config: Config) -> Arc<Hub> {
+    let (config, metrics) = (Arc::new(config), Arc::default());
     let adapter = Arc::clone(&config.adapter);
     Arc::new(Hub::new(NamespacePath::main(), config, metrics, adapter, Arc::default(), Arc::default()))
 }

@@ -199,6 +199,11 @@ impl Meter {
         self.0 = spent;
         Ok(())
     }
+
+    /// Whether something is spent that time has not given back.
+    pub(crate) fn is_spent(&self, now: Instant) -> bool {
+        self.0 > now
+    }
 }
 
 #[cfg(test)]

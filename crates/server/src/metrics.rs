@@ -1,6 +1,10 @@
 //! Counters and gauges, as plain atomics.
 
+#[cfg(not(all(test, shuttle)))]
 use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(all(test, shuttle))]
+use shuttle::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::DisconnectReason;
 use crate::hooks::ErrorCode;

@@ -200,4 +200,38 @@ mod tests {
         }
         assert!(room.is_empty() && room.index.is_none());
     }
+
+    /// Counted, not timed: nobody is looked for one by one, and all that is moved when a room grows and shrinks is a few
+    /// times its members.
+    #[test]
+    fn a_room_of_a_hundred_thousand_is_joined_and_left_in_constant_time() {
+        const MANY: usize = 100_000;
+        let members: Vec<_> = (0..MANY).map(Arc::new).collect();
+        // Each once, in an order that is not that of the joins.
+        let mixed = || (0..MANY).map(|turn| &members[turn * 7_919 % MANY]);
+        let (mut room, mut moved) = (Room::default(), 0);
+        let mut change =
+            |room: &mut Room<usize>, member: &Arc<usize>, how: fn(&mut Room<usize>, &Arc<usize>) -> bool| {
+                let capacities = |room: &Room<usize>| {
+                    (room.members.capacity(), room.index.as_ref().map(|index| index.allocation_size()))
+                };
+                let before = capacities(room);
+                assert!(how(room, member));
+                if capacities(room) != before {
+                    moved += room.members.len();
+                }
+                assert!(room.members.len() < INDEX_FROM || room.index.is_some(), "searched one by one");
+            };
+        for member in &members {
+            change(&mut room, member, Room::add);
+        }
+        for (turn, member) in mixed().enumerate() {
+            change(&mut room, member, Room::remove);
+            if turn == MANY / 2 {
+                let left: std::collections::HashSet<_> = room.members().iter().map(|member| **member).collect();
+                assert_eq!((left.len(), room.members().len()), (MANY / 2 - 1, MANY / 2 - 1), "each is there once");
+            }
+        }
+        assert!(room.is_empty() && moved < 5 * MANY, "{moved} moved");
+    }
 }

@@ -79,3 +79,38 @@ impl<T: Named> Table<T> {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Counts how often it is asked for its name.
+    struct Counted(String, Arc<AtomicUsize>);
+
+    impl Named for Counted {
+        fn name(&self) -> &str {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            &self.0
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_are_added_found_and_removed_in_constant_time() {
+        const MANY: usize = 100_000;
+        let (asked, table) = (Arc::default(), Table::default());
+        let items: Vec<_> = (0..MANY).map(|n| Arc::new(Counted(n.to_string(), Arc::clone(&asked)))).collect();
+        for item in &items {
+            assert!(table.insert(item));
+        }
+        for item in &items {
+            assert!(table.get(&item.0).is_some_and(|found| Arc::ptr_eq(&found, item)));
+        }
+        for item in &items {
+            assert!(table.remove(item) && !table.remove(item));
+        }
+        let asked = asked.load(Ordering::Relaxed);
+        assert!(table.is_empty() && asked < 12 * MANY, "{asked} names were read");
+    }
+}

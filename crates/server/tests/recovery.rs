@@ -488,6 +488,32 @@ async fn who_was_disconnected_meanwhile_does_not_come_back() {
     }
 }
 
+/// The new connection was looked at before the old one had heard the word.
+#[tokio::test(start_paused = true)]
+async fn who_was_told_to_leave_does_not_go_on_by_another_connection() {
+    let (io, net) = server(Recovery::default());
+    for by_handle in [false, true] {
+        let (client, sid, pid) = join(&net).await;
+        let mut other = net.websocket().await;
+        // It is on its way, and nobody has looked at it.
+        let connect = format!("40{}", json!({ "pid": pid }));
+        tokio::select! {
+            biased;
+            () = other.send(&connect) => {}
+            () = std::future::ready(()) => {}
+        }
+        if by_handle {
+            io.get(&sid).unwrap().disconnect();
+        } else {
+            io.to("red").disconnect().unwrap();
+        }
+        let ids = other.expect(r#"40{"sid":"…","pid":"…"}"#).await;
+        assert!(ids[0] != sid && ids[1] != pid, "a new socket");
+        drop((client, other));
+        net.advance(Duration::from_millis(10)).await;
+    }
+}
+
 /// It is freed when the last has left; a client that comes back finds one of the same name, and begins anew there.
 #[tokio::test(start_paused = true)]
 async fn a_namespace_that_was_freed_meanwhile_is_told_and_no_silent_gap() {

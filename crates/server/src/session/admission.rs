@@ -68,7 +68,7 @@ fn admit_recoverable(
     let returning = claim.and_then(|claim| {
         // Its old connection may not have been found dead yet: then it is taken over.
         let old = state.present(&claim.pid).and_then(Weak::upgrade);
-        if let Some(old) = old.filter(|old| !Arc::ptr_eq(&old.link, link) && !old.is_unwanted()) {
+        if let Some(old) = old.filter(|old| !Arc::ptr_eq(&old.link, link)) {
             let left = hub.remove_quietly(&old)?;
             let session = session_of(&old, &mut state);
             replaced = Some((old, left));
@@ -168,20 +168,21 @@ pub(crate) fn dismiss(hub: &Hub, member: &Arc<Member>, reason: DisconnectReason,
     let mut state = log.lock();
     let Some(left) = hub.remove_quietly(member) else { return };
     match session_of(member, &mut state) {
-        Some(session) if reason.is_recoverable() && !member.is_unwanted() => state.suspend(session, now, log.options()),
+        Some(session) if reason.is_recoverable() => state.suspend(session, now, log.options()),
         _ => {}
     }
     drop(state);
     hub.tell_left(member, left);
 }
 
-/// What a member leaves behind, which has just left.
+/// What a member leaves behind, which has just left; `None` if it was told to leave.
 fn session_of(member: &Member, state: &mut State<Weak<Member>>) -> Option<Session> {
     let thread = member.thread()?;
-    Some(Session {
+    let stays = state.leave(&thread.pid);
+    (!thread.forsaken.load(Ordering::Relaxed)).then(|| Session {
         id: member.id.clone(),
         pid: thread.pid.clone(),
-        stays: state.leave(&thread.pid),
+        stays,
         data: member.peer.data().to_value(),
         start: thread.start,
         end: thread.end.load(Ordering::Relaxed),

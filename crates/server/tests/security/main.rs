@@ -5,4 +5,5 @@ mod raw;
 mod before_connect;
 mod packets;
 mod requests;
+mod flood;
 mod resources;
