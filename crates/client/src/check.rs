@@ -134,6 +134,22 @@ mod tests {
         assert!(dialed.try_recv().is_err());
     }
 
+    /// It reads nothing while its handlers are far behind, but goes on with its pings.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_was_far_behind_when_the_clock_was_set_was_left() {
+        let (client, mut dialed) = client();
+        let mut wire = Wire::accept(dialed.recv().await.unwrap()).await;
+        time::sleep(std::time::Duration::from_secs(10));
+        client.emit("e", ()).unwrap();
+        assert_eq!(wire.read().await, ask());
+        tokio::time::sleep(std::time::Duration::from_secs(24)).await;
+        assert!(client.is_connected(), "{:?}", client.last_disconnect());
+        wire.send(ws::Opcode::Text, "2").await;
+        assert_eq!(wire.read().await, event("3"));
+        assert_eq!(wire.read().await, event(r#"42["e"]"#), "it is there");
+        assert!(client.last_disconnect().is_none());
+    }
+
     /// The question waits behind what is on its way: as long as that moves on, there is somebody.
     #[tokio::test(start_paused = true)]
     async fn a_slow_way_to_the_server_is_not_taken_for_none() {

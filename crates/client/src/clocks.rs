@@ -20,19 +20,20 @@ impl Clocks {
         Self { monotonic: Instant::now(), date: date() }
     }
 
-    /// Whether they have moved apart since the last look.
-    pub(crate) fn look(&mut self) -> bool {
+    /// If they have moved apart since the last look: for how long the machine may have slept; zero if the clock of the
+    /// day was set back.
+    pub(crate) fn look(&mut self) -> Option<Duration> {
         let last = std::mem::replace(self, Self::new());
-        self.have_parted(&last)
+        self.slept_since(&last)
     }
 
-    fn have_parted(&self, last: &Self) -> bool {
+    fn slept_since(&self, last: &Self) -> Option<Duration> {
         let passed = self.monotonic.saturating_duration_since(last.monotonic);
-        let apart = match self.date.duration_since(last.date) {
-            Ok(date) => date.abs_diff(passed),
-            Err(back) => back.duration().saturating_add(passed),
+        let (apart, slept) = match self.date.duration_since(last.date) {
+            Ok(date) => (date.abs_diff(passed), date.saturating_sub(passed)),
+            Err(back) => (back.duration().saturating_add(passed), Duration::ZERO),
         };
-        apart > APART
+        (apart > APART).then_some(slept)
     }
 }
 
@@ -51,16 +52,19 @@ mod tests {
         let later = |passed: Duration, date: SystemTime| Clocks { monotonic: start.monotonic + passed, date };
         for seconds in [0, 1, 25, 3600] {
             let passed = second * seconds;
-            assert!(!later(passed, start.date + passed).have_parted(&start), "awake for {passed:?}");
-            assert!(!later(passed, start.date + passed + second).have_parted(&start));
-            assert!(later(passed, start.date + passed + 3 * second).have_parted(&start), "slept for 3 s");
-            assert!(later(passed, start.date + passed + 3600 * second).have_parted(&start));
-            assert!(later(passed, start.date + passed - 3600 * second).have_parted(&start), "set back");
+            assert_eq!(later(passed, start.date + passed).slept_since(&start), None, "awake for {passed:?}");
+            assert_eq!(later(passed, start.date + passed + second).slept_since(&start), None);
+            for slept in [3, 3600] {
+                let later = later(passed, start.date + passed + slept * second);
+                assert_eq!(later.slept_since(&start), Some(slept * second));
+            }
+            let set_back = later(passed, start.date + passed - 3600 * second);
+            assert_eq!(set_back.slept_since(&start), Some(Duration::ZERO));
         }
         let mut clocks = start;
-        assert!(!clocks.look());
+        assert_eq!(clocks.look(), None);
         crate::time::sleep(3600 * second);
-        assert!(clocks.look());
-        assert!(!clocks.look(), "once");
+        assert!(clocks.look().is_some_and(|slept| slept >= 3590 * second));
+        assert_eq!(clocks.look(), None, "once");
     }
 }

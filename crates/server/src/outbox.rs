@@ -152,6 +152,8 @@ impl Outbox {
         entry.packet = packet;
         self.bytes = self.bytes.saturating_sub(removed).saturating_add(added);
         self.note_dropped();
+        // It may be so much shorter.
+        self.reach(Level::Half, bound);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use sockeye_engine::handshake::{Open, TransportName};
 use sockeye_engine::{CloseReason, Event, Lane, Revision, Session, ws};
 
 use super::ages::Ages;
-use super::doubt::Doubt;
+use super::doubt::{Doubt, PATIENCE};
 use super::end::End;
 use super::upper::Upper;
 use crate::cause::Cause;
@@ -38,6 +38,7 @@ pub(crate) struct Carrier {
     pub(super) end: End,
     pub(super) doubt: Doubt,
     /// Of the server.
+    ping_interval: Duration,
     ping_timeout: Duration,
     /// Nothing was heard for almost as long as a server waits.
     is_late: bool,
@@ -81,6 +82,7 @@ impl Carrier {
             is_open: false,
             end: End::default(),
             doubt: Doubt::default(),
+            ping_interval: Duration::ZERO,
             ping_timeout: Duration::ZERO,
             is_late: false,
             close_code: ws::CloseCode::NORMAL,
@@ -211,7 +213,7 @@ impl Carrier {
 
     fn opened(&mut self, open: &Open, upper: &mut impl Upper, now: Instant) {
         self.is_open = true;
-        self.ping_timeout = open.ping_timeout;
+        (self.ping_interval, self.ping_timeout) = (open.ping_interval, open.ping_timeout);
         self.max_post = open.max_payload.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let config = &self.site.config;
         if let Some(polling) = &mut self.polling {
@@ -274,7 +276,18 @@ impl Carrier {
     /// Whether the server is still there must be asked before anything more is sent.
     pub(crate) fn doubt(&mut self) {
         if self.is_open {
-            self.doubt.raise();
+            self.doubt.raise(PATIENCE);
+        }
+    }
+
+    /// The same after a sleep of so long, or after the clock was set. If it was too short for the server to have given this
+    /// client up, a server that does not answer may be there, with handlers that are far behind: it reads nothing then,
+    /// and is heard of by its next ping.
+    pub(crate) fn doubt_after(&mut self, sleep: Duration) {
+        let is_given_up = sleep >= self.ping_interval.saturating_add(self.ping_timeout);
+        let patience = if is_given_up { PATIENCE } else { self.ping_interval.saturating_add(PATIENCE) };
+        if self.is_open {
+            self.doubt.raise(patience);
         }
     }
 

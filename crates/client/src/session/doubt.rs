@@ -7,43 +7,46 @@ use crate::time::after;
 /// Whether what was heard of the server still counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// It was asked.
-    Asked { since: Instant },
+    /// It was asked, and may be silent for so long.
+    Asked { since: Instant, patience: Duration },
     /// It has to be asked.
-    New,
+    New { patience: Duration },
     #[default]
     None,
 }
 
 impl Doubt {
-    /// There is reason for doubt.
-    pub(super) fn raise(&mut self) {
-        if *self == Self::None {
-            *self = Self::New;
+    /// There is reason for doubt. When it has been asked, the server may be silent for `patience`.
+    pub(super) fn raise(&mut self, patience: Duration) {
+        match self {
+            Self::None => *self = Self::New { patience },
+            Self::New { patience: before } | Self::Asked { patience: before, .. } => *before = patience.min(*before),
         }
     }
 
     pub(super) fn asked(&mut self, now: Instant) {
-        *self = Self::Asked { since: now };
+        if let Self::New { patience } = *self {
+            *self = Self::Asked { since: now, patience };
+        }
     }
 
     /// The question is lost: it has to be asked again.
     pub(super) fn renew(&mut self) {
-        if matches!(self, Self::Asked { .. }) {
-            *self = Self::New;
+        if let Self::Asked { patience, .. } = *self {
+            *self = Self::New { patience };
         }
     }
 
     /// The answer may have arrived, and is not being read; or the question is still on its way.
     pub(super) fn put_off(&mut self, now: Instant) {
-        if let Self::Asked { since } = self {
+        if let Self::Asked { since, .. } = self {
             *since = now;
         }
     }
 
     /// Something else has arrived. At first it may have been waiting here for long.
     pub(super) fn heard(&mut self, now: Instant) {
-        if matches!(self, Self::Asked { since } if now >= after(*since, STALE)) {
+        if matches!(self, Self::Asked { since, .. } if now >= after(*since, STALE)) {
             self.settle();
         }
     }
@@ -60,7 +63,7 @@ impl Doubt {
     }
 
     pub(super) fn is_new(self) -> bool {
-        self == Self::New
+        matches!(self, Self::New { .. })
     }
 
     /// Whether it had its time, and was silent.
@@ -70,13 +73,13 @@ impl Doubt {
 
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
-            Self::Asked { since } => Some(after(since, PATIENCE)),
-            Self::New | Self::None => None,
+            Self::Asked { since, patience } => Some(after(since, patience)),
+            Self::New { .. } | Self::None => None,
         }
     }
 }
 
-/// How long the server may be silent when it was asked.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server may be silent that is there and reads.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// What had arrived before the question is read by then.
 const STALE: Duration = Duration::from_secs(1);

@@ -160,9 +160,10 @@ impl Task {
     /// The machine has slept, or somebody knows that the way to the server is another: what was heard of it may be old.
     fn doubt(&mut self) {
         let is_asked = self.link.take_check();
-        let is_doubtful = self.clocks.look() || is_asked;
+        let slept = self.clocks.look();
         match &mut self.phase {
-            Phase::Open { carrier, .. } if is_doubtful => carrier.doubt(),
+            Phase::Open { carrier, .. } if is_asked => carrier.doubt(),
+            Phase::Open { carrier, .. } => slept.into_iter().for_each(|slept| carrier.doubt_after(slept)),
             Phase::Waiting { until, earliest } if is_asked => *until = *earliest,
             _ => {}
         }
