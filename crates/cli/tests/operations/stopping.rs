@@ -130,6 +130,15 @@ fn say(word: &str) {
 /// Serves until SIGTERM.
 fn serve() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    // A worker may be blocked in the moment in which it alone looks for events of the system, and tokio does not notice
+    // before another one has something to do.
+    let handle = runtime.handle().clone();
+    std::thread::spawn(move || {
+        loop {
+            drop(handle.spawn(async {}));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
     runtime.block_on(async {
         let io = Server::new();
         io.on("stuck", async |_, (): ()| stuck().await);
