@@ -16,7 +16,7 @@ use crate::hub::{Hub, Member};
 use crate::link::Link;
 use crate::peer::Peer;
 use crate::recovery::Recovery;
-use crate::session::admission::{admit, dismiss};
+use crate::session::admission::{Whom, admit, dismiss};
 
 fn hub() -> Arc<Hub> {
     let hub = hub_of(Config { recovery: Some(Recovery::default()), ..Config::default() });
@@ -62,7 +62,7 @@ fn come(hub: &Arc<Hub>, sid: &str, connect: &str) -> (Arc<Link>, Arc<Member>) {
         other => panic!("{other:?}"),
     };
     let peer = Peer::new(handshake, auth, None);
-    let member = admit(hub, &link, &mut connection, slot, peer, now).expect("has asked");
+    let member = admit(hub, &link, &mut connection, (slot, Whom::Anybody), peer, now).expect("has asked");
     (link, member)
 }
 
