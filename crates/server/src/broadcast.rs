@@ -7,7 +7,7 @@ use serde::Serialize;
 use smol_str::SmolStr;
 use sockeye_engine::Encoded;
 use sockeye_protocol::event::is_reserved;
-use sockeye_protocol::{AckId, EncodeError, Outgoing, OwnedArgs, Raw};
+use sockeye_protocol::{AckId, EncodeError, Outgoing, OwnedArgs, Raw, Slot};
 
 use crate::ack::{Gather, Waiter, deadline};
 use crate::adapter::{Command, Selection};
@@ -52,11 +52,11 @@ impl Flags {
         self.when_full.unwrap_or_else(|| hub.when_full())
     }
 
-    pub(crate) fn urgency(&self, member: &Member) -> Urgency<'_> {
-        let policy = self.when_full(&member.hub);
+    /// For the socket of this slot, where this policy holds.
+    fn urgency(&self, policy: WhenFull, slot: Slot) -> Urgency<'_> {
         match &self.latest {
             _ if self.volatile => Urgency::Volatile,
-            Some(key) => Urgency::Latest(policy, member.slot, key),
+            Some(key) => Urgency::Latest(policy, slot, key),
             None => Urgency::Normal(policy),
         }
     }
@@ -152,8 +152,9 @@ fn push_all(
     number: Option<u64>,
 ) -> Result<(), EmitError> {
     let mut taken = if flags.single { Err(EmitError::Closed) } else { Ok(()) };
+    let policy = flags.when_full(hub);
     hub.for_each(selection, |member| {
-        let pushed = member.link.push(packet.clone(), flags.urgency(member));
+        let pushed = member.link.push(packet.clone(), flags.urgency(policy, member.slot));
         if let Some(number) = number.filter(|_| pushed.is_ok() || !flags.single) {
             member.note_meant(number);
         }

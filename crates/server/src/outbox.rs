@@ -190,6 +190,7 @@ impl Outbox {
         Some(entry.packet)
     }
 
+    #[inline]
     fn note_left(&mut self, entry: &Entry) {
         self.bytes = self.bytes.saturating_sub(cost(&entry.packet));
         if let Some(arrears) = &mut self.arrears {
@@ -234,8 +235,15 @@ impl Outbox {
         }
     }
 
-    /// Tells those who wait for this level.
+    /// Tells those who wait for this level. Asked in every turn, and nearly always nobody waits.
+    #[inline]
     pub(crate) fn reach(&mut self, level: Level, bound: Bound) {
+        if self.arrears.is_some() {
+            self.tell_waiting(level, bound);
+        }
+    }
+
+    fn tell_waiting(&mut self, level: Level, bound: Bound) {
         let is_awaited = self.arrears.as_ref().is_some_and(|arrears| !arrears.waiting.is_empty());
         if !is_awaited
             || (level == Level::Half && !self.is_half_free(bound))

@@ -46,9 +46,10 @@ impl Ages {
 
 impl Tick {
     pub(super) fn at(now: Instant, start: Instant) -> Self {
-        let steps = now.saturating_duration_since(start).as_millis() / STEP.as_millis();
+        let passed = now.saturating_duration_since(start);
+        let steps = passed.as_secs() * STEPS + u64::from(passed.subsec_millis()) / (1_000 / STEPS);
         // After 497 days they begin anew: what is older than that is told to be younger.
-        let steps = u32::try_from(steps % u128::from(u32::MAX)).unwrap_or_default();
+        let steps = u32::try_from(steps % u64::from(u32::MAX)).unwrap_or_default();
         Self(NonZeroU32::MIN.saturating_add(steps))
     }
 
@@ -57,5 +58,6 @@ impl Tick {
     }
 }
 
-/// As fine as moments are told apart.
-const STEP: Duration = Duration::from_millis(10);
+/// As fine as moments are told apart: so many in a second.
+const STEPS: u64 = 100;
+const STEP: Duration = Duration::from_millis(1_000 / STEPS);
