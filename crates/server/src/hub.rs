@@ -24,6 +24,7 @@ use crate::rooms::{Room, RoomEvent, Watchers, address};
 use crate::shards::Shards;
 use crate::spare;
 use crate::table::{Named, Table};
+use crate::thread::Thread;
 use crate::warned::Warned;
 
 /// A socket, as its namespace knows it.
@@ -45,26 +46,6 @@ pub(crate) struct Member {
     pub(crate) outgoing: Outgoing,
     /// Handlers of this socket alone; the type is known to `socket.rs`.
     pub(crate) own: OnceLock<Box<dyn Any + Send + Sync>>,
-}
-
-/// What a member must remember to be recovered.
-#[derive(Debug)]
-pub(crate) struct Thread {
-    pub(crate) pid: SmolStr,
-    /// Number of the first event it could get.
-    pub(crate) start: u64,
-    /// One more than the number of the last event that was meant for it.
-    pub(crate) end: AtomicU64,
-    /// Whether it is one that came back.
-    pub(crate) recovered: bool,
-    /// It was told to leave, and does not come back whatever ends its connection first. Set while the log is locked.
-    pub(crate) forsaken: AtomicBool,
-}
-
-impl Thread {
-    pub(crate) fn new(pid: SmolStr, start: u64, end: u64, recovered: bool) -> Self {
-        Self { pid, start, end: AtomicU64::new(end), recovered, forsaken: AtomicBool::new(false) }
-    }
 }
 
 /// Why a join was refused.
@@ -106,14 +87,14 @@ impl Member {
     /// The event of this number is meant for this member. The log is locked.
     pub(crate) fn note_meant(&self, number: u64) {
         if let Some(thread) = &self.thread {
-            thread.end.store(number + 1, Ordering::Relaxed);
+            thread.note_meant(number);
         }
     }
 
     /// The log is locked.
     fn forsake(&self) {
         if let Some(thread) = &self.thread {
-            thread.forsaken.store(true, Ordering::Relaxed);
+            thread.forsake();
         }
     }
 

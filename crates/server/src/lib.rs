@@ -410,6 +410,7 @@ mod mail;
 mod link;
 mod outgoing;
 mod rooms;
+mod thread;
 mod hub;
 mod selector;
 mod broadcast;

@@ -9,12 +9,13 @@ use sockeye_engine::Revision;
 use sockeye_protocol::{Connection, Outgoing, Slot};
 
 use crate::error::DisconnectReason;
-use crate::hub::{Hub, Member, Thread};
+use crate::hub::{Hub, Member};
 use crate::id::random_id;
 use crate::link::{Command, Link, Urgency};
 use crate::peer::Peer;
 use crate::recovery::{Claim, Session, State};
 use crate::stays::Stays;
+use crate::thread::Thread;
 
 /// So often in a window what is too old is looked for,
 const SWEEPS: u32 = 4;
@@ -179,7 +180,7 @@ pub(crate) fn dismiss(hub: &Hub, member: &Arc<Member>, reason: DisconnectReason,
 fn session_of(member: &Member, state: &mut State<Weak<Member>>) -> Option<Session> {
     let thread = member.thread()?;
     let stays = state.leave(&thread.pid);
-    (!thread.forsaken.load(Ordering::Relaxed)).then(|| Session {
+    (!thread.is_forsaken()).then(|| Session {
         id: member.id.clone(),
         pid: thread.pid.clone(),
         stays,
